@@ -1,0 +1,40 @@
+"""Razorpay, made safe for asyncio: the gateway, what it answers, how it fails, and its signatures.
+
+Knows nothing of escrows, decides nothing and repeats nothing: the caller owns every retry.
+"""
+
+from core.razorpay.entity import (
+    Order,
+    Payment,
+    Refund,
+    Reversal,
+    Transfer,
+    parse_order,
+    parse_payment,
+    parse_refund,
+    parse_reversal,
+    parse_transfer,
+)
+from core.razorpay.gateway import Gateway
+from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailable, OutcomeUnknown
+from core.razorpay.signature import verify_checkout, verify_webhook
+
+__all__ = [
+    "Gateway",
+    "GatewayError",
+    "GatewayRefused",
+    "GatewayUnavailable",
+    "Order",
+    "OutcomeUnknown",
+    "Payment",
+    "Refund",
+    "Reversal",
+    "Transfer",
+    "parse_order",
+    "parse_payment",
+    "parse_refund",
+    "parse_reversal",
+    "parse_transfer",
+    "verify_checkout",
+    "verify_webhook",
+]

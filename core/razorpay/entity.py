@@ -1,0 +1,234 @@
+"""What Razorpay tells about its things, read strictly from its JSON.
+
+The same readers serve API answers and webhook payloads. Amounts are whole minor units. A reader
+raises ValueError with a sentence that names the field; it never guesses an amount or a status.
+Field names and statuses: razorpay.com/docs/api (orders, payments, refunds, route).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+_ORDER_STATUSES = frozenset({"created", "attempted", "paid"})
+_PAYMENT_STATUSES = frozenset({"created", "authorized", "captured", "refunded", "failed"})
+_REFUND_STATUSES = frozenset({"pending", "processed", "failed"})
+_TRANSFER_STATUSES = frozenset(
+    {"created", "pending", "processed", "failed", "reversed", "partially_reversed"}
+)
+# Razorpay writes it where it has nothing to say.
+_ABSENT = "NA"
+
+Entity = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a buyer is asked to pay. It stays `paid` even after a refund."""
+
+    order_id: str
+    receipt: str
+    amount_minor: int
+    currency: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One attempt to pay. `failed` is not final: a bank may still authorize it later."""
+
+    payment_id: str
+    order_id: str
+    status: str
+    amount_minor: int
+    currency: str
+    # Razorpay's own fee, GST included, and the GST in it; None until captured.
+    fee_minor: int | None
+    tax_minor: int | None
+    refunded_minor: int
+    error_reason: str
+    create_time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Money moved from a payment to a linked account, perhaps on hold there."""
+
+    transfer_id: str
+    payment_id: str
+    account_id: str
+    amount_minor: int
+    reversed_minor: int
+    currency: str
+    on_hold: bool
+    status: str
+    # `pending`, `on_hold` or `settled`; empty while there is nothing to settle.
+    settlement_status: str
+    notes: Mapping[str, str]
+    error_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """Money taken back from a transfer."""
+
+    reversal_id: str
+    transfer_id: str
+    amount_minor: int
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back to the buyer; only `processed` means that it went."""
+
+    refund_id: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+    status: str
+    notes: Mapping[str, str]
+
+
+def parse_order(entity: object) -> Order:
+    """Read an order."""
+    fields = _fields(entity, "order")
+    return Order(
+        order_id=_id(fields, "id", "order_"),
+        receipt=_optional_text(fields, "receipt"),
+        amount_minor=_amount(fields, "amount"),
+        currency=_currency(fields),
+        status=_status(fields, ("status",), _ORDER_STATUSES),
+    )
+
+
+def parse_payment(entity: object) -> Payment:
+    """Read a payment; `order_id` is empty for one that was made without an order."""
+    fields = _fields(entity, "payment")
+    return Payment(
+        payment_id=_id(fields, "id", "pay_"),
+        order_id=_optional_text(fields, "order_id"),
+        status=_status(fields, ("status",), _PAYMENT_STATUSES),
+        amount_minor=_amount(fields, "amount"),
+        currency=_currency(fields),
+        fee_minor=_optional_amount(fields, "fee"),
+        tax_minor=_optional_amount(fields, "tax"),
+        refunded_minor=_optional_amount(fields, "amount_refunded") or 0,
+        error_reason=_optional_text(fields, "error_reason"),
+        create_time_s=_amount(fields, "created_at"),
+    )
+
+
+def parse_transfer(entity: object) -> Transfer:
+    """Read a transfer, with its status under either of the two names that Razorpay uses."""
+    fields = _fields(entity, "transfer")
+    error = fields.get("error")
+    return Transfer(
+        transfer_id=_id(fields, "id", "trf_"),
+        payment_id=_text(fields, "source"),
+        account_id=_id(fields, "recipient", "acc_"),
+        amount_minor=_amount(fields, "amount"),
+        reversed_minor=_optional_amount(fields, "amount_reversed") or 0,
+        currency=_currency(fields),
+        on_hold=_flag(fields, "on_hold"),
+        status=_status(fields, ("status", "transfer_status"), _TRANSFER_STATUSES),
+        settlement_status=_optional_text(fields, "settlement_status"),
+        notes=_notes(fields),
+        error_reason=_optional_text(error, "reason") if isinstance(error, Mapping) else "",
+    )
+
+
+def parse_reversal(entity: object) -> Reversal:
+    """Read a reversal."""
+    fields = _fields(entity, "reversal")
+    return Reversal(
+        reversal_id=_id(fields, "id", "rvrsl_"),
+        transfer_id=_id(fields, "transfer_id", "trf_"),
+        amount_minor=_amount(fields, "amount"),
+        notes=_notes(fields),
+    )
+
+
+def parse_refund(entity: object) -> Refund:
+    """Read a refund."""
+    fields = _fields(entity, "refund")
+    return Refund(
+        refund_id=_id(fields, "id", "rfnd_"),
+        payment_id=_id(fields, "payment_id", "pay_"),
+        amount_minor=_amount(fields, "amount"),
+        currency=_currency(fields),
+        status=_status(fields, ("status",), _REFUND_STATUSES),
+        notes=_notes(fields),
+    )
+
+
+def _fields(entity: object, kind: str) -> Entity:
+    if not isinstance(entity, Mapping):
+        raise ValueError(f"A {kind} of Razorpay must be an object.")
+    named = entity.get("entity", kind)
+    if named != kind:
+        raise ValueError(f"Expected a {kind} of Razorpay, got {named!r:.40}.")
+    return entity
+
+
+def _text(fields: Entity, name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or value in ("", _ABSENT):
+        raise ValueError(f"Razorpay's field {name!r} must be a text, got {value!r:.60}.")
+    return value
+
+
+def _optional_text(fields: Entity, name: str) -> str:
+    if fields.get(name) in (None, "", _ABSENT):
+        return ""
+    return _text(fields, name)
+
+
+def _id(fields: Entity, name: str, prefix: str) -> str:
+    value = _text(fields, name)
+    if not value.startswith(prefix):
+        raise ValueError(
+            f"Razorpay's field {name!r} must begin with {prefix!r}, got {value!r:.60}."
+        )
+    return value
+
+
+def _currency(fields: Entity) -> str:
+    value = _text(fields, "currency")
+    if len(value) != 3 or not (value.isascii() and value.isalpha() and value.isupper()):
+        raise ValueError(f"Razorpay's field 'currency' must be an ISO code, got {value!r:.60}.")
+    return value
+
+
+def _amount(fields: Entity, name: str) -> int:
+    value = fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"Razorpay's field {name!r} must be a whole number, got {value!r:.60}.")
+    return value
+
+
+def _optional_amount(fields: Entity, name: str) -> int | None:
+    return None if fields.get(name) in (None, "", _ABSENT) else _amount(fields, name)
+
+
+def _flag(fields: Entity, name: str) -> bool:
+    value = fields.get(name)
+    # Razorpay's own samples write it as 0 and 1 too.
+    if value is None or value in (0, 1):
+        return bool(value)
+    raise ValueError(f"Razorpay's field {name!r} must be true or false, got {value!r:.60}.")
+
+
+def _status(fields: Entity, names: Collection[str], known: Collection[str]) -> str:
+    value = next((fields[name] for name in names if fields.get(name) is not None), None)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"Razorpay's status must be one of {sorted(known)}, got {value!r:.60}.")
+    return value
+
+
+def _notes(fields: Entity) -> Mapping[str, str]:
+    notes = fields.get("notes")
+    # Empty notes come as an empty list.
+    if notes is None or notes == []:
+        return {}
+    if not isinstance(notes, Mapping):
+        raise ValueError(f"Razorpay's field 'notes' must be an object, got {notes!r:.60}.")
+    return {str(key): str(value) for key, value in notes.items()}

@@ -1,0 +1,333 @@
+"""The gateway: the calls that Holdfast makes to Razorpay, through the official package.
+
+Every call is one question or one step; nothing is repeated here, because only the caller knows what
+a repetition would mean. Amounts are whole minor units. Every call raises the kinds of `outcome`:
+GatewayUnavailable, OutcomeUnknown (writes only) and GatewayRefused; an answer that makes no
+sense counts as a missing one.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import razorpay
+
+from core.razorpay.entity import (
+    Order,
+    Payment,
+    Refund,
+    Reversal,
+    Transfer,
+    parse_order,
+    parse_payment,
+    parse_refund,
+    parse_reversal,
+    parse_transfer,
+)
+from core.razorpay.outcome import GatewayRefused, GatewayUnavailable
+from core.razorpay.pool import Pool
+from core.razorpay.session import lost
+from core.razorpay.signature import verify_checkout
+
+TIMEOUT_S = 8.0
+CONNECT_TIMEOUT_S = 3.0
+WORKERS = 8
+# Razorpay's own limit of one page, and what it gives where it does not read our `count`.
+PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 10
+MAX_PAGES = 50
+
+# An id goes into a URL, and some come from a browser.
+_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{10,64}")
+
+Thing = TypeVar("Thing")
+Notes = Mapping[str, str]
+
+
+class Gateway:
+    """Razorpay for the event loop. Make it anywhere, close it once."""
+
+    def __init__(
+        self,
+        *,
+        key_id: str,
+        key_secret: str,
+        base_url: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        workers: int = WORKERS,
+    ) -> None:
+        self.key_id = key_id
+        self._key_secret = key_secret
+        self._timeout_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
+        self._pool = Pool(
+            key_id=key_id,
+            key_secret=key_secret,
+            base_url=base_url.rstrip("/") if base_url else None,
+            timeout_s=timeout_s,
+            workers=workers,
+        )
+
+    async def close(self) -> None:
+        """End all threads and connections; calls that come later are GatewayUnavailable."""
+        await self._pool.close()
+
+    def verify_checkout(self, order_id: str, payment_id: str, signature: str) -> bool:
+        """Tell whether Checkout signed this pair; `order_id` must be the one that we stored."""
+        return verify_checkout(order_id, payment_id, signature, self._key_secret)
+
+    async def create_order(
+        self, *, receipt: str, amount_minor: int, currency: str, notes: Notes
+    ) -> Order:
+        """Make the order of a receipt, captured automatically, or return the one that exists.
+
+        Safe to repeat: it looks before it makes, and looks again where Razorpay says that the
+        receipt is taken. Refuses an order that was found with another amount or currency.
+        """
+        order = await self.find_order(receipt)
+        if order is None:
+            order = await self._make_order(receipt, amount_minor, currency, notes)
+        if (order.amount_minor, order.currency) != (amount_minor, currency):
+            raise GatewayRefused(
+                status=409,
+                code="BAD_REQUEST_ERROR",
+                reason="order_amount_mismatch",
+                description=f"{order.order_id} has receipt {receipt} and another amount.",
+            )
+        return order
+
+    async def find_order(self, receipt: str) -> Order | None:
+        """Find the order of a receipt; where there are several, the oldest."""
+
+        def fetch(page: dict[str, object], client: razorpay.Client) -> object:
+            return client.order.all({**page, "receipt": receipt}, **self._options())
+
+        orders = await self._list(fetch, parse_order, lambda order: order.order_id)
+        # Razorpay lists the newest first.
+        return next((order for order in reversed(orders) if order.receipt == receipt), None)
+
+    async def fetch_order(self, order_id: str) -> Order:
+        """Read an order."""
+        _check_id(order_id)
+        return await self._read(
+            lambda client: client.order.fetch(order_id, {}, **self._options()), parse_order
+        )
+
+    async def payments_of_order(self, order_id: str) -> list[Payment]:
+        """List every attempt to pay an order, newest first."""
+        _check_id(order_id)
+        return await self._list(
+            lambda page, client: client.order.payments(order_id, page, **self._options()),
+            parse_payment,
+            lambda payment: payment.payment_id,
+        )
+
+    async def fetch_payment(self, payment_id: str) -> Payment:
+        """Read a payment."""
+        _check_id(payment_id)
+        return await self._read(
+            lambda client: client.payment.fetch(payment_id, {}, **self._options()), parse_payment
+        )
+
+    async def capture(self, payment_id: str, amount_minor: int, currency: str) -> Payment:
+        """Take an authorized payment, whole. A second capture is refused and changes nothing."""
+        _check_id(payment_id)
+        # A dict of our own: without one the package writes the amount into a default that all
+        # threads share, and a payment is captured with the amount of another.
+        body = {"currency": currency}
+        return await self._write(
+            lambda client: client.payment.capture(
+                payment_id, amount_minor, body, **self._options()
+            ),
+            parse_payment,
+        )
+
+    async def transfers(self, payment_id: str) -> list[Transfer]:
+        """List every transfer from a payment, newest first."""
+        _check_id(payment_id)
+        return await self._list(
+            lambda page, client: client.payment.transfers(payment_id, page, **self._options()),
+            parse_transfer,
+            lambda transfer: transfer.transfer_id,
+        )
+
+    async def create_transfer(
+        self,
+        *,
+        payment_id: str,
+        account_id: str,
+        amount_minor: int,
+        currency: str,
+        on_hold: bool,
+        notes: Notes,
+    ) -> Transfer:
+        """Move a part of a captured payment to a linked account. Not idempotent: list first."""
+        _check_id(payment_id)
+        body = {
+            "transfers": [
+                {
+                    "account": account_id,
+                    "amount": amount_minor,
+                    "currency": currency,
+                    "on_hold": on_hold,
+                    "notes": dict(notes),
+                }
+            ]
+        }
+        return await self._write(
+            lambda client: client.payment.transfer(payment_id, body, **self._options()),
+            lambda answer: parse_transfer(_only(_items(answer))),
+        )
+
+    async def release_transfer(self, transfer_id: str) -> Transfer:
+        """Take a transfer off hold, so that it is settled to the account. Safe to repeat."""
+        _check_id(transfer_id)
+        body = {"on_hold": False}
+        return await self._write(
+            lambda client: client.transfer.edit(transfer_id, body, **self._options()),
+            parse_transfer,
+        )
+
+    async def reversals(self, transfer_id: str) -> list[Reversal]:
+        """List every reversal of a transfer, newest first."""
+        _check_id(transfer_id)
+        return await self._list(
+            lambda page, client: client.transfer.reversals(transfer_id, page, **self._options()),
+            parse_reversal,
+            lambda reversal: reversal.reversal_id,
+        )
+
+    async def reverse(self, *, transfer_id: str, amount_minor: int, notes: Notes) -> Reversal:
+        """Take a part of a transfer back. Not idempotent: list first."""
+        _check_id(transfer_id)
+        body = {"amount": amount_minor, "notes": dict(notes)}
+        return await self._write(
+            lambda client: client.transfer.reverse(transfer_id, body, **self._options()),
+            parse_reversal,
+        )
+
+    async def refunds(self, payment_id: str) -> list[Refund]:
+        """List every refund of a payment, newest first."""
+        _check_id(payment_id)
+        return await self._list(
+            lambda page, client: client.payment.fetch_multiple_refund(
+                payment_id, page, **self._options()
+            ),
+            parse_refund,
+            lambda refund: refund.refund_id,
+        )
+
+    async def refund(
+        self, *, payment_id: str, amount_minor: int, idempotency_key: str, notes: Notes
+    ) -> Refund:
+        """Give a part of a payment back to the buyer.
+
+        The same key with the same arguments gives the first refund again; with others it is
+        refused. A key is 10 to 64 letters, digits, hyphens and underscores.
+        """
+        _check_id(payment_id)
+        if not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+            raise ValueError("An idempotency key is 10 to 64 letters, digits, - and _.")
+        body = {"amount": amount_minor, "speed": "normal", "notes": dict(notes)}
+        options = self._options(headers={"X-Refund-Idempotency": idempotency_key})
+        return await self._write(
+            lambda client: client.payment.refund(payment_id, body, **options), parse_refund
+        )
+
+    async def _make_order(
+        self, receipt: str, amount_minor: int, currency: str, notes: Notes
+    ) -> Order:
+        body = {
+            "amount": amount_minor,
+            "currency": currency,
+            "receipt": receipt,
+            "notes": dict(notes),
+            "payment": {"capture": "automatic"},
+        }
+        try:
+            return await self._write(
+                lambda client: client.order.create(body, **self._options()), parse_order
+            )
+        except GatewayRefused as refusal:
+            if not _says_receipt_taken(refusal):
+                raise
+            order = await self.find_order(receipt)
+            if order is None:
+                raise
+            return order
+
+    def _options(self, **options: object) -> dict[str, Any]:
+        # Fresh for each call: the package writes into what it is given.
+        return {"timeout": self._timeout_s, **options}
+
+    async def _read(
+        self, call: Callable[[razorpay.Client], object], parse: Callable[[object], Thing]
+    ) -> Thing:
+        return await self._ask(call, parse, is_read=True)
+
+    async def _write(
+        self, call: Callable[[razorpay.Client], object], parse: Callable[[object], Thing]
+    ) -> Thing:
+        return await self._ask(call, parse, is_read=False)
+
+    async def _ask(
+        self,
+        call: Callable[[razorpay.Client], object],
+        parse: Callable[[object], Thing],
+        *,
+        is_read: bool,
+    ) -> Thing:
+        answer = await self._pool.run(call, is_read=is_read)
+        try:
+            return parse(answer)
+        except ValueError as error:
+            raise lost(is_read, f"Razorpay's answer makes no sense: {error}") from error
+
+    async def _list(
+        self,
+        fetch: Callable[[dict[str, object], razorpay.Client], object],
+        parse: Callable[[object], Thing],
+        identify: Callable[[Thing], str],
+    ) -> list[Thing]:
+        found: dict[str, Thing] = {}
+        for _ in range(MAX_PAGES):
+            page: dict[str, object] = {"count": PAGE_SIZE, "skip": len(found)}
+            things = await self._read(
+                partial(fetch, page), lambda answer: [parse(item) for item in _items(answer)]
+            )
+            known = len(found)
+            for thing in things:
+                found.setdefault(identify(thing), thing)
+            # A page that brings nothing new ends a list whose paging Razorpay does not do.
+            if len(things) < DEFAULT_PAGE_SIZE or len(found) == known:
+                return list(found.values())
+        raise GatewayUnavailable(f"Razorpay lists more than {MAX_PAGES} pages.")
+
+
+def _check_id(given: str) -> None:
+    if not _ID.fullmatch(given):
+        raise GatewayRefused(
+            status=400,
+            code="BAD_REQUEST_ERROR",
+            reason="input_validation_failed",
+            description="The id provided does not exist",
+        )
+
+
+def _says_receipt_taken(refusal: GatewayRefused) -> bool:
+    said = refusal.description.lower()
+    return "receipt" in said and "unique" in said
+
+
+def _items(answer: object) -> list[object]:
+    items = answer.get("items") if isinstance(answer, Mapping) else None
+    if not isinstance(items, list):
+        raise ValueError("A list of Razorpay must have items.")
+    return items
+
+
+def _only(items: list[object]) -> object:
+    if len(items) != 1:
+        raise ValueError(f"Expected one item, got {len(items)}.")
+    return items[0]

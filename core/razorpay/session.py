@@ -1,0 +1,95 @@
+"""One worker's HTTP session: keeps what the official package throws away when a call fails.
+
+The package loses status and reason of an error and prints to standard output whenever it sees an
+exception of requests. So none of them leaves this session: every failure leaves it as one of the
+kinds of `outcome`, and the package hands those on untouched and unprinted.
+"""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailable, OutcomeUnknown
+
+# These codes mean that Razorpay or a bank stumbled, whatever the HTTP status.
+_STUMBLED = frozenset({"SERVER_ERROR", "GATEWAY_ERROR"})
+_DESCRIPTION_LIMIT = 500
+
+
+class Session(requests.Session):
+    """A requests session that answers 2xx with readable JSON, or raises a GatewayError."""
+
+    def request(
+        self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        # Razorpay does not redirect, and a followed redirect would turn a POST into a GET.
+        kwargs["allow_redirects"] = False
+        is_read = str(method).upper() == "GET"
+        try:
+            response = super().request(method, url, *args, **kwargs)
+        except requests.RequestException as error:
+            if _never_sent(error):
+                raise GatewayUnavailable(f"Razorpay cannot be reached: {error}") from error
+            raise lost(is_read, f"Razorpay did not answer: {error}") from error
+        answer = _json(response)
+        if not 200 <= response.status_code < 300:
+            raise _failure(is_read, response.status_code, answer)
+        if answer is None:
+            raise lost(is_read, "Razorpay's answer cannot be read.")
+        return response
+
+
+def lost(is_read: bool, sentence: str) -> GatewayError:
+    """Name the failure of a call whose answer is missing: a read did nothing, a write may have."""
+    return GatewayUnavailable(sentence) if is_read else OutcomeUnknown(sentence)
+
+
+def _failure(is_read: bool, status: int, answer: Mapping[str, object] | None) -> GatewayError:
+    if status == 429:
+        return GatewayUnavailable("Razorpay asks for fewer calls (429).")
+    if answer is None or not 400 <= status < 500 or status == 408:
+        return lost(is_read, f"Razorpay answered {status}.")
+    error = answer.get("error")
+    fields = error if isinstance(error, Mapping) else {"description": error}
+    refusal = GatewayRefused(
+        status=status,
+        code=_said(fields, "code"),
+        reason=_said(fields, "reason"),
+        description=_said(fields, "description"),
+    )
+    if refusal.code in _STUMBLED or (status == 409 and not _says_other_body(refusal)):
+        return lost(is_read, f"Razorpay answered {status}: {refusal.description}")
+    return refusal
+
+
+def _says_other_body(refusal: GatewayRefused) -> bool:
+    # 409 has two meanings. Still in progress: ask again. The idempotency key was used with
+    # another body ("Different request with the same idempotency key …"): for good.
+    return "different request" in refusal.description.lower()
+
+
+def _said(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    return "" if value in (None, "NA") else str(value)[:_DESCRIPTION_LIMIT]
+
+
+def _json(response: requests.Response) -> Mapping[str, object] | None:
+    try:
+        answer = response.json()
+    except ValueError:
+        return None
+    return answer if isinstance(answer, Mapping) else None
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(cause, NewConnectionError):
+        return True
+    # A certificate is judged before the first byte of a request goes out.
+    details = getattr(cause, "args", ())
+    return any(isinstance(detail, ssl.SSLCertVerificationError) for detail in details)
