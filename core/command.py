@@ -1,0 +1,192 @@
+"""What can be asked of an escrow, and by whom. Imperatives, and Razorpay's news. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts: a user with the roles of the token, or one of Holdfast's own hands."""
+
+    user_id: str
+    roles: frozenset[str] = frozenset({"user"})
+
+    @property
+    def sees_all(self) -> bool:
+        return not self.roles.isdisjoint(_SEES_ALL)
+
+
+_SEES_ALL = frozenset({"admin", "service", "razorpay", "settlement", "clock"})
+
+# No token can carry these: the guard lets three roles through.
+RAZORPAY = Caller("razorpay", frozenset({"razorpay"}))
+SETTLEMENT = Caller("settlement", frozenset({"settlement"}))
+CLOCK = Caller("clock", frozenset({"clock"}))
+
+
+@dataclass(frozen=True, slots=True)
+class NewMilestone:
+    title: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEscrow:
+    escrow_id: str
+    buyer_id: str
+    seller_id: str
+    arbiter_id: str
+    title: str
+    description: str
+    amount_minor: int
+    currency: str
+    fee_bps: int
+    payment_window_us: int
+    inspection_period_us: int
+    milestones: tuple[NewMilestone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelEscrow:
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddConfirmation:
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseEscrow:
+    """Of one milestone; with the empty id of everything that is held."""
+
+    note: str = ""
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundEscrow:
+    """Of one milestone; with the empty id of everything that is held."""
+
+    note: str = ""
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseDispute:
+    reason: str
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawDispute:
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveDispute:
+    release_minor: int
+    refund_minor: int
+    note: str = ""
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishUpdate:
+    update_type: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOrder:
+    """StartPayment has made the Razorpay order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPayment:
+    """Razorpay says that a payment has this status. `status` is Razorpay's own word."""
+
+    payment_id: str
+    order_id: str
+    status: str
+    amount_minor: int
+    currency: str
+    gateway_fee_minor: int = 0
+    gateway_tax_minor: int = 0
+    error_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHold:
+    """Razorpay has the seller's transfer of a part on hold."""
+
+    transfer_id: str
+    amount_minor: int
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRefund:
+    """Razorpay has processed a refund. `part_id` is None where the refund is not one of ours."""
+
+    refund_id: str
+    payment_id: str
+    amount_minor: int
+    part_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBankDispute:
+    """The bank has opened or ended a dispute. `phase` is the tail of Razorpay's event name."""
+
+    dispute_id: str
+    payment_id: str
+    phase: str
+    amount_minor: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteSettlement:
+    """Razorpay has done all that the settlement of a part asks for."""
+
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailSettlement:
+    """Razorpay refuses a step for good, or a person has to decide."""
+
+    problem: str
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassDeadline:
+    """The clock looks: cancel what was not paid, release what was not inspected, in time."""
+
+
+Command = (
+    CreateEscrow
+    | CancelEscrow
+    | AddConfirmation
+    | ReleaseEscrow
+    | RefundEscrow
+    | RaiseDispute
+    | WithdrawDispute
+    | ResolveDispute
+    | PublishUpdate
+    | RecordOrder
+    | ReportPayment
+    | ReportHold
+    | ReportRefund
+    | ReportBankDispute
+    | CompleteSettlement
+    | FailSettlement
+    | PassDeadline
+)
