@@ -1,0 +1,1 @@
+"""Starts Holdfast on one machine: `python -m scripts.run`, which `make run` calls."""

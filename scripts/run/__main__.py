@@ -1,0 +1,77 @@
+"""The front door of `make run`: start the stack, say where it is, and stop it in order.
+
+Exit code 0 after Ctrl-C, SIGTERM or SIGHUP; 1 when it could not start or a process ended by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from scripts.run.bound import die_with_parent
+from scripts.run.children import Children
+from scripts.run.secret import Refusal, keep
+from scripts.run.stack import Stack, Stopped, plan, running
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def introduce(stack: Stack) -> None:
+    """Print what a newcomer needs, and the ready line last."""
+    if stack.sandbox:
+        say(f"[run] The money is pretend: a Razorpay sandbox plays Razorpay, {stack.sandbox.url()}")
+    say(f"[run] gRPC is at {stack.core.address()}; a token for it, or for a WebSocket:")
+    say("[run]     .venv/bin/python scripts/token.py --user alice")
+    say("[run] A whole escrow, told in another terminal: make demo")
+    say("[run] Ctrl-C stops everything.")
+    say(f"Holdfast is ready: {stack.bridge.url()}")
+
+
+async def serve(stack: Stack) -> None:
+    """Run the stack until a signal (which returns) or a death (which raises Stopped)."""
+    asked = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    living = asyncio.create_task(_live(stack))
+    asking = asyncio.create_task(asked.wait())
+    await asyncio.wait({living, asking}, return_when=asyncio.FIRST_COMPLETED)
+    if not living.done():
+        say("[run] stopping")
+        living.cancel()
+    asking.cancel()
+    try:
+        await living
+    except asyncio.CancelledError:
+        say("[run] everything is stopped")
+
+
+async def _live(stack: Stack) -> None:
+    async with running(stack, say) as children:
+        introduce(stack)
+        await _first_death(children)
+
+
+async def _first_death(children: Children) -> None:
+    raise Stopped(str(await children.first_death()))
+
+
+def main() -> int:
+    if "MAKELEVEL" in os.environ:
+        # make forwards SIGTERM, but cannot when it is killed outright.
+        die_with_parent(os.getppid(), signal.SIGTERM)
+    try:
+        asyncio.run(serve(plan(os.environ, keep())))
+    except (Refusal, Stopped) as why:
+        print(f"[run] Holdfast is not running: {why}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

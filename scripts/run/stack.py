@@ -1,0 +1,201 @@
+"""What a stack on one machine consists of: which processes, at which addresses, with which settings.
+
+`plan` is pure but for the minted bridge token; `running` starts what it planned. Must never start
+anything while a port is taken, and never leave anything running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from scripts.mint import mint
+from scripts.run.children import Children, Program
+from scripts.run.probe import core_serves, http_answers, port_is_free, port_opens, until
+from scripts.run.secret import Refusal, Secrets
+
+READY_LIMIT_S = 90.0
+"""The first start compiles bytecode and migrates; a slow machine takes some 20 s."""
+BRIDGE_TOKEN_TTL_S = 365 * 86400
+
+WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one process listens; `variable` is the setting that moves it."""
+
+    name: str
+    host: str
+    port: int
+    variable: str
+
+    @property
+    def reachable_host(self) -> str:
+        """The host under which this machine finds it, where the setting means all interfaces."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+
+    def url(self) -> str:
+        host = self.reachable_host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def address(self) -> str:
+        return self.url().removeprefix("http://")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """`sandbox` is None where real Razorpay keys are set. `programs` are in starting order."""
+
+    bridge: Place
+    core: Place
+    sandbox: Place | None
+    core_has_tls: bool
+    programs: tuple[Program, ...]
+
+    def places(self) -> list[Place]:
+        return [place for place in (self.sandbox, self.core, self.bridge) if place]
+
+
+def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
+    """Work out the stack from the settings of CONTRACT's table; Refusal names all that is wrong."""
+    places = _places(environment)
+    bridge, core, sandbox = places["bridge"], places["core"], places.get("sandbox")
+    shared = {**environment, "PYTHONUNBUFFERED": "1"}
+    if "JWT_JWKS_URL" not in environment:
+        shared.setdefault("JWT_SECRET", secrets.jwt_secret)
+    programs = []
+    if sandbox:
+        shared |= {
+            "RAZORPAY_KEY_ID": secrets.sandbox_key_id,
+            "RAZORPAY_KEY_SECRET": secrets.sandbox_key_secret,
+            "RAZORPAY_BASE_URL": sandbox.url(),
+            "SANDBOX_PORT": str(sandbox.port),
+        }
+        shared.setdefault("RAZORPAY_WEBHOOK_SECRET", secrets.webhook_secret)
+        shared.setdefault("DEMO_LOGIN", "1")
+        webhook = ("--webhook-url", bridge.url() + WEBHOOK_PATH)
+        programs.append(_program("sandbox", shared, "scripts.sandbox", *webhook))
+    programs.append(_program("core", _without(shared, "BRIDGE_TOKEN"), "core"))
+    programs.append(_program("bridge", _bridge_environment(shared, core), "bridge"))
+    has_tls = bool(environment.get("GRPC_TLS_CERT"))
+    return Stack(bridge, core, sandbox, has_tls, tuple(programs))
+
+
+def _program(name: str, environment: Mapping[str, str], module: str, *more: str) -> Program:
+    return Program(name, (sys.executable, "-m", module, *more), environment)
+
+
+def _without(environment: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name not in names}
+
+
+def _bridge_environment(shared: Mapping[str, str], core: Place) -> dict[str, str]:
+    # The bridge never speaks to Razorpay: its secrets stay with core.
+    own = _without(
+        shared,
+        "RAZORPAY_KEY_SECRET",
+        "RAZORPAY_WEBHOOK_SECRET",
+        "RAZORPAY_WEBHOOK_SECRET_PREVIOUS",
+        "DATABASE_URL",
+    )
+    own.setdefault("CORE_ADDRESS", core.address())
+    if not own.get("BRIDGE_TOKEN") and own.get("JWT_SECRET"):
+        own["BRIDGE_TOKEN"] = mint(
+            own["JWT_SECRET"],
+            "bridge",
+            ["service"],
+            ttl_s=BRIDGE_TOKEN_TTL_S,
+            environment=shared,
+        )
+    return own
+
+
+def _places(environment: Mapping[str, str]) -> dict[str, Place]:
+    host = environment.get("BRIDGE_HOST", "127.0.0.1")
+    listen = environment.get("CORE_LISTEN", "127.0.0.1:50051")
+    core_host, _, core_port = listen.rpartition(":")
+    keys = [environment.get(f"RAZORPAY_KEY_{part}", "") for part in ("ID", "SECRET")]
+    wanted = [
+        ("bridge", host, environment.get("PORT", "8000"), "PORT"),
+        ("core", core_host.strip("[]"), core_port, "CORE_LISTEN"),
+    ]
+    if not any(keys):
+        sandbox_port = environment.get("SANDBOX_PORT", "8001")
+        wanted.append(("sandbox", "127.0.0.1", sandbox_port, "SANDBOX_PORT"))
+    wrong = [
+        f"{variable} has no port between 1 and 65535"
+        for _, _, port, variable in wanted
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
+    ]
+    if any(keys) and not all(keys):
+        wrong.append("RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET belong together: set both or none")
+    if environment.get("JWT_JWKS_URL") and not environment.get("BRIDGE_TOKEN"):
+        wrong.append(
+            "with JWT_JWKS_URL only its owner can sign the bridge's token: set BRIDGE_TOKEN"
+        )
+    if wrong:
+        raise Refusal("; ".join(wrong))
+    return {name: Place(name, host, int(port), variable) for name, host, port, variable in wanted}
+
+
+class Stopped(Exception):
+    """The stack ended, or never got ready; the message says which process and how."""
+
+
+@asynccontextmanager
+async def running(stack: Stack, say: Callable[[str], None]) -> AsyncIterator[Children]:
+    """Start the stack, yield when all of it answers, and stop it at the end, whatever happens.
+
+    Refusal when a port is taken (nothing is started then); Stopped when a process ends before all
+    answer, or READY_LIMIT_S is over.
+    """
+    taken = [place for place in stack.places() if not port_is_free(place.host, place.port)]
+    if taken:
+        raise Refusal(
+            "; ".join(
+                f"{place.host}:{place.port}, where the {place.name} would listen, is in use"
+                f" (set {place.variable} to another)"
+                for place in taken
+            )
+        )
+    children = Children(say)
+    try:
+        for program in stack.programs:
+            await children.start(program)
+        await _until_ready(stack, children)
+        yield children
+    finally:
+        # Shielded, so that nothing that ends this task leaves a process behind.
+        await asyncio.shield(children.stop())
+
+
+async def _until_ready(stack: Stack, children: Children) -> None:
+    ready = asyncio.create_task(_all_answer(stack))
+    death = asyncio.create_task(children.first_death())
+    try:
+        done, _ = await asyncio.wait(
+            {ready, death}, timeout=READY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if death in done:
+            raise Stopped(str(death.result()))
+        if not done:
+            raise Stopped(f"not all processes answer after {READY_LIMIT_S:g} s")
+        ready.result()
+    finally:
+        ready.cancel()
+        death.cancel()
+
+
+async def _all_answer(stack: Stack) -> None:
+    core, sandbox = stack.core, stack.sandbox
+    if sandbox:
+        await until(lambda: http_answers(f"{sandbox.url()}/sandbox/state"))
+    if stack.core_has_tls:
+        await until(lambda: port_opens(core.reachable_host, core.port))
+    else:
+        await until(lambda: core_serves(core.address()))
+    await until(lambda: http_answers(f"{stack.bridge.url()}/readyz"))
