@@ -57,7 +57,7 @@ def payee_account(escrow: Escrow) -> str:
 
 
 def postings(before: Escrow | None, event: Event) -> list[Posting]:
-    """Answer the postings of an event, in order. Raises AssertionError where they do not balance."""
+    """Answer the postings of an event, in order. AssertionError where they do not balance."""
     after = event.escrow
     lines = _Lines(after.currency)
     if event.type is EventType.PAYMENT_CAPTURED:

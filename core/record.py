@@ -8,14 +8,13 @@ without `hash`: fields in number order, map entries in key order. The hash is SH
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import msgspec
+from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.escrow import Dispute, Escrow, Event, Part, Settlement
-from escrow.v1 import escrow_pb2 as pb
 
 US_PER_S = 1_000_000
 
@@ -172,13 +171,9 @@ def event_message(event: Event, previous_hash: bytes) -> pb.EscrowEvent:
     if event.payment_status is not None:
         message.payment_status = pb.PaymentStatus.Value(f"PAYMENT_STATUS_{event.payment_status}")
     if event.data:
-        message.data.update(_plain(event.data))
+        message.data.update(event.data)
     message.hash = event_hash(message)
     return message
-
-
-def _plain(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if value is not None}
 
 
 def event_hash(message: pb.EscrowEvent) -> bytes:

@@ -1,0 +1,325 @@
+"""The one door in: runs commands against escrows, each once, many in one transaction.
+
+Nothing waits on purpose: a lone command goes at once, and what arrives during a commit is the next
+batch. If a batch fails, its commands run one by one, so that one bad command harms no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from escrow.v1 import escrow_pb2 as pb
+from sqlalchemy.exc import IntegrityError
+
+from core import command as c
+from core.command import Caller, Command
+from core.deal import deadline_us
+from core.errors import Reason, Refusal
+from core.escrow import Escrow, EventType
+from core.ledger import postings
+from core.record import dump_row, escrow_message, event_message
+from core.rules import decide, outstanding
+from core.store import Known, Loaded, Store, Transaction
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 200
+# Callers that wait at once; more are told to come back.
+MAX_WAITING = 10_000
+# How long a batch is tried again while the database is away, and how far apart.
+RETRY_FOR_S = 5.0
+RETRY_EVERY_S = 0.25
+
+# Razorpay owes nothing more after these than before them.
+_STILL = frozenset(
+    {EventType.UPDATE_PUBLISHED, EventType.SETTLEMENT_FAILED, EventType.CONFIRMATION_ADDED}
+)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command on its way through the door."""
+
+    command: Command
+    escrow_id: str
+    caller: Caller
+    cause: str
+    fingerprint: bytes
+    answer: asyncio.Future[Answer] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a command: the escrow, whether this very call changed it.
+
+    `is_repeat` is true where the cause had made an event before; the escrow is then the one right
+    after that event, and the event is that one.
+    """
+
+    escrow: pb.Escrow
+    event: pb.EscrowEvent | None
+    is_repeat: bool = False
+
+    @property
+    def has_changed(self) -> bool:
+        return self.event is not None and not self.is_repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An event that is on disk."""
+
+    escrow_id: str
+    version: int
+    body: bytes
+
+
+class _Batch:
+    """What one transaction knows and is going to write."""
+
+    def __init__(self, known: dict[str, Known], loaded: dict[str, Loaded], now_us: int) -> None:
+        self.known = known
+        self.loaded = loaded
+        self.now_us = now_us
+        self.answers: list[Answer | Known | Refusal] = []
+        self.committed: list[Committed] = []
+        self.events: list[dict[str, Any]] = []
+        self.postings: list[dict[str, Any]] = []
+        self.orders: list[dict[str, Any]] = []
+        self.changed: set[str] = set()
+        self.stirred: set[str] = set()
+
+    def judge(self, asked: Asked) -> None:
+        """Decide one command against the state that those before it have left."""
+        known = self.known.get(asked.cause)
+        if known is not None:
+            if known.fingerprint != asked.fingerprint:
+                raise Refusal(
+                    Reason.REQUEST_ID_REUSED,
+                    "request_id was used before with another body; take a fresh one.",
+                    {"request_id": "was used before with another body"},
+                )
+            self.answers.append(known)
+            return
+        loaded = self.loaded.get(asked.escrow_id)
+        before = loaded.escrow if loaded else None
+        event = decide(before, asked.command, asked.caller, self.now_us)
+        if event is None:
+            assert before is not None, "only an escrow can stay as it is"
+            self.answers.append(Answer(escrow_message(before), None))
+            return
+        message = event_message(event, loaded.last_hash if loaded else b"")
+        body = message.SerializeToString(deterministic=True)
+        escrow = event.escrow
+        key = {"escrow_id": escrow.escrow_id, "version": escrow.version}
+        at = {"create_time_us": escrow.update_time_us}
+        self.events.append(
+            key
+            | at
+            | {
+                "cause": asked.cause,
+                "fingerprint": asked.fingerprint,
+                "type": event.type.value,
+                "body": body,
+            }
+        )
+        for position, posting in enumerate(postings(before, event)):
+            self.postings.append(
+                key
+                | at
+                | {
+                    "position": position,
+                    "account": posting.account,
+                    "amount_minor": posting.amount_minor,
+                    "currency": posting.currency,
+                }
+            )
+        if isinstance(asked.command, c.RecordOrder):
+            order = {"order_id": asked.command.order_id, "escrow_id": escrow.escrow_id}
+            self.orders.append(order)
+        self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
+        self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
+        self.changed.add(escrow.escrow_id)
+        if event.type not in _STILL or escrow.status == "SETTLING":
+            self.stirred.add(escrow.escrow_id)
+        self.committed.append(Committed(escrow.escrow_id, escrow.version, body))
+        self.answers.append(Answer(message.escrow, message))
+
+    async def save(self, transaction: Transaction) -> None:
+        if not self.changed:
+            return
+        rows = [self.loaded[escrow_id] for escrow_id in sorted(self.changed)]
+        owing = {row.escrow.escrow_id for row in rows if outstanding(row.escrow)}
+        await transaction.save(
+            escrows=[_row(row) for row in rows],
+            events=self.events,
+            postings=self.postings,
+            orders=self.orders,
+            owed=[
+                {
+                    "escrow_id": escrow_id,
+                    "version": self.loaded[escrow_id].escrow.version,
+                    "due_us": self.now_us,
+                    "attempts": 0,
+                }
+                for escrow_id in sorted(owing & self.stirred)
+            ],
+            settled=sorted(self.changed - owing),
+        )
+        await transaction.notify(
+            (escrow_id, self.loaded[escrow_id].escrow.version) for escrow_id in sorted(self.changed)
+        )
+
+
+def _row(loaded: Loaded) -> dict[str, Any]:
+    escrow: Escrow = loaded.escrow
+    return {
+        "escrow_id": escrow.escrow_id,
+        "version": escrow.version,
+        "status": escrow.status.value,
+        "buyer_id": escrow.buyer_id,
+        "seller_id": escrow.seller_id,
+        "arbiter_id": escrow.arbiter_id,
+        "create_time_us": escrow.create_time_us,
+        "update_time_us": escrow.update_time_us,
+        "deadline_us": deadline_us(escrow),
+        "last_hash": loaded.last_hash,
+        "body": dump_row(escrow),
+    }
+
+
+class Executor:
+    """Takes commands from anywhere in the process; `run` works them off."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now_us: Callable[[], int],
+        published: Callable[[Sequence[Committed]], None],
+    ) -> None:
+        self._store = store
+        self._now_us = now_us
+        self._published = published
+        self._waiting: asyncio.Queue[Asked] = asyncio.Queue(MAX_WAITING)
+        self._closed = False
+
+    async def execute(
+        self,
+        command: Command,
+        *,
+        escrow_id: str,
+        caller: Caller,
+        cause: str,
+        fingerprint: bytes = b"",
+    ) -> Answer:
+        """Run one command, once for its cause; answers when it is on disk.
+
+        A cancelled caller does not undo what has been judged. Raises Refusal.
+        """
+        if self._closed:
+            raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; try again.")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        asked = Asked(command, escrow_id, caller, cause, fingerprint, answer)
+        try:
+            self._waiting.put_nowait(asked)
+        except asyncio.QueueFull:
+            raise Refusal(Reason.OVERLOADED, "Too many commands wait; try again.") from None
+        return await answer
+
+    async def run(self) -> None:
+        """Work commands off until cancelled; `close` first, so that none is left behind."""
+        while True:
+            taken = [await self._waiting.get()]
+            while len(taken) < MAX_BATCH and not self._waiting.empty():
+                taken.append(self._waiting.get_nowait())
+            await self._work([asked for asked in taken if not asked.answer.done()])
+            for _ in taken:
+                self._waiting.task_done()
+
+    async def close(self) -> None:
+        """Refuse new commands and wait until those inside are answered."""
+        self._closed = True
+        await self._waiting.join()
+
+    async def _work(self, batch: list[Asked]) -> None:
+        if not batch:
+            return
+        try:
+            await _patiently(lambda: self._transact(batch))
+        except Refusal as refusal:
+            _fail(batch, refusal)
+        except Exception as error:  # Whatever one command broke must not reach the others.
+            if len(batch) > 1:
+                log.warning("a batch failed and runs one by one: %r", error)
+                for asked in batch:
+                    await self._work([asked])
+            elif isinstance(error, IntegrityError):
+                await self._again(batch)
+            else:
+                log.exception("a command failed: %s", type(batch[0].command).__name__)
+                _fail(batch, error)
+
+    async def _again(self, batch: list[Asked]) -> None:
+        """Another process was faster with the same cause or version: look at what it wrote."""
+        try:
+            await _patiently(lambda: self._transact(batch))
+        except Exception as error:
+            log.exception("a command failed: %s", type(batch[0].command).__name__)
+            _fail(batch, error)
+
+    async def _transact(self, asked: Sequence[Asked]) -> None:
+        async with self._store.write() as transaction:
+            known = await transaction.known({a.cause for a in asked})
+            ids = {a.escrow_id for a in asked if a.cause not in known}
+            loaded = await transaction.load(ids)
+            batch = _Batch(known, loaded, self._now_us())
+            for one in asked:
+                try:
+                    batch.judge(one)
+                except Refusal as refusal:
+                    batch.answers.append(refusal)
+            await batch.save(transaction)
+        if batch.committed:
+            self._published(batch.committed)
+        for one, answer in zip(asked, batch.answers, strict=True):
+            await self._answer(one, answer)
+
+    async def _answer(self, asked: Asked, answer: Answer | Known | Refusal) -> None:
+        if asked.answer.done():
+            return
+        if isinstance(answer, Refusal):
+            asked.answer.set_exception(answer)
+            return
+        if isinstance(answer, Known):
+            body = await self._store.event(answer.escrow_id, answer.version)
+            event = pb.EscrowEvent.FromString(body)
+            answer = Answer(event.escrow, event, is_repeat=True)
+        asked.answer.set_result(answer)
+
+
+def _fail(batch: Sequence[Asked], error: Exception) -> None:
+    for asked in batch:
+        if not asked.answer.done():
+            asked.answer.set_exception(error)
+
+
+async def _patiently(transact: Callable[[], Awaitable[None]]) -> None:
+    """Try a transaction again while the database is away, for a while.
+
+    Safe although a lost connection leaves open whether it committed: every command has its cause.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + RETRY_FOR_S
+    while True:
+        try:
+            return await transact()
+        except Refusal as refusal:
+            if refusal.reason is not Reason.STORAGE_UNAVAILABLE or loop.time() > give_up:
+                raise
+            await asyncio.sleep(RETRY_EVERY_S * (0.5 + random.random()))  # noqa: S311

@@ -1,0 +1,143 @@
+"""Watchers with a cursor: each gets every version of its escrow once, in order.
+
+A watcher owns a cursor, not a buffer: rung, it reads what is after its version, hands it on and
+waits again. The bell is a hint, the table is the truth: a lost bell costs time, never an event.
+What this process has just committed, or has read for one watcher, is not read again for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+
+from core.errors import Refusal
+from core.execute import Committed
+from core.store import Store
+
+log = logging.getLogger(__name__)
+
+# Serialized events kept in memory, a few kilobytes each.
+CACHE_EVENTS = 8_192
+# Events that a watcher reads at once.
+READ_LIMIT = 200
+# How often the versions of all watched escrows are compared with the table.
+SWEEP_S = 5.0
+HEARTBEAT_S = 15.0
+
+
+class _Watched:
+    """One escrow that somebody looks at."""
+
+    __slots__ = ("reading", "rung", "version", "watchers")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.watchers = 0
+        self.rung = asyncio.Event()
+        self.reading: dict[int, asyncio.Task[list[bytes]]] = {}
+
+    def ring(self, version: int) -> None:
+        if version > self.version:
+            self.version = version
+            self.rung.set()
+            self.rung = asyncio.Event()
+
+
+class Feed:
+    """All watchers of this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._watched: dict[str, _Watched] = {}
+
+    def publish(self, committed: Sequence[Committed]) -> None:
+        """Take over what this process has committed, and wake who waits for it."""
+        for one in committed:
+            self._remember(one.escrow_id, one.version, one.body)
+        for one in committed:
+            self.ring(one.escrow_id, one.version)
+
+    def ring(self, escrow_id: str, version: int) -> None:
+        """Wake the watchers of an escrow that somebody says has reached a version."""
+        watched = self._watched.get(escrow_id)
+        if watched is not None:
+            watched.ring(version)
+
+    async def watch(
+        self, escrow_id: str, after: int, *, heartbeat_s: float = HEARTBEAT_S
+    ) -> AsyncIterator[tuple[int, bytes | None]]:
+        """Yield (version, serialized event) for each version after `after`, for ever.
+
+        After `heartbeat_s` without an event yields (current version, None). While the database is
+        away it waits. Close the iterator to stop watching.
+        """
+        watched = self._watched.setdefault(escrow_id, _Watched())
+        watched.watchers += 1
+        try:
+            while True:
+                rung = watched.rung
+                bodies = await self._read(escrow_id, after, watched)
+                for body in bodies:
+                    after += 1
+                    yield after, body
+                if bodies or watched.version > after:
+                    continue
+                try:
+                    async with asyncio.timeout(heartbeat_s):
+                        await rung.wait()
+                except TimeoutError:
+                    yield after, None
+        finally:
+            watched.watchers -= 1
+            if not watched.watchers and self._watched.get(escrow_id) is watched:
+                del self._watched[escrow_id]
+
+    async def _read(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+        """Read what is after a version: from memory, or once for all who ask at the same time."""
+        bodies: list[bytes] = []
+        while (body := self._cache.get((escrow_id, after + 1 + len(bodies)))) is not None:
+            bodies.append(body)
+        if bodies or 0 < watched.version <= after:
+            return bodies
+        reading = watched.reading.get(after)
+        if reading is None:
+            reading = asyncio.create_task(self._read_table(escrow_id, after, watched))
+            watched.reading[after] = reading
+            reading.add_done_callback(lambda _: watched.reading.pop(after, None))
+        return await asyncio.shield(reading)
+
+    async def _read_table(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+        wait_s = 0.1
+        while True:
+            try:
+                bodies = await self._store.events_after(escrow_id, after, READ_LIMIT)
+                break
+            except Refusal:
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, 2.0)
+        for version, body in enumerate(bodies, start=after + 1):
+            self._remember(escrow_id, version, body)
+        watched.version = max(watched.version, after + len(bodies))
+        return bodies
+
+    def _remember(self, escrow_id: str, version: int, body: bytes) -> None:
+        self._cache[escrow_id, version] = body
+        if len(self._cache) > CACHE_EVENTS:
+            self._cache.popitem(last=False)
+
+    async def sweep(self, every_s: float = SWEEP_S) -> None:
+        """Compare what is watched with the table, for ever: the safety net under every bell."""
+        while True:
+            await asyncio.sleep(every_s)
+            if not self._watched:
+                continue
+            try:
+                versions = await self._store.versions(list(self._watched))
+            except Refusal as refusal:
+                log.warning("watched versions could not be compared: %s", refusal)
+                continue
+            for escrow_id, version in versions.items():
+                self.ring(escrow_id, version)

@@ -1,0 +1,132 @@
+"""The tables. A test holds them against what the migrations make.
+
+Times are whole microseconds since the epoch; amounts are whole minor units.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# Ids of users, causes and Razorpay's ids are checked before they come here.
+_ID = String(128)
+_ESCROW_ID = String(36)
+_CAUSE = String(300)
+
+# The current fact, one row for each escrow.
+escrows = Table(
+    "escrows",
+    metadata,
+    Column("escrow_id", _ESCROW_ID, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("buyer_id", _ID, nullable=False),
+    Column("seller_id", _ID, nullable=False),
+    Column("arbiter_id", _ID, nullable=False),
+    Column("create_time_us", BigInteger, nullable=False),
+    Column("update_time_us", BigInteger, nullable=False),
+    # When the clock has to look; null when it need not.
+    Column("deadline_us", BigInteger),
+    # The hash of the last event: the next one's previous_hash.
+    Column("last_hash", LargeBinary(32), nullable=False),
+    # core.escrow.Escrow as JSON.
+    Column("body", Text, nullable=False),
+    Index("escrows_buyer", "buyer_id", "create_time_us"),
+    Index("escrows_seller", "seller_id", "create_time_us"),
+    Index("escrows_arbiter", "arbiter_id", "create_time_us"),
+    Index("escrows_status", "status", "create_time_us"),
+    Index("escrows_create_time", "create_time_us", "escrow_id"),
+    Index("escrows_deadline", "deadline_us"),
+)
+
+# Append only.
+events = Table(
+    "events",
+    metadata,
+    Column("escrow_id", _ESCROW_ID, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    # What made it; that it is unique is what makes everything safe to repeat.
+    Column("cause", _CAUSE, nullable=False, unique=True),
+    # SHA-256 of the request, empty where there was none.
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("create_time_us", BigInteger, nullable=False),
+    # escrow.v1.EscrowEvent, serialized.
+    Column("body", LargeBinary, nullable=False),
+)
+
+# Append only. The postings of one event sum to zero in each currency.
+postings = Table(
+    "postings",
+    metadata,
+    Column("escrow_id", _ESCROW_ID, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("account", String(160), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("create_time_us", BigInteger, nullable=False),
+    Index("postings_account", "account", "create_time_us"),
+)
+
+# Escrows that Razorpay does not yet stand where they want it. Leased while settlement works on one.
+owed = Table(
+    "owed",
+    metadata,
+    Column("escrow_id", _ESCROW_ID, primary_key=True),
+    # The escrow's version that last changed what is owed.
+    Column("version", BigInteger, nullable=False),
+    # Null while it waits for a person or a payee.
+    Column("due_us", BigInteger),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lease_id", String(64)),
+    Column("lease_until_us", BigInteger),
+    # A call that cannot be repeated blindly, made with no known outcome yet, and when.
+    Column("asked", String(200)),
+    Column("asked_us", BigInteger),
+    Index("owed_due", "due_us"),
+)
+
+# Which escrow a Razorpay order belongs to; an escrow may have had several.
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", String(64), primary_key=True),
+    Column("escrow_id", _ESCROW_ID, nullable=False),
+    Index("orders_escrow", "escrow_id"),
+)
+
+# Append only: the account of a seller is the one of the highest version.
+payees = Table(
+    "payees",
+    metadata,
+    Column("user_id", _ID, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("account_id", String(64), nullable=False),
+    Column("cause", _CAUSE, nullable=False, unique=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("create_time_us", BigInteger, nullable=False),
+)
+
+# Webhooks as they came.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("event_id", _ID, primary_key=True),
+    Column("receive_time_us", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # Null until it has been worked off.
+    Column("outcome", String(16)),
+    Index("inbox_waiting", "outcome", "receive_time_us"),
+)
