@@ -1,4 +1,4 @@
-"""Ties a process to its parent's life: the kernel kills it when the parent is gone, however it went.
+"""Ties a process to its parent's life: the kernel kills it when the parent is gone.
 
 `python -I -S bound.py PARENT_PID COMMAND …` becomes COMMAND.
 

@@ -16,7 +16,7 @@ ASK_AGAIN_S = 0.1
 
 async def until(answers: Callable[[], Awaitable[bool]]) -> None:
     """Ask until the answer is yes. Has no limit of its own: the caller sets one for all."""
-    while not await answers():
+    while not await answers():  # noqa: ASYNC110 (another process sets no Event here)
         await asyncio.sleep(ASK_AGAIN_S)
 
 

@@ -1,6 +1,6 @@
-"""What a stack on one machine consists of: which processes, at which addresses, with which settings.
+"""What a stack on one machine consists of: which processes, at which addresses, how they are set.
 
-`plan` is pure but for the minted bridge token; `running` starts what it planned. Must never start
+`plan` works it out from the environment; `running` starts what was planned. Must never start
 anything while a port is taken, and never leave anything running.
 """
 
@@ -61,12 +61,12 @@ class Stack:
 
 
 def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
-    """Work out the stack from the settings of CONTRACT's table; Refusal names all that is wrong."""
+    """Work out the stack from the settings; Refusal names all that is wrong."""
     places = _places(environment)
     bridge, core, sandbox = places["bridge"], places["core"], places.get("sandbox")
     shared = {**environment, "PYTHONUNBUFFERED": "1"}
-    if "JWT_JWKS_URL" not in environment:
-        shared.setdefault("JWT_SECRET", secrets.jwt_secret)
+    if not environment.get("JWT_JWKS_URL"):
+        shared["JWT_SECRET"] = environment.get("JWT_SECRET") or secrets.jwt_secret
     programs = []
     if sandbox:
         shared |= {
@@ -76,7 +76,8 @@ def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
             "SANDBOX_PORT": str(sandbox.port),
         }
         shared.setdefault("RAZORPAY_WEBHOOK_SECRET", secrets.webhook_secret)
-        shared.setdefault("DEMO_LOGIN", "1")
+        if "JWT_SECRET" in shared:
+            shared.setdefault("DEMO_LOGIN", "1")
         webhook = ("--webhook-url", bridge.url() + WEBHOOK_PATH)
         programs.append(_program("sandbox", shared, "scripts.sandbox", *webhook))
     programs.append(_program("core", _without(shared, "BRIDGE_TOKEN"), "core"))
@@ -115,16 +116,16 @@ def _bridge_environment(shared: Mapping[str, str], core: Place) -> dict[str, str
 
 
 def _places(environment: Mapping[str, str]) -> dict[str, Place]:
-    host = environment.get("BRIDGE_HOST", "127.0.0.1")
-    listen = environment.get("CORE_LISTEN", "127.0.0.1:50051")
+    host = environment.get("BRIDGE_HOST") or "127.0.0.1"
+    listen = environment.get("CORE_LISTEN") or "127.0.0.1:50051"
     core_host, _, core_port = listen.rpartition(":")
     keys = [environment.get(f"RAZORPAY_KEY_{part}", "") for part in ("ID", "SECRET")]
     wanted = [
-        ("bridge", host, environment.get("PORT", "8000"), "PORT"),
+        ("bridge", host, environment.get("PORT") or "8000", "PORT"),
         ("core", core_host.strip("[]"), core_port, "CORE_LISTEN"),
     ]
     if not any(keys):
-        sandbox_port = environment.get("SANDBOX_PORT", "8001")
+        sandbox_port = environment.get("SANDBOX_PORT") or "8001"
         wanted.append(("sandbox", "127.0.0.1", sandbox_port, "SANDBOX_PORT"))
     wrong = [
         f"{variable} has no port between 1 and 65535"
@@ -135,7 +136,7 @@ def _places(environment: Mapping[str, str]) -> dict[str, Place]:
         wrong.append("RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET belong together: set both or none")
     if environment.get("JWT_JWKS_URL") and not environment.get("BRIDGE_TOKEN"):
         wrong.append(
-            "with JWT_JWKS_URL only its owner can sign the bridge's token: set BRIDGE_TOKEN"
+            "JWT_JWKS_URL leaves nothing to sign the bridge's token with: set BRIDGE_TOKEN"
         )
     if wrong:
         raise Refusal("; ".join(wrong))
