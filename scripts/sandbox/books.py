@@ -1,0 +1,101 @@
+"""What the sandbox remembers: the entities as Razorpay would show them, newest last.
+
+Everything here happens on one event loop and without waiting, so that each change is whole.
+"""
+
+import copy
+import random
+import string
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from scripts.sandbox.refusal import Refusal, unknown_id
+
+Entity = dict[str, Any]
+
+MAX_ENTITIES_PER_KIND = 500_000
+PREFIXES = {
+    "order": "order_",
+    "payment": "pay_",
+    "refund": "rfnd_",
+    "transfer": "trf_",
+    "reversal": "rvrsl_",
+    "dispute": "disp_",
+}
+_ID_LETTERS = string.ascii_letters + string.digits
+
+
+class Tell(Protocol):
+    """Sends an event with its entities; `lane` names the events that keep their order."""
+
+    def __call__(self, event: str, payload: dict[str, Entity], *, lane: str) -> None: ...
+
+
+class Books:
+    """All entities by kind and id, and the sandbox's ways to time, chance and the world."""
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        tell: Tell,
+        later: Callable[[Callable[[], None]], None],
+        balance_is_short: Callable[[], bool],
+    ) -> None:
+        self._rng = rng
+        self._tell = tell
+        self._kinds: dict[str, dict[str, Entity]] = {kind: {} for kind in PREFIXES}
+        self._children: dict[tuple[str, str], list[Entity]] = defaultdict(list)
+        # Calls a function once Razorpay has had its moment to process something.
+        self.later = later
+        self.balance_is_short = balance_is_short
+        # Orders whose payments wait for a capture call.
+        self.manual_capture: set[str] = set()
+        self.order_of_receipt: dict[str, Entity] = {}
+        # Idempotency key to the fingerprint of its request and the refund that it made.
+        self.refund_of_key: dict[str, tuple[str, Entity]] = {}
+
+    def new(self, kind: str, fields: Entity, *, parent: str = "") -> Entity:
+        """Add an entity with a fresh id; `parent` is the id that it is listed under."""
+        known = self._kinds[kind]
+        if len(known) >= MAX_ENTITIES_PER_KIND:
+            raise Refusal(f"The sandbox is full: it has {len(known)} of {kind}.")
+        entity = {"id": self._new_id(kind), "entity": kind, **fields, "created_at": now_s()}
+        known[entity["id"]] = entity
+        if parent:
+            self._children[kind, parent].append(entity)
+        return entity
+
+    def find(self, kind: str, entity_id: object) -> Entity:
+        """Find an entity, or refuse as Razorpay does."""
+        entity = self._kinds[kind].get(entity_id) if isinstance(entity_id, str) else None
+        if entity is None:
+            raise unknown_id()
+        return entity
+
+    def all(self, kind: str) -> list[Entity]:
+        """List a kind, oldest first."""
+        return list(self._kinds[kind].values())
+
+    def of(self, kind: str, parent: str) -> list[Entity]:
+        """List the entities of a kind under a parent's id, oldest first."""
+        return list(self._children.get((kind, parent), ()))
+
+    def tell(self, event: str, *entities: Entity, lane: str) -> None:
+        """Announce an event with its entities as they are at this moment."""
+        payload = {e["entity"]: {"entity": copy.deepcopy(e)} for e in entities}
+        self._tell(event, payload, lane=lane)
+
+    def state(self) -> dict[str, list[Entity]]:
+        """Show everything but the disputes, oldest first."""
+        return {f"{kind}s": self.all(kind) for kind in PREFIXES if kind != "dispute"}
+
+    def _new_id(self, kind: str) -> str:
+        return PREFIXES[kind] + "".join(self._rng.choices(_ID_LETTERS, k=14))
+
+
+def now_s() -> int:
+    """Tell the time as Razorpay writes it: whole seconds since the epoch."""
+    return int(time.time())

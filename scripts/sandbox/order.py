@@ -1,0 +1,72 @@
+"""Orders: what a customer is asked to pay."""
+
+from typing import Any
+
+from scripts.sandbox import check
+from scripts.sandbox.books import Books, Entity
+from scripts.sandbox.check import Body
+from scripts.sandbox.refusal import Refusal
+
+
+def create(books: Books, body: Body) -> Entity:
+    """Make an order. A receipt is used once, but `unique_receipt` gives the first order again."""
+    currency = check.currency(body)
+    amount = check.amount(body, currency=currency)
+    receipt = check.receipt(body)
+    notes = check.notes(body)
+    manual = _wants_manual_capture(body)
+    for unsupported in ("transfers", "partial_payment"):
+        if body.get(unsupported):
+            raise Refusal(f"The sandbox knows no orders with {unsupported}.", field=unsupported)
+    if receipt is not None and receipt in books.order_of_receipt:
+        return _order_of_receipt(books, receipt, amount, currency, body)
+    order = books.new(
+        "order",
+        {
+            "amount": amount,
+            "amount_paid": 0,
+            "amount_due": amount,
+            "currency": currency,
+            "receipt": receipt,
+            "offer_id": None,
+            "status": "created",
+            "attempts": 0,
+            "notes": notes,
+        },
+    )
+    if receipt is not None:
+        books.order_of_receipt[receipt] = order
+    if manual:
+        books.manual_capture.add(order["id"])
+    return order
+
+
+def note_payment(order: Entity, payment: Entity) -> bool:
+    """Count a captured payment; answers whether it is the one that made the order paid.
+
+    A payment of too little or in another currency leaves the order open.
+    """
+    if order["status"] == "paid" or payment["currency"] != order["currency"]:
+        return False
+    if payment["amount"] < order["amount_due"]:
+        return False
+    order.update(status="paid", amount_paid=order["amount"], amount_due=0)
+    return True
+
+
+def _order_of_receipt(books: Books, receipt: str, amount: int, currency: str, body: Body) -> Entity:
+    order = books.order_of_receipt[receipt]
+    same = (order["amount"], order["currency"]) == (amount, currency)
+    if same and body.get("unique_receipt") is True:
+        return order
+    raise Refusal("Order receipt should be unique.", field="receipt")
+
+
+def _wants_manual_capture(body: Body) -> bool:
+    payment: Any = body.get("payment")
+    if payment is None:
+        return body.get("payment_capture") in (0, "0")
+    capture = payment.get("capture") if isinstance(payment, dict) else None
+    if capture not in ("automatic", "manual"):
+        raise Refusal("The selected payment.capture is invalid.", field="payment.capture")
+    return bool(capture == "manual")

@@ -1,0 +1,149 @@
+"""Payments: what a customer does about an order, and what becomes of it."""
+
+from scripts.sandbox import order as orders
+from scripts.sandbox import refund as refunds
+from scripts.sandbox.books import Books, Entity
+from scripts.sandbox.refusal import Refusal
+
+OUTCOMES = ("captured", "authorized", "failed")
+# Razorpay's fee, and the GST on it, in per cent.
+_FEE_PERCENT = 2
+_GST_PERCENT = 18
+
+
+def pay(
+    books: Books,
+    order_id: str,
+    outcome: str,
+    *,
+    amount: int | None = None,
+    currency: str | None = None,
+    force: bool = False,
+) -> Entity:
+    """Act as the customer. `force` pays an order that takes no more payments."""
+    order = books.find("order", order_id)
+    if not force:
+        _check_payable(books, order)
+    order["attempts"] += 1
+    if order["status"] == "created":
+        order["status"] = "attempted"
+    payment = books.new(
+        "payment",
+        _fresh(order, amount or order["amount"], currency or order["currency"]),
+        parent=order_id,
+    )
+    if outcome == "failed":
+        _fail(books, payment)
+        return payment
+    _authorize(books, payment)
+    if outcome == "captured" and order_id not in books.manual_capture:
+        _capture(books, payment)
+    return payment
+
+
+def capture(books: Books, payment_id: str, amount: int, currency: str) -> Entity:
+    """Take an authorized payment, whole."""
+    payment = books.find("payment", payment_id)
+    if payment["captured"]:
+        raise Refusal("This payment has already been captured", field="payment_id")
+    if payment["status"] != "authorized":
+        raise Refusal(
+            "Only payments which have been authorized and not yet captured can be captured",
+            field="status",
+        )
+    if books.find("order", payment["order_id"])["status"] == "paid":
+        raise Refusal("The order is already paid", reason="order_already_paid")
+    if (amount, currency) != (payment["amount"], payment["currency"]):
+        raise Refusal("Capture amount must be equal to the amount authorized", field="amount")
+    _capture(books, payment)
+    return payment
+
+
+def authorize_late(books: Books, payment_id: str, *, then_capture: bool) -> Entity:
+    """Let the bank authorize a failed payment after all.
+
+    Where another attempt has paid the order meanwhile, Razorpay refunds the late one at once.
+    """
+    payment = books.find("payment", payment_id)
+    if payment["status"] != "failed":
+        raise Refusal("Only a failed payment can be authorized late", field="status")
+    for name in ("code", "description", "source", "step", "reason"):
+        payment[f"error_{name}"] = None
+    _authorize(books, payment)
+    if books.find("order", payment["order_id"])["status"] == "paid":
+        refunds.refund_uncaptured(books, payment)
+    elif then_capture:
+        _capture(books, payment)
+    return payment
+
+
+def _check_payable(books: Books, order: Entity) -> None:
+    if order["status"] == "paid":
+        raise Refusal(
+            "This order has already been paid", reason="order_already_paid", field="order_id"
+        )
+    if any(payment["status"] == "authorized" for payment in books.of("payment", order["id"])):
+        raise Refusal(
+            "A payment of this order is already authorized",
+            reason="payment_already_authorized",
+            field="order_id",
+        )
+
+
+def _fresh(order: Entity, amount: int, currency: str) -> Entity:
+    return {
+        "amount": amount,
+        "currency": currency,
+        "status": "created",
+        "order_id": order["id"],
+        "invoice_id": None,
+        "international": False,
+        "method": "upi",
+        "amount_refunded": 0,
+        "amount_transferred": 0,
+        "refund_status": None,
+        "captured": False,
+        "description": None,
+        "card_id": None,
+        "bank": None,
+        "wallet": None,
+        "vpa": "customer@upi",
+        "email": "customer@example.com",
+        "contact": "+919000090000",
+        "notes": [],
+        "fee": None,
+        "tax": None,
+        "error_code": None,
+        "error_description": None,
+        "error_source": None,
+        "error_step": None,
+        "error_reason": None,
+        "acquirer_data": {"rrn": None},
+    }
+
+
+def _authorize(books: Books, payment: Entity) -> None:
+    payment["status"] = "authorized"
+    books.tell("payment.authorized", payment, lane=payment["order_id"])
+
+
+def _capture(books: Books, payment: Entity) -> None:
+    fee = (payment["amount"] * _FEE_PERCENT + 50) // 100
+    tax = (fee * _GST_PERCENT + 50) // 100
+    payment.update(status="captured", captured=True, fee=fee + tax, tax=tax)
+    books.tell("payment.captured", payment, lane=payment["order_id"])
+    order = books.find("order", payment["order_id"])
+    if orders.note_payment(order, payment):
+        books.tell("order.paid", payment, order, lane=order["id"])
+
+
+def _fail(books: Books, payment: Entity) -> None:
+    payment.update(
+        status="failed",
+        error_code="BAD_REQUEST_ERROR",
+        error_description="Payment was unsuccessful, as the bank declined it.",
+        error_source="bank",
+        error_step="payment_authorization",
+        error_reason="payment_failed",
+    )
+    books.tell("payment.failed", payment, lane=payment["order_id"])
