@@ -1,0 +1,143 @@
+/**
+ * Who is logged in; the live connection follows: it opens on login and closes on logout.
+ *
+ * The token is kept for the tab only (sessionStorage), so that two tabs may be two users.
+ */
+import {
+  createContext,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  type ReactNode,
+} from 'react';
+import { wsService, type RefreshToken } from '../services/websocket.js';
+
+export interface User {
+  user_id: string;
+  roles: string[];
+  /** Seconds since the epoch. */
+  expires_at: number;
+}
+
+export interface Auth {
+  token: string | null;
+  user: User | null;
+  /** Why the last session ended, where its user did not end it. */
+  ended: 'expired' | 'refused' | null;
+  /** Throws TypeError when it is no token, RangeError when it has expired. */
+  login(token: string): void;
+  logout(): void;
+}
+
+export interface AuthProviderProps {
+  children?: ReactNode;
+  /** Gets a fresh token when the current one is about to expire. */
+  refreshToken?: RefreshToken;
+}
+
+const STORAGE_KEY = 'holdfast.token';
+const TOKEN_EXPIRED_CODE = 4401;
+
+const AuthContext = createContext<Auth | null>(null);
+
+/** Reads whom a token names, without checking its signature: that is the server's part. */
+export function readToken(token: string): User {
+  const [, payload = ''] = token.split('.');
+  let claims: { sub?: unknown; exp?: unknown; roles?: unknown };
+  try {
+    const text = atob(payload.replace(/-/g, '+').replace(/_/g, '/'));
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+    claims = JSON.parse(new TextDecoder().decode(bytes)) as typeof claims;
+  } catch {
+    throw new TypeError('This is not a token.');
+  }
+  if (typeof claims?.sub !== 'string' || typeof claims.exp !== 'number') {
+    throw new TypeError('This token names no user or no expiry.');
+  }
+  const roles = Array.isArray(claims.roles) ? claims.roles.map(String) : ['user'];
+  return { user_id: claims.sub, roles, expires_at: claims.exp };
+}
+
+export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
+  const [token, setToken] = useState(storedToken);
+  const [ended, setEnded] = useState<Auth['ended']>(null);
+
+  const keep = useCallback((next: string | null) => {
+    if (next === null) sessionStorage.removeItem(STORAGE_KEY);
+    else sessionStorage.setItem(STORAGE_KEY, next);
+    setToken(next);
+  }, []);
+  const login = useCallback(
+    (next: string) => {
+      const trimmed = next.trim();
+      if (isExpired(readToken(trimmed))) throw new RangeError('This token has expired.');
+      setEnded(null);
+      keep(trimmed);
+    },
+    [keep],
+  );
+  const logout = useCallback(() => {
+    setEnded(null);
+    keep(null);
+  }, [keep]);
+
+  useEffect(() => wsService.configure({ refreshToken }), [refreshToken]);
+  useConnection(token);
+  useEffect(() => {
+    const follow = () => {
+      if (wsService.token !== null) keep(wsService.token);
+    };
+    const undos = [
+      wsService.on('connected', follow),
+      wsService.on('authenticated', follow),
+      wsService.on('disconnected', ({ code }) => {
+        if (code < 4400 || code > 4403) return;
+        setEnded(code === TOKEN_EXPIRED_CODE ? 'expired' : 'refused');
+        keep(null);
+      }),
+    ];
+    return () => undos.forEach((undo) => undo());
+  }, [keep]);
+
+  const auth = useMemo(
+    () => ({ token, user: token === null ? null : readToken(token), ended, login, logout }),
+    [token, ended, login, logout],
+  );
+  return <AuthContext.Provider value={auth}>{children}</AuthContext.Provider>;
+}
+
+/** Throws outside an AuthProvider. */
+export function useAuth(): Auth {
+  const auth = useContext(AuthContext);
+  if (auth === null) throw new Error('useAuth needs an AuthProvider above it');
+  return auth;
+}
+
+/** Holds the connection while there is a token. StrictMode's remount finds it as it was. */
+function useConnection(token: string | null): void {
+  const closing = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    clearTimeout(closing.current);
+    if (token === null) wsService.disconnect();
+    else wsService.connect(token);
+    return () => {
+      closing.current = setTimeout(wsService.disconnect);
+    };
+  }, [token]);
+}
+
+function storedToken(): string | null {
+  const token = sessionStorage.getItem(STORAGE_KEY);
+  try {
+    return token === null || isExpired(readToken(token)) ? null : token;
+  } catch {
+    return null;
+  }
+}
+
+function isExpired(user: User): boolean {
+  return user.expires_at <= Date.now() / 1000;
+}

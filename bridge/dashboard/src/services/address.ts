@@ -1,0 +1,21 @@
+/** Where the bridge is: `VITE_API_URL`, or the origin that served the page. */
+
+const SOCKET_PATH = '/api/v1/ws';
+
+/** The base of the JSON API, without a trailing slash. Empty means same origin. */
+export function apiBase(): string {
+  const configured = import.meta.env?.VITE_API_URL as string | undefined;
+  return (configured ?? '').replace(/\/+$/, '');
+}
+
+/** The socket's address: http becomes ws, and https wss. */
+export function socketAddress(base: string = apiBase(), pageOrigin: string = ownOrigin()): string {
+  const url = new URL(base || pageOrigin);
+  const secure = url.protocol === 'https:' || url.protocol === 'wss:';
+  const path = url.pathname.replace(/\/+$/, '');
+  return `${secure ? 'wss' : 'ws'}://${url.host}${path}${SOCKET_PATH}`;
+}
+
+function ownOrigin(): string {
+  return globalThis.location?.origin ?? 'http://localhost:8000';
+}

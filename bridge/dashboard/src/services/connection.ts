@@ -1,0 +1,109 @@
+/**
+ * One connection, from its opening to its end; it never comes back by itself.
+ *
+ * Tells its owner of each frame, and of its end exactly once. A browser does not show the
+ * server's pings, so that a dead network is noticed by a ping of our own that nothing answers.
+ */
+import { Pace } from './pace.js';
+import { parseFrame, type ClientFrame, type ServerFrame } from './frames.js';
+
+/** How long the bridge may take from the opening to its `connected`. */
+const OPEN_LIMIT_MS = 10_000;
+/** How long a ping may stay without any answer. */
+const PONG_LIMIT_MS = 10_000;
+const PING_INTERVAL_S = 25;
+
+/** The close code for an end that no server sent, as browsers have it. */
+export const ABNORMAL = 1006;
+
+export interface ConnectionOwner {
+  onFrame(frame: ServerFrame): void;
+  onEnd(code: number, reason: string): void;
+}
+
+export class Connection {
+  readonly ws: WebSocket;
+  readonly #owner: ConnectionOwner;
+  readonly #pace: Pace<ClientFrame>;
+  #isEnded = false;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+  #pinger: ReturnType<typeof setInterval> | undefined;
+
+  /** The token travels as a subprotocol, so that it appears in no log and no address. */
+  constructor(address: string, token: string, owner: ConnectionOwner) {
+    this.#owner = owner;
+    this.ws = new WebSocket(address, ['bearer', token]);
+    this.#pace = new Pace((frame) => this.ws.send(JSON.stringify(frame)));
+    this.ws.onmessage = (event: MessageEvent) => this.#receive(event.data);
+    this.ws.onclose = (event: CloseEvent) => this.#end(event.code, event.reason);
+    this.#expectWithin(OPEN_LIMIT_MS, 'the server did not answer');
+  }
+
+  get isOpen(): boolean {
+    return !this.#isEnded && this.ws.readyState === WebSocket.OPEN;
+  }
+
+  /** Sends when the limits allow; does nothing when the connection is not open. */
+  send(frame: ClientFrame): void {
+    if (!this.isOpen) return;
+    try {
+      this.#pace.push(frame);
+    } catch (error) {
+      this.drop(String(error));
+    }
+  }
+
+  /** Sends a ping and expects any sign of life in answer. */
+  probe(): void {
+    if (!this.isOpen) return;
+    this.send({ type: 'ping' });
+    if (this.#deadline === undefined) this.#expectWithin(PONG_LIMIT_MS, 'the server fell silent');
+  }
+
+  /** Ends it without a word to the owner. */
+  close(): void {
+    this.#stop();
+    this.ws.close(1000);
+  }
+
+  /** Gives it up: the owner hears at once, however long the socket takes to close. */
+  drop(reason: string): void {
+    if (this.#isEnded) return;
+    this.#stop();
+    this.ws.close();
+    this.#owner.onEnd(ABNORMAL, reason);
+  }
+
+  #receive(data: unknown): void {
+    if (this.#isEnded) return;
+    const frame = parseFrame(data);
+    if (!frame) return;
+    clearTimeout(this.#deadline);
+    this.#deadline = undefined;
+    if (frame.type === 'connected') this.#beat(frame.ping_interval);
+    this.#owner.onFrame(frame);
+  }
+
+  #beat(interval_s: number): void {
+    clearInterval(this.#pinger);
+    const every_s = interval_s > 0 ? interval_s : PING_INTERVAL_S;
+    this.#pinger = setInterval(() => this.probe(), every_s * 1000);
+  }
+
+  #expectWithin(limit_ms: number, complaint: string): void {
+    this.#deadline = setTimeout(() => this.drop(complaint), limit_ms);
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#isEnded) return;
+    this.#stop();
+    this.#owner.onEnd(code, reason);
+  }
+
+  #stop(): void {
+    this.#isEnded = true;
+    this.#pace.stop();
+    clearTimeout(this.#deadline);
+    clearInterval(this.#pinger);
+  }
+}

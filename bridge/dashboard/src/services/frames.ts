@@ -1,0 +1,189 @@
+/**
+ * The frames between a browser and the bridge, as types.
+ *
+ * Amounts ending in `_minor` are whole minor units (paise); `amount` is rupees, for people only.
+ * Times are RFC 3339 in UTC. `version` counts the events of one escrow: 1, 2, 3 … without gaps.
+ */
+
+export type EscrowStatus =
+  | 'INITIATED'
+  | 'HELD'
+  | 'DISPUTED'
+  | 'SETTLING'
+  | 'RELEASED'
+  | 'REFUNDED'
+  | 'SPLIT'
+  | 'CANCELLED';
+
+export type PaymentStatus =
+  | 'created'
+  | 'authorized'
+  | 'captured'
+  | 'failed'
+  | 'partially_refunded'
+  | 'refunded';
+
+export interface ConfirmationData {
+  party: 'buyer' | 'seller';
+  time: string;
+}
+
+export interface DisputeData {
+  raised_by: string;
+  reason: string;
+  status: 'open' | 'withdrawn' | 'resolved';
+}
+
+export interface MilestoneData {
+  milestone_id: string;
+  title: string;
+  amount_minor: number;
+  status: EscrowStatus;
+  held_minor: number;
+  released_minor: number;
+  refunded_minor: number;
+  fee_minor: number;
+  confirmations: ConfirmationData[];
+  dispute: DisputeData | null;
+}
+
+/** An escrow as it stands at `version`. */
+export interface EscrowData {
+  escrow_id: string;
+  status: EscrowStatus;
+  version: number;
+  amount: number;
+  amount_minor: number;
+  currency: string;
+  held_minor: number;
+  released_minor: number;
+  refunded_minor: number;
+  fee_minor: number;
+  buyer_id: string;
+  seller_id: string;
+  arbiter_id: string;
+  title: string;
+  description?: string;
+  payment: { status: PaymentStatus | null; order_id: string | null; payment_id: string | null };
+  confirmations: ConfirmationData[];
+  dispute: DisputeData | null;
+  attention: string;
+  created_at: string;
+  updated_at: string;
+  milestones?: MilestoneData[];
+}
+
+/** The escrow right after an event, and what the event was. */
+export interface EventData extends EscrowData {
+  event_type: string;
+  actor_id?: string;
+  time?: string;
+  event_data?: Record<string, unknown>;
+  milestone_id?: string;
+}
+
+interface Answer {
+  /** The `id` of the client's frame, where this is the direct answer to it. */
+  id?: string;
+}
+
+export interface ConnectedFrame {
+  type: 'connected';
+  user_id: string;
+  /** Seconds since the epoch. */
+  expires_at: number;
+  /** Seconds. */
+  ping_interval: number;
+}
+
+/** A snapshot, after whatever was missed. With escrow_id `*` it ends the snapshots and has no data. */
+export interface SubscribedFrame extends Answer {
+  type: 'subscribed';
+  escrow_id: string;
+  version?: number;
+  data?: EscrowData;
+}
+
+export interface UnsubscribedFrame extends Answer {
+  type: 'unsubscribed';
+  escrow_id: string;
+}
+
+export interface PaymentStatusFrame {
+  type: 'payment_status';
+  escrow_id: string;
+  version: number;
+  status: PaymentStatus;
+}
+
+export interface StatusChangeFrame {
+  type: 'status_change';
+  escrow_id: string;
+  version: number;
+  old_status: EscrowStatus;
+  new_status: EscrowStatus;
+}
+
+/** Comes once for every event, after the payment_status and status_change of the same version. */
+export interface EscrowUpdateFrame {
+  type: 'escrow_update';
+  escrow_id: string;
+  version: number;
+  data: EventData;
+}
+
+export interface PongFrame extends Answer {
+  type: 'pong';
+}
+
+export interface AuthenticatedFrame extends Answer {
+  type: 'authenticated';
+  expires_at: number;
+}
+
+export interface ReconnectFrame {
+  type: 'reconnect';
+  after_ms: number;
+}
+
+export interface ErrorFrame extends Answer {
+  type: 'error';
+  code: string;
+  message: string;
+  retry: boolean;
+  escrow_id?: string;
+}
+
+export type EventFrame = PaymentStatusFrame | StatusChangeFrame | EscrowUpdateFrame;
+
+export type ServerFrame =
+  | ConnectedFrame
+  | SubscribedFrame
+  | UnsubscribedFrame
+  | EventFrame
+  | PongFrame
+  | AuthenticatedFrame
+  | ReconnectFrame
+  | ErrorFrame;
+
+export type ClientFrame =
+  | { type: 'subscribe'; escrow_id: string; after?: number; id?: string }
+  | { type: 'unsubscribe'; escrow_id: string; id?: string }
+  | { type: 'ping'; id?: string }
+  | { type: 'auth'; token: string; id?: string };
+
+/** Reads one frame; null for what is no JSON object with a `type`. */
+export function parseFrame(text: unknown): ServerFrame | null {
+  if (typeof text !== 'string') return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    const isFrame =
+      typeof value === 'object' &&
+      value !== null &&
+      'type' in value &&
+      typeof value.type === 'string';
+    return isFrame ? (value as ServerFrame) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,373 @@
+/**
+ * Live updates from the bridge: one connection for the page, which comes back by itself.
+ *
+ * `connect(token)` opens it and keeps it open until `disconnect()`. A lost connection is tried again
+ * up to five times, three seconds apart; the count starts anew after a success, when the page
+ * becomes visible and when the network returns. What was watched is watched again from the last
+ * version seen, so that no event is missed and none comes twice.
+ */
+import { socketAddress } from './address.js';
+import { Connection } from './connection.js';
+import type { ErrorFrame, EventFrame, ServerFrame } from './frames.js';
+import { Listeners, type Handler, type MessageType } from './listeners.js';
+import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js';
+
+export type * from './frames.js';
+export type * from './listeners.js';
+export { EVERYTHING } from './subscriptions.js';
+
+export type ConnectionStatus = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
+
+/** Gets a fresh token for the same user. */
+export type RefreshToken = () => Promise<string>;
+
+export interface ServiceOptions {
+  /** The socket's address; by default made from VITE_API_URL or the page's origin. */
+  address: string | undefined;
+  /** How many attempts follow a loss before it is given up. */
+  maxAttempts: number;
+  /** How long until the next attempt; up to a quarter more or less, by chance. */
+  intervalMs: number;
+  /** Called when the token is about to expire. */
+  refreshToken: RefreshToken | undefined;
+}
+
+const MAX_ATTEMPTS = 5;
+const INTERVAL_MS = 3_000;
+const JITTER = 0.25;
+/** How long a subscription that nobody wants any more stays, so that a remount finds it. */
+const LINGER_MS = 100;
+/** A token that ends within this is refreshed before it is used. */
+const EXPIRY_MARGIN_S = 5;
+
+/** 4400 bad use, 4401 token refused or expired, 4402, 4403 forbidden: coming back would not help. */
+function isFinal(code: number): boolean {
+  return code >= 4400 && code <= 4403;
+}
+
+export class WebSocketService {
+  readonly #listeners = new Listeners();
+  readonly #statusListeners = new Set<() => void>();
+  readonly #subscriptions = new Subscriptions();
+  #options: ServiceOptions = {
+    address: undefined,
+    maxAttempts: MAX_ATTEMPTS,
+    intervalMs: INTERVAL_MS,
+    refreshToken: undefined,
+  };
+  #status: ConnectionStatus = 'disconnected';
+  #connection: Connection | null = null;
+  #token: string | null = null;
+  #expiresAt_s = Infinity;
+  #attempts = 0;
+  /** The server's last word was that coming back is no use. */
+  #isBarred = false;
+  /** When the server asked to be left and come back to; milliseconds since the epoch. */
+  #returnAt_ms = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #requests = 0;
+  #refreshing: Promise<void> | null = null;
+
+  /** Changes settings; they count from the next attempt on. */
+  configure(options: Partial<ServiceOptions>): void {
+    this.#options = { ...this.#options, ...options };
+  }
+
+  /** The browser's own socket, or null; `ws?.readyState` is 1 while it is open. */
+  get ws(): WebSocket | null {
+    return this.#connection?.ws ?? null;
+  }
+
+  get status(): ConnectionStatus {
+    return this.#status;
+  }
+
+  /** The token in use: the newest, where it has been refreshed. */
+  get token(): string | null {
+    return this.#token;
+  }
+
+  /** The ids of the escrows that are wanted, and `*` for everything. */
+  get subscriptions(): ReadonlySet<string> {
+    return this.#subscriptions.wanted();
+  }
+
+  /** Connects as the token's user. Repeating it with the same token is harmless. */
+  readonly connect = (token: string): void => {
+    if (token === this.#token && this.#status !== 'disconnected') return;
+    if (this.#token !== null && token !== this.#token) this.#subscriptions.forgetVersions();
+    this.#token = token;
+    this.#expiresAt_s = Infinity;
+    this.#listenToPage(true);
+    this.reconnect();
+  };
+
+  /** Closes the connection and forgets the token. Components may stay; they are served after connect. */
+  readonly disconnect = (): void => {
+    const wasOn = this.#token !== null;
+    this.#listenToPage(false);
+    this.#token = null;
+    this.#leave();
+    this.#subscriptions.forgetVersions();
+    if (!wasOn) return;
+    this.#setStatus('disconnected');
+    this.#tellDisconnected(1000, 'closed by this page', false);
+  };
+
+  /** Tries at once and counts the attempts anew, for example when a person asks for it. */
+  readonly reconnect = (): void => {
+    if (this.#token === null) return;
+    this.#attempts = 0;
+    this.#isBarred = false;
+    this.#returnAt_ms = 0;
+    this.#leave();
+    this.#setStatus('connecting');
+    this.#open();
+  };
+
+  /**
+   * Watches an escrow, or everything of the user's with `*`. Each call is to be met by one
+   * `unsubscribe`, or by calling the answer; the bridge hears only of the first and the last.
+   */
+  readonly subscribe = (escrowId: string): (() => void) => {
+    const subscription = this.#subscriptions.add(escrowId);
+    if (subscription.request === null || subscription.isRefused) this.#ask(subscription);
+    let isUndone = false;
+    return () => {
+      if (!isUndone) this.unsubscribe(escrowId);
+      isUndone = true;
+    };
+  };
+
+  readonly unsubscribe = (escrowId: string): void => {
+    const subscription = this.#subscriptions.get(escrowId);
+    if (!subscription || subscription.wanted === 0) return;
+    subscription.wanted -= 1;
+    if (subscription.wanted === 0) setTimeout(() => this.#release(subscription), LINGER_MS);
+  };
+
+  /** Sends a ping; `pong` answers. */
+  readonly ping = (): void => {
+    this.#connection?.probe();
+  };
+
+  /** Calls the handler for every message of a type, at once and in order; answers its undo. */
+  readonly on = <T extends MessageType>(type: T, handler: Handler<T>): (() => void) =>
+    this.#listeners.add(type, handler);
+
+  /** Calls back after every change of `status`; answers its undo. */
+  readonly onStatus = (callback: () => void): (() => void) => {
+    this.#statusListeners.add(callback);
+    return () => void this.#statusListeners.delete(callback);
+  };
+
+  #onFrame(frame: ServerFrame): void {
+    switch (frame.type) {
+      case 'connected':
+        this.#connected(frame.expires_at);
+        break;
+      case 'authenticated':
+        this.#expiresAt_s = frame.expires_at;
+        break;
+      case 'reconnect':
+        this.#plan(frame.after_ms);
+        break;
+      case 'error':
+        this.#failed(frame);
+        break;
+      case 'subscribed':
+        if (!this.#subscriptions.takesSnapshot(frame)) return;
+        break;
+      case 'payment_status':
+      case 'status_change':
+      case 'escrow_update':
+        if (!this.#takesEvent(frame)) return;
+        break;
+    }
+    this.#listeners.emit(frame);
+    if (frame.type === 'connected') this.#askAll();
+  }
+
+  #onEnd(code: number, reason: string): void {
+    const before = this.#status;
+    this.#connection = null;
+    this.#subscriptions.unask();
+    clearTimeout(this.#timer);
+    this.#isBarred = isFinal(code);
+    const willReconnect = !this.#isBarred && this.#attempts < this.#options.maxAttempts;
+    this.#setStatus(willReconnect ? 'reconnecting' : 'disconnected');
+    if (before !== 'connected' && !this.#isBarred) {
+      this.#tellError('CONNECTION_FAILED', reason || 'the server cannot be reached');
+    }
+    if (before !== 'reconnecting' || !willReconnect) {
+      this.#tellDisconnected(code, reason, willReconnect);
+    }
+    // A handler may have disconnected or connected anew.
+    if (willReconnect && this.#status === 'reconnecting') this.#tryLater();
+  }
+
+  #connected(expiresAt_s: number): void {
+    this.#attempts = 0;
+    this.#returnAt_ms = 0;
+    this.#expiresAt_s = expiresAt_s;
+    this.#setStatus('connected');
+  }
+
+  #takesEvent(frame: EventFrame): boolean {
+    // What lingers would lose this event for whoever wants it again; so it ends now.
+    for (const id of [frame.escrow_id, EVERYTHING]) {
+      const subscription = this.#subscriptions.get(id);
+      if (subscription?.wanted === 0) this.#release(subscription);
+    }
+    return this.#subscriptions.takesEvent(frame);
+  }
+
+  #failed(frame: ErrorFrame): void {
+    if (frame.code === 'TOKEN_EXPIRING') void this.#refresh();
+    const subscription = this.#subscriptions.answered(frame.id, frame.escrow_id);
+    if (!subscription) return;
+    subscription.isPending = false;
+    subscription.isRefused = true;
+    if (frame.retry) setTimeout(() => this.#askAgain(subscription), this.#delay_ms());
+  }
+
+  #askAgain(subscription: Subscription): void {
+    if (subscription.isRefused && subscription.wanted > 0) this.#ask(subscription);
+  }
+
+  #askAll(): void {
+    const ids = [...this.#subscriptions.wanted()];
+    // An escrow's own subscription goes first: it brings what was missed in order.
+    ids.sort((a, b) => Number(a === EVERYTHING) - Number(b === EVERYTHING));
+    for (const id of ids) {
+      const subscription = this.#subscriptions.get(id);
+      if (subscription && subscription.request === null) this.#ask(subscription);
+    }
+  }
+
+  #ask(subscription: Subscription): void {
+    if (this.#status !== 'connected' || !this.#connection) return;
+    this.#requests += 1;
+    const id = `s${this.#requests}`;
+    const after = this.#subscriptions.ask(subscription, id);
+    const frame = { type: 'subscribe' as const, escrow_id: subscription.escrowId, id };
+    this.#connection.send(after === undefined ? frame : { ...frame, after });
+  }
+
+  #release(subscription: Subscription): void {
+    const current = this.#subscriptions.get(subscription.escrowId);
+    if (current !== subscription || subscription.wanted > 0) return;
+    this.#subscriptions.drop(subscription.escrowId);
+    if (subscription.request === null) return;
+    this.#connection?.send({ type: 'unsubscribe', escrow_id: subscription.escrowId });
+  }
+
+  async #refresh(): Promise<void> {
+    const { refreshToken } = this.#options;
+    if (!refreshToken) return;
+    const old = this.#token;
+    this.#refreshing ??= refreshToken()
+      .then((token) => {
+        if (this.#token !== old || old === null) return;
+        this.#token = token;
+        this.#expiresAt_s = Infinity;
+        this.#connection?.send({ type: 'auth', token });
+      })
+      .catch((error: unknown) => this.#tellError('TOKEN_REFRESH_FAILED', String(error)))
+      .finally(() => (this.#refreshing = null));
+    await this.#refreshing;
+  }
+
+  #open(): void {
+    const isStale = Date.now() / 1000 > this.#expiresAt_s - EXPIRY_MARGIN_S;
+    if (!isStale || !this.#options.refreshToken) return this.#openNow();
+    this.#expiresAt_s = Infinity;
+    void this.#refresh().then(() => this.#openNow());
+  }
+
+  #openNow(): void {
+    if (this.#token === null || this.#connection) return;
+    const address = this.#options.address ?? socketAddress();
+    try {
+      this.#connection = new Connection(address, this.#token, {
+        onFrame: (frame) => this.#onFrame(frame),
+        onEnd: (code, reason) => this.#onEnd(code, reason),
+      });
+    } catch (error) {
+      // A token or an address of which no socket can be made: the browser throws before it connects.
+      this.#onEnd(4400, String(error));
+    }
+  }
+
+  #leave(): void {
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+    this.#connection = null;
+    this.#subscriptions.unask();
+  }
+
+  /** The server is about to go: leave when the slot comes, unless it closes first. */
+  #plan(after_ms: number): void {
+    this.#returnAt_ms = Date.now() + after_ms;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#connection?.drop('the server asked to reconnect');
+    }, after_ms);
+  }
+
+  #tryLater(): void {
+    this.#attempts += 1;
+    const slot_ms = Math.max(0, this.#returnAt_ms - Date.now());
+    const delay_ms = this.#returnAt_ms > 0 ? slot_ms : this.#delay_ms();
+    this.#timer = setTimeout(() => {
+      this.#returnAt_ms = 0;
+      this.#open();
+    }, delay_ms);
+    this.#listeners.emit({
+      type: 'reconnecting',
+      attempt: this.#attempts,
+      max_attempts: this.#options.maxAttempts,
+      delay_ms: Math.round(delay_ms),
+    });
+  }
+
+  #delay_ms(): number {
+    return this.#options.intervalMs * (1 + JITTER * (2 * Math.random() - 1));
+  }
+
+  #setStatus(status: ConnectionStatus): void {
+    if (status === this.#status) return;
+    this.#status = status;
+    for (const callback of [...this.#statusListeners]) callback();
+  }
+
+  #tellDisconnected(code: number, reason: string, will_reconnect: boolean): void {
+    this.#listeners.emit({ type: 'disconnected', code, reason, will_reconnect });
+  }
+
+  #tellError(code: string, message: string): void {
+    this.#listeners.emit({ type: 'error', code, message, retry: true });
+  }
+
+  #listenToPage(isOn: boolean): void {
+    if (typeof window === 'undefined' || typeof document === 'undefined') return;
+    const change = isOn ? 'addEventListener' : 'removeEventListener';
+    window[change]('online', this.#wake);
+    window[change]('offline', this.#sleep);
+    document[change]('visibilitychange', this.#wake);
+  }
+
+  readonly #wake = (): void => {
+    if (document.visibilityState === 'hidden' || this.#token === null) return;
+    if (this.#status === 'connected') return this.#connection?.probe();
+    if (this.#connection || this.#isBarred || this.#returnAt_ms > Date.now()) return;
+    this.reconnect();
+  };
+
+  readonly #sleep = (): void => {
+    this.#connection?.drop('the network is off');
+  };
+}
+
+/** The page's one connection. */
+export const wsService = new WebSocketService();
