@@ -23,7 +23,10 @@ def main() -> None:
         port=options.port,
         seed=options.seed,
     )
-    asyncio.run(_serve(sandbox))
+    try:
+        asyncio.run(_serve(sandbox))
+    except OSError as error:
+        raise SystemExit(f"sandbox: cannot listen on port {options.port}: {error}") from None
 
 
 def _options() -> argparse.Namespace:

@@ -13,8 +13,28 @@ MAX_AMOUNT_MINOR = 10**12
 MAX_RECEIPT_LENGTH = 40
 MAX_NOTES = 15
 MAX_NOTE_LENGTH = 256
-# Currencies of three decimals, of which Razorpay takes only two.
-_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "OMR", "TND"})
+# The decimals of currencies that have not two. Of three Razorpay takes only the first two.
+ZERO_DECIMALS = frozenset(
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ]
+)
+THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "OMR", "TND"})
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -27,7 +47,7 @@ def amount(body: Body, *, currency: str = "INR") -> int:
         raise Refusal("The amount must be an integer.", field="amount")
     if value < MIN_AMOUNT_MINOR:
         raise Refusal(
-            "Order amount less than minimum amount allowed",
+            "Amount less than minimum amount allowed",
             reason="amount_less_than_minimum_amount",
             field="amount",
         )
@@ -37,7 +57,7 @@ def amount(body: Body, *, currency: str = "INR") -> int:
             reason="amount_exceeds_maximum_amount_allowed",
             field="amount",
         )
-    if currency in _THREE_DECIMALS and value % 10:
+    if currency in THREE_DECIMALS and value % 10:
         raise Refusal(f"The last digit of an amount in {currency} must be 0.", field="amount")
     return value
 

@@ -11,6 +11,7 @@ from scripts.sandbox.api import Api, Handler
 from scripts.sandbox.books import Books
 from scripts.sandbox.door import Door, open_to_all
 from scripts.sandbox.faults import Faults
+from scripts.sandbox.page import Page
 from scripts.sandbox.webhook import Courier
 
 # Of a sandbox that nobody gave keys.
@@ -57,6 +58,7 @@ class Sandbox:
             books=self.books, faults=self.faults, key_id=key_id, key_secret=key_secret, rng=rng
         )
         self._door = Door(books=self.books, faults=self.faults, key_secret=key_secret)
+        self._page = Page(books=self.books, checkout=self._door.checkout)
         self._process_delay_s = process_delay_s
         self._timers: set[asyncio.TimerHandle] = set()
         self._address = (host, port)
@@ -81,7 +83,7 @@ class Sandbox:
     def app(self) -> web.Application:
         """Make the application, for whoever serves it in another way."""
         app = web.Application(middlewares=[self._middleware()], client_max_size=MAX_BODY_BYTES)
-        app.add_routes([*self._api.routes(), *self._door.routes()])
+        app.add_routes([*self._api.routes(), *self._door.routes(), *self._page.routes()])
         return app
 
     async def start(self) -> None:

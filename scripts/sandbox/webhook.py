@@ -130,7 +130,9 @@ class Courier:
             return True
         async with self._turns:
             try:
-                async with self._session.post(url, data=body, headers=headers) as answer:
+                async with self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False
+                ) as answer:
                     return 200 <= answer.status < 300
             except (aiohttp.ClientError, TimeoutError) as error:
                 log.debug("a webhook was not taken: %s", error)

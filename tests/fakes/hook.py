@@ -1,0 +1,69 @@
+"""A webhook address: takes what Razorpay sends, remembers it, and answers as told."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from tests.fakes.wait import until
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt to deliver an event."""
+
+    body: bytes
+    signature: str
+    event_id: str
+
+    @property
+    def event(self) -> str:
+        return str(self.json["event"])
+
+    @property
+    def json(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.body)
+        return told
+
+
+@dataclass
+class Hook:
+    """Use with `async with`. `answers` are the statuses of the next deliveries, 200 after them."""
+
+    answers: list[int] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return "http://{}:{}/hook".format(*self._runner.addresses[0][:2])
+
+    @property
+    def events(self) -> list[str]:
+        return [delivery.event for delivery in self.deliveries]
+
+    async def wait(self, count: int, limit_s: float = 10.0) -> list[Delivery]:
+        """Wait for so many deliveries and return all."""
+        await until(lambda: len(self.deliveries) >= count, limit_s)
+        return self.deliveries
+
+    async def __aenter__(self) -> "Hook":
+        app = web.Application()
+        app.router.add_post("/hook", self._take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.deliveries.append(
+            Delivery(
+                body=await request.read(),
+                signature=request.headers["X-Razorpay-Signature"],
+                event_id=request.headers["X-Razorpay-Event-Id"],
+            )
+        )
+        return web.Response(status=self.answers.pop(0) if self.answers else 200)

@@ -1,0 +1,60 @@
+"""Whoever speaks plain HTTP with the sandbox: the customer at its doors, or a client of its API."""
+
+from typing import Any
+
+import aiohttp
+
+from scripts.sandbox import Sandbox
+
+
+class Visitor:
+    """Use with `async with`. Every answer is its status and its JSON."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    async def __aenter__(self) -> "Visitor":
+        self.http = aiohttp.ClientSession(self.sandbox.base_url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.close()
+
+    async def api(self, method: str, path: str, body: object = None, **more: Any) -> Any:
+        """Call Razorpay's API with the right keys."""
+        auth = aiohttp.BasicAuth(self.sandbox.key_id, self.sandbox.key_secret)
+        json = {} if body is None else {"json": body}
+        async with self.http.request(method, f"/v1{path}", auth=auth, **json, **more) as answer:
+            return answer.status, await answer.json()
+
+    async def door(self, method: str, path: str, body: object = None) -> Any:
+        """Call a door of the sandbox, without keys."""
+        json = {} if body is None else {"json": body}
+        async with self.http.request(method, f"/sandbox{path}", **json) as answer:
+            return answer.status, await answer.json()
+
+    async def order(self, amount: int = 100_000, **more: object) -> str:
+        """Make an order and return its id."""
+        status, order = await self.api(
+            "POST", "/orders", {"amount": amount, "currency": "INR", **more}
+        )
+        assert status == 200, order
+        return str(order["id"])
+
+    async def pay(self, order_id: str, outcome: str = "captured", **more: object) -> str:
+        """Act as the customer and return the payment's id."""
+        status, told = await self.door(
+            "POST", f"/orders/{order_id}/pay", {"outcome": outcome, **more}
+        )
+        assert status == 200, told
+        return str(told["razorpay_payment_id"])
+
+    async def state(self) -> dict[str, list[dict[str, Any]]]:
+        """Look at everything."""
+        _, state = await self.door("GET", "/state")
+        return dict(state)
+
+    async def misbehave(self, **plan: object) -> None:
+        """Replace the plan of faults."""
+        status, told = await self.door("PUT", "/faults", plan)
+        assert status == 200, told
