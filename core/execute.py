@@ -20,7 +20,7 @@ from core import command as c
 from core.command import Caller, Command
 from core.deal import deadline_us
 from core.errors import Reason, Refusal
-from core.escrow import Escrow, EventType
+from core.escrow import Escrow
 from core.ledger import postings
 from core.record import dump_row, escrow_message, event_message
 from core.rules import decide, outstanding
@@ -35,10 +35,8 @@ MAX_WAITING = 10_000
 RETRY_FOR_S = 5.0
 RETRY_EVERY_S = 0.25
 
-# Razorpay owes nothing more after these than before them.
-_STILL = frozenset(
-    {EventType.UPDATE_PUBLISHED, EventType.SETTLEMENT_FAILED, EventType.CONFIRMATION_ADDED}
-)
+# Commands after which settlement has nothing new to look at.
+_STILL = (c.PublishUpdate, c.FailSettlement)
 
 
 @dataclass(slots=True)
@@ -145,7 +143,7 @@ class _Batch:
         self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
         self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
         self.changed.add(escrow.escrow_id)
-        if event.type not in _STILL or escrow.status == "SETTLING":
+        if not isinstance(asked.command, _STILL):
             self.stirred.add(escrow.escrow_id)
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body))
         self.answers.append(Answer(message.escrow, message))

@@ -243,6 +243,13 @@ class Store:
         rows = await self._rows(sa.select(t.payees).where(t.payees.c.cause == cause))
         return PayeeRow(**rows[0]._mapping) if rows else None
 
+    async def is_owed(self, now_us: int) -> bool:
+        """Whether anything is due that nobody works on."""
+        c = t.owed.c
+        free = sa.or_(c.lease_until_us.is_(None), c.lease_until_us < now_us)
+        statement = sa.select(c.escrow_id).where(c.due_us <= now_us, free).limit(1)
+        return bool(await self._rows(statement))
+
     async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
         """List escrows whose deadline has passed, with the deadline, the oldest first."""
         c = t.escrows.c
