@@ -9,8 +9,6 @@ import { parseFrame, type ClientFrame, type ServerFrame } from './frames.js';
 
 /** How long the bridge may take from the opening to its `connected`. */
 const OPEN_LIMIT_MS = 10_000;
-/** How long a ping may stay without any answer. */
-const PONG_LIMIT_MS = 10_000;
 const PING_INTERVAL_S = 25;
 
 /** The close code for an end that no server sent, as browsers have it. */
@@ -24,14 +22,16 @@ export interface ConnectionOwner {
 export class Connection {
   readonly ws: WebSocket;
   readonly #owner: ConnectionOwner;
+  readonly #silence_ms: number;
   readonly #pace: Pace<ClientFrame>;
   #isEnded = false;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #pinger: ReturnType<typeof setInterval> | undefined;
 
   /** The token travels as a subprotocol, so that it appears in no log and no address. */
-  constructor(address: string, token: string, owner: ConnectionOwner) {
+  constructor(address: string, token: string, silence_ms: number, owner: ConnectionOwner) {
     this.#owner = owner;
+    this.#silence_ms = silence_ms;
     this.ws = new WebSocket(address, ['bearer', token]);
     this.#pace = new Pace((frame) => this.ws.send(JSON.stringify(frame)));
     this.ws.onmessage = (event: MessageEvent) => this.#receive(event.data);
@@ -57,7 +57,8 @@ export class Connection {
   probe(): void {
     if (!this.isOpen) return;
     this.send({ type: 'ping' });
-    if (this.#deadline === undefined) this.#expectWithin(PONG_LIMIT_MS, 'the server fell silent');
+    if (this.#deadline !== undefined) return;
+    this.#expectWithin(this.#silence_ms, 'the server fell silent');
   }
 
   /** Ends it without a word to the owner. */

@@ -28,12 +28,15 @@ export interface ServiceOptions {
   maxAttempts: number;
   /** How long until the next attempt; up to a quarter more or less, by chance. */
   intervalMs: number;
+  /** How long a ping may stay without any answer before the connection is given up. */
+  silenceMs: number;
   /** Called when the token is about to expire. */
   refreshToken: RefreshToken | undefined;
 }
 
 const MAX_ATTEMPTS = 5;
 const INTERVAL_MS = 3_000;
+const SILENCE_MS = 10_000;
 const JITTER = 0.25;
 /** How long a subscription that nobody wants any more stays, so that a remount finds it. */
 const LINGER_MS = 100;
@@ -53,6 +56,7 @@ export class WebSocketService {
     address: undefined,
     maxAttempts: MAX_ATTEMPTS,
     intervalMs: INTERVAL_MS,
+    silenceMs: SILENCE_MS,
     refreshToken: undefined,
   };
   #status: ConnectionStatus = 'disconnected';
@@ -287,9 +291,9 @@ export class WebSocketService {
 
   #openNow(): void {
     if (this.#token === null || this.#connection) return;
-    const address = this.#options.address ?? socketAddress();
+    const { address = socketAddress(), silenceMs } = this.#options;
     try {
-      this.#connection = new Connection(address, this.#token, {
+      this.#connection = new Connection(address, this.#token, silenceMs, {
         onFrame: (frame) => this.#onFrame(frame),
         onEnd: (code, reason) => this.#onEnd(code, reason),
       });

@@ -1,0 +1,268 @@
+/**
+ * A bridge for tests: a real HTTP and WebSocket server that speaks the contract from memory.
+ *
+ * With HOLDFAST_URL set, `open()` answers the bridge at that address in its place: what the tests
+ * do through `user`, `create` and `publish` is the same. What only a stand-in can do (cut the line,
+ * close with a code, fall silent) is on `FakeBridge` alone.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer, type WebSocket as Socket } from 'ws';
+
+const LIVE_URL = process.env.HOLDFAST_URL;
+export const isLive = LIVE_URL !== undefined;
+
+interface Event {
+  version: number;
+  type: string;
+  status: string;
+  old_status: string;
+}
+
+interface Frame {
+  type: string;
+  id?: string;
+  escrow_id?: string;
+  after?: number;
+  token?: string;
+}
+
+export class Bridge {
+  constructor(readonly url: string) {}
+
+  get address(): string {
+    return `${this.url.replace('http', 'ws')}/api/v1/ws`;
+  }
+
+  async user(name: string, roles = ['user']): Promise<string> {
+    const body = await this.#post('/api/v1/demo/token', { user_id: name, roles });
+    return body.token as string;
+  }
+
+  /** Makes an escrow, at version 1. */
+  async create(buyer: string, seller: string): Promise<string> {
+    const body = await this.#post(
+      '/api/v1/escrows',
+      {
+        buyer_id: buyer,
+        seller_id: seller,
+        title: 'a test',
+        amount: { amount_minor: '10000', currency: 'INR' },
+      },
+      await this.user(buyer),
+    );
+    return (body.escrow as { escrow_id: string }).escrow_id;
+  }
+
+  /** Makes the next event of an escrow. */
+  async publish(escrowId: string): Promise<void> {
+    const token = await this.user('backoffice', ['service']);
+    await this.#post(
+      `/api/v1/escrows/${escrowId}:publishUpdate`,
+      { event_type: 'note', data: {} },
+      token,
+    );
+  }
+
+  async close(): Promise<void> {}
+
+  async #post(path: string, body: unknown, token = ''): Promise<Record<string, unknown>> {
+    const answer = await fetch(this.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as Record<string, unknown>;
+  }
+}
+
+/** The bridge that HOLDFAST_URL names, or a stand-in on a free port. */
+export async function open(): Promise<Bridge> {
+  return LIVE_URL === undefined ? FakeBridge.start() : new Bridge(LIVE_URL);
+}
+
+export class FakeBridge extends Bridge {
+  readonly #server: Server;
+  readonly #sockets: WebSocketServer;
+  readonly #events = new Map<string, Event[]>();
+  readonly #watching = new Map<Socket, Set<string>>();
+  readonly #users = new Map<Socket, string>();
+  #parties = new Map<string, string[]>();
+  #made = 0;
+  /** Every frame that came from a client. */
+  readonly heard: Frame[] = [];
+  /** The subprotocols and the address of every connection that was tried. */
+  readonly handshakes: { protocols: string | undefined; url: string | undefined }[] = [];
+  isSilent = false;
+  refuseWith: number | null = null;
+  pingInterval_s = 25;
+  /** The answer to the next subscribe, in place of the usual. */
+  nextError: { code: string; message: string; retry: boolean } | null = null;
+
+  private constructor(server: Server) {
+    super(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    this.#server = server;
+    server.on('request', (request, response) => void this.#serve(request, response));
+    this.#sockets = new WebSocketServer({ server, handleProtocols: () => 'bearer' });
+    this.#sockets.on('connection', (socket, request) => this.#welcome(socket, request));
+  }
+
+  static async start(): Promise<FakeBridge> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return new FakeBridge(server);
+  }
+
+  get connections(): number {
+    return this.#sockets.clients.size;
+  }
+
+  /** Ends every connection: with a close code, or as a network does, without one. */
+  cut(code?: number): void {
+    for (const socket of this.#sockets.clients) {
+      if (code === undefined) socket.terminate();
+      else socket.close(code);
+    }
+  }
+
+  /** Sends a frame to every connection. */
+  tell(frame: object): void {
+    for (const socket of this.#sockets.clients) send(socket, frame);
+  }
+
+  /** Makes events; with `isQuiet` nobody is told, as when it happened elsewhere meanwhile. */
+  advance(escrowId: string, type = 'note', status?: string, isQuiet = false): void {
+    const events = this.#events.get(escrowId) ?? [];
+    const old_status = events.at(-1)?.status ?? 'INITIATED';
+    const event = { version: events.length + 1, type, old_status, status: status ?? old_status };
+    this.#events.set(escrowId, [...events, event]);
+    if (isQuiet) return;
+    for (const [socket, ids] of this.#watching) {
+      if (ids.has('*') && this.#isParty(socket, escrowId)) this.#send(socket, escrowId, event);
+      if (ids.has(escrowId)) this.#send(socket, escrowId, event);
+    }
+  }
+
+  add(escrowId: string, parties: string[]): void {
+    this.#parties.set(escrowId, parties);
+    this.advance(escrowId, 'escrow_created');
+  }
+
+  /** A token of the demo door's kind, good until `exp`. */
+  token(user: string, ttl_s = 3600, nonce = ''): string {
+    const claims = { sub: user, exp: Math.floor(Date.now() / 1000) + ttl_s, roles: ['user'], nonce };
+    return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
+  }
+
+  override async close(): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#sockets.close();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #isParty(socket: Socket, escrowId: string): boolean {
+    return this.#parties.get(escrowId)?.includes(this.#users.get(socket) ?? '') ?? false;
+  }
+
+  #welcome(socket: Socket, request: IncomingMessage): void {
+    const protocols = request.headers['sec-websocket-protocol'];
+    this.handshakes.push({ protocols, url: request.url });
+    if (this.refuseWith !== null) return socket.close(this.refuseWith);
+    const token = protocols?.split(/,\s*/)[1] ?? '';
+    const claims = JSON.parse(atob(token.split('.')[1] ?? '')) as { sub: string; exp: number };
+    this.#users.set(socket, claims.sub);
+    this.#watching.set(socket, new Set());
+    socket.on('close', () => this.#watching.delete(socket));
+    socket.on('message', (data) => this.#hear(socket, JSON.parse(String(data)) as Frame));
+    const { sub: user_id, exp: expires_at } = claims;
+    send(socket, { type: 'connected', user_id, expires_at, ping_interval: this.pingInterval_s });
+  }
+
+  #hear(socket: Socket, frame: Frame): void {
+    this.heard.push(frame);
+    if (this.isSilent) return;
+    const { id } = frame;
+    if (frame.type === 'ping') send(socket, { type: 'pong', id });
+    if (frame.type === 'auth') send(socket, { type: 'authenticated', expires_at: 9e9, id });
+    if (frame.type === 'subscribe') this.#subscribe(socket, frame);
+    if (frame.type === 'unsubscribe') {
+      this.#watching.get(socket)?.delete(frame.escrow_id ?? '');
+      send(socket, { type: 'unsubscribed', escrow_id: frame.escrow_id, id });
+    }
+  }
+
+  #subscribe(socket: Socket, { escrow_id = '', after, id }: Frame): void {
+    if (this.nextError) {
+      send(socket, { type: 'error', ...this.nextError, escrow_id, id });
+      this.nextError = null;
+      return;
+    }
+    if (escrow_id === '*') {
+      for (const known of this.#events.keys()) {
+        if (this.#isParty(socket, known)) send(socket, this.#snapshot(known));
+      }
+      send(socket, { type: 'subscribed', escrow_id: '*', id });
+    } else {
+      const events = this.#events.get(escrow_id);
+      if (!events || !this.#isParty(socket, escrow_id)) {
+        const error = { code: 'ESCROW_NOT_FOUND', message: 'There is no such escrow.' };
+        return send(socket, { type: 'error', ...error, retry: false, escrow_id, id });
+      }
+      if (after !== undefined) {
+        for (const event of events.slice(after)) this.#send(socket, escrow_id, event);
+      }
+      send(socket, { ...this.#snapshot(escrow_id), id });
+    }
+    this.#watching.get(socket)?.add(escrow_id);
+  }
+
+  #snapshot(escrow_id: string): object {
+    const version = this.#events.get(escrow_id)?.length ?? 0;
+    return { type: 'subscribed', escrow_id, version, data: this.#data(escrow_id, version) };
+  }
+
+  #data(escrow_id: string, version: number): object {
+    const status = this.#events.get(escrow_id)?.[version - 1]?.status;
+    return { escrow_id, version, status, amount: 100, amount_minor: 10_000, currency: 'INR' };
+  }
+
+  #send(socket: Socket, escrow_id: string, event: Event): void {
+    const { version, type, status, old_status } = event;
+    if (type.startsWith('payment_')) {
+      send(socket, { type: 'payment_status', escrow_id, version, status: type.slice(8) });
+    }
+    if (status !== old_status) {
+      send(socket, { type: 'status_change', escrow_id, version, old_status, new_status: status });
+    }
+    const data = { ...this.#data(escrow_id, version), event_type: type };
+    send(socket, { type: 'escrow_update', escrow_id, version, data });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const body = JSON.parse(Buffer.concat(parts).toString()) as Record<string, string>;
+    const answer = this.#answer(request.url ?? '', body);
+    response.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(answer ?? {}));
+  }
+
+  #answer(path: string, body: Record<string, string>): object | null {
+    if (path === '/api/v1/demo/token') return { token: this.token(body.user_id ?? '') };
+    if (path === '/api/v1/escrows') {
+      const escrow_id = `escrow-${++this.#made}`;
+      this.add(escrow_id, [body.buyer_id ?? '', body.seller_id ?? '']);
+      return { escrow: { escrow_id } };
+    }
+    const [, published] = /^\/api\/v1\/escrows\/(.+):publishUpdate$/.exec(path) ?? [];
+    if (published === undefined) return null;
+    this.advance(published);
+    return { escrow: { escrow_id: published } };
+  }
+}
+
+function send(socket: Socket, frame: object): void {
+  socket.send(JSON.stringify(frame));
+}

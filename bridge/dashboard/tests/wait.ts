@@ -1,0 +1,11 @@
+/** Waits for a condition; throws with what was awaited when it does not come true in time. */
+const LIMIT_MS = 5_000;
+const STEP_MS = 2;
+
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = Date.now() + LIMIT_MS;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+  }
+}
