@@ -1,0 +1,180 @@
+"""Signed bytes to commands: verify, keep, and say what Razorpay's news mean. Moves no money itself.
+
+The body is stored before anything else; what a crash leaves unread is read at the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import command as c
+from core.command import RAZORPAY, Command
+from core.errors import Reason, Refusal
+from core.execute import Executor
+from core.razorpay import parse_payment, parse_refund, verify_webhook
+from core.step import payment_report, refund_report
+from core.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1 << 20
+MAX_EVENT_ID_CHARACTERS = 128
+
+APPLIED, DUPLICATE, IGNORED = "APPLIED", "DUPLICATE", "IGNORED"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one webhook says: for which order or escrow, and what to do about it.
+
+    Without a command it only makes settlement look again.
+    """
+
+    order_id: str
+    escrow_id: str = ""
+    command: Command | None = None
+    cause: str = ""
+
+
+class Inbox:
+    """Takes webhooks in, once for each event id."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        *,
+        secrets: Sequence[str],
+        now_us: Callable[[], int],
+        ring_settlement: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._secrets = secrets
+        self._now_us = now_us
+        self._ring_settlement = ring_settlement
+
+    async def ingest(self, body: bytes, signature: str, event_id: str) -> str:
+        """Verify, keep and apply one delivery; answers APPLIED, DUPLICATE or IGNORED.
+
+        Raises Refusal SIGNATURE_INVALID, WEBHOOK_MALFORMED (nothing is kept), STORAGE_UNAVAILABLE.
+        """
+        if not verify_webhook(body, signature, self._secrets):
+            raise Refusal(Reason.SIGNATURE_INVALID, "The signature does not belong to these bytes.")
+        news = read(body)
+        event_id = _checked(event_id) or f"sha256:{hashlib.sha256(body).hexdigest()}"
+        async with self._store.write() as transaction:
+            outcome = await transaction.keep_webhook(
+                event_id=event_id, body=body, now_us=self._now_us()
+            )
+        if outcome is not None:
+            return DUPLICATE
+        return await self._apply(event_id, news)
+
+    async def catch_up(self) -> int:
+        """Apply what was stored and not worked off before; answers how many there were."""
+        count = 0
+        while waiting := await self._store.waiting_webhooks(limit=100):
+            for event_id, body in waiting:
+                await self._apply(event_id, read(body))
+            count += len(waiting)
+        return count
+
+    async def _apply(self, event_id: str, news: News | None) -> str:
+        outcome = IGNORED if news is None else await self._tell(news)
+        async with self._store.write() as transaction:
+            await transaction.finish_webhook(event_id=event_id, outcome=outcome)
+        return outcome
+
+    async def _tell(self, news: News) -> str:
+        escrow_id = await self._store.owner_of_order(news.order_id) if news.order_id else None
+        escrow_id = escrow_id or news.escrow_id
+        if not escrow_id or await self._store.escrow(escrow_id) is None:
+            return IGNORED
+        if news.command is None:
+            async with self._store.write() as transaction:
+                await transaction.stir(now_us=self._now_us(), escrow_id=escrow_id)
+            self._ring_settlement()
+            return IGNORED
+        answer = await self._executor.execute(
+            news.command, escrow_id=escrow_id, caller=RAZORPAY, cause=news.cause
+        )
+        return APPLIED if answer.has_changed else DUPLICATE
+
+
+def _checked(event_id: str) -> str:
+    if len(event_id) > MAX_EVENT_ID_CHARACTERS or not event_id.isprintable():
+        problem = f"must be at most {MAX_EVENT_ID_CHARACTERS} printable characters"
+        raise Refusal(Reason.FIELD_INVALID, f"event_id: {problem}", {"event_id": problem})
+    return event_id
+
+
+def read(body: bytes) -> News | None:
+    """Say what a webhook means, or None where it has no effect. Raises WEBHOOK_MALFORMED."""
+    if len(body) > MAX_BODY_BYTES:
+        raise _malformed(f"it is longer than {MAX_BODY_BYTES} bytes")
+    try:
+        envelope = json.loads(body)
+        event, payload = envelope["event"], envelope.get("payload", {})
+        if not isinstance(event, str) or not isinstance(payload, dict):
+            raise TypeError("event must be text and payload an object")
+        return _news(event, payload)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _malformed(str(error) or type(error).__name__) from None
+
+
+def _malformed(why: str) -> Refusal:
+    return Refusal(Reason.WEBHOOK_MALFORMED, f"body: not a webhook of Razorpay: {why}")
+
+
+def _news(event: str, payload: dict[str, Any]) -> News | None:
+    if event in ("payment.authorized", "payment.captured", "payment.failed", "order.paid"):
+        payment = parse_payment(payload["payment"]["entity"])
+        report = payment_report(payment)
+        return News(payment.order_id, command=report.command, cause=report.cause)
+    if event in ("refund.processed", "refund.failed"):
+        return _refund_news(event, payload)
+    if event in ("transfer.processed", "transfer.failed", "transfers.failed"):
+        notes = payload["transfer"]["entity"].get("notes") or {}
+        return News("", _text(notes, "escrow_id"))
+    if event.startswith("payment.dispute."):
+        return _dispute_news(event.removeprefix("payment.dispute."), payload)
+    return None
+
+
+def _refund_news(event: str, payload: dict[str, Any]) -> News:
+    refund = parse_refund(payload["refund"]["entity"])
+    payment = (payload.get("payment") or {}).get("entity") or {}
+    order_id = _text(payment, "order_id")
+    escrow_id = refund.notes.get("escrow_id", "")
+    if event == "refund.failed":
+        return News(order_id, escrow_id)
+    report = refund_report(refund, escrow_id)
+    return News(order_id, escrow_id, report.command, report.cause)
+
+
+def _dispute_news(phase: str, payload: dict[str, Any]) -> News:
+    dispute = payload["dispute"]["entity"]
+    payment = (payload.get("payment") or {}).get("entity") or {}
+    command = c.ReportBankDispute(
+        dispute_id=_text(dispute, "id"),
+        payment_id=_text(dispute, "payment_id") or _text(payment, "id"),
+        phase=phase,
+        amount_minor=int(dispute.get("amount") or 0),
+        reason=_text(dispute, "reason_code"),
+    )
+    return News(
+        _text(payment, "order_id"),
+        command=command,
+        cause=f"razorpay:{command.dispute_id}:{phase}",
+    )
+
+
+def _text(entity: Any, name: str) -> str:
+    value = entity.get(name) if isinstance(entity, dict) else None
+    return value if isinstance(value, str) else ""
