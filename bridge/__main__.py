@@ -1,0 +1,60 @@
+"""`python -m bridge`: serves until SIGTERM or SIGINT, then drains."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import structlog
+from aiohttp import web
+
+from bridge import config, log
+from bridge.server import HUB, create_app
+
+EXIT_CONFIG = 2
+EXIT_PORT = 1
+# What is being answered when the drain is over may finish; a webhook takes no longer.
+SHUTDOWN_S = 5.0
+
+
+def main() -> None:
+    """Exit with 2 when a setting is wrong, with 1 when the port is taken."""
+    try:
+        settings = config.read()
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        raise SystemExit(EXIT_CONFIG) from None
+    log.set_up(settings.log_format, settings.log_level)
+    raise SystemExit(asyncio.run(_serve(settings)))
+
+
+async def _serve(settings: config.Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    logger = structlog.get_logger("bridge")
+    app = create_app(settings)
+    # No access log: the path of a WebSocket may carry a token.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.bridge_host, settings.port, backlog=1024).start()
+        except OSError as error:
+            logger.error("the bridge cannot listen", why=str(error))
+            return EXIT_PORT
+        host, port = runner.addresses[0][:2]
+        logger.info("the bridge is ready", address=f"http://{host}:{port}")
+        await stop.wait()
+        logger.info("the bridge drains")
+        await app[HUB].drain()
+    finally:
+        await runner.cleanup()
+    logger.info("the bridge is gone")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

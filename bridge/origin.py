@@ -1,0 +1,74 @@
+"""Which web pages may speak to this bridge: its own, and those of ALLOWED_ORIGINS.
+
+A request without an Origin header does not come from a web page and passes.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+CORS_MAX_AGE_S = 600
+_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+_HEADERS = "Authorization, Content-Type, Idempotency-Key"
+
+
+class Origins:
+    """Decides by the Origin header."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        self._allowed = frozenset(allowed)
+
+    def admits(self, request: web.BaseRequest) -> bool:
+        """Whether the request comes from no page, from our own or from an allowed one."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        return origin.lower() in self._allowed or _host(origin) == request.host.lower()
+
+    def lists(self, origin: str) -> bool:
+        """Whether a page of this origin may read our answers (CORS)."""
+        return origin.lower() in self._allowed
+
+
+def _host(origin: str) -> str | None:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https"):
+        return None
+    return parts.netloc.lower() or None
+
+
+def cors(origins: Origins) -> web.middlewares.Middleware:  # type: ignore[name-defined]
+    """Make the middleware that answers preflights and marks answers under /api/ as readable."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if origin is None or not request.path.startswith("/api/") or not origins.lists(origin):
+            return await handler(request)
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response: web.StreamResponse = web.Response(status=204)
+            response.headers["Access-Control-Allow-Methods"] = _METHODS
+            response.headers["Access-Control-Allow-Headers"] = _HEADERS
+            response.headers["Access-Control-Max-Age"] = str(CORS_MAX_AGE_S)
+        else:
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                _mark(error, origin)
+                raise
+        if not response.prepared:
+            _mark(response, origin)
+        return response
+
+    return middleware
+
+
+def _mark(response: web.StreamResponse, origin: str) -> None:
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Vary"] = "Origin"

@@ -1,0 +1,141 @@
+"""The bridge as an aiohttp app: the only composition root, and the only place for routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import SecretStr
+
+from bridge.auth import Verifier
+from bridge.config import Settings
+from bridge.demo import DemoLogin
+from bridge.hub import Hub
+from bridge.limits import Limits
+from bridge.metrics import Metrics
+from bridge.origin import Origins, cors
+from bridge.outbox import Flusher
+from bridge.pages import Pages
+from bridge.session import Surroundings
+from bridge.upstream import Core, Tls
+from bridge.watch import Watches
+from bridge.webhook import WebhookDoor
+
+SETTINGS = web.AppKey("SETTINGS", Settings)
+LIMITS = web.AppKey("LIMITS", Limits)
+METRICS = web.AppKey("METRICS", Metrics)
+ORIGINS = web.AppKey("ORIGINS", Origins)
+# Made when the app starts, because a channel belongs to the loop that runs.
+CORE = web.AppKey("CORE", Core)
+VERIFIER = web.AppKey("VERIFIER", Verifier)
+HUB = web.AppKey("HUB", Hub)
+WEBHOOKS = web.AppKey("WEBHOOKS", WebhookDoor)
+
+
+def create_app(settings: Settings, limits: Limits | None = None) -> web.Application:
+    """Wire the bridge. It connects to core by itself, and serves whether or not core is there."""
+    limits = limits or Limits()
+    origins = Origins(settings.allowed_origins)
+    # aiohttp refuses a body that is as large as its limit.
+    app = web.Application(client_max_size=limits.webhook_bytes + 1, middlewares=[cors(origins)])
+    app[SETTINGS] = settings
+    app[LIMITS] = limits
+    app[METRICS] = Metrics()
+    app[ORIGINS] = origins
+    app.cleanup_ctx.append(_open)
+    app.on_shutdown.append(_close_sockets)
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: web.Application) -> None:
+    settings = app[SETTINGS]
+    app.router.add_get("/healthz", _health)
+    app.router.add_get("/readyz", _ready)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/api/v1/ws", _socket)
+    app.router.add_post("/api/v1/webhooks/razorpay", _webhook)
+    if settings.demo_login and settings.jwt_secret is not None:
+        app.router.add_post("/api/v1/demo/token", _demo_login(app, settings.jwt_secret).give)
+    # The JSON API's routes belong here, before the last one, which takes every other GET.
+    pages = Pages(pay_url=settings.razorpay_base_url)
+    app.router.add_get("/{path:.*}", pages.give)
+
+
+def _demo_login(app: web.Application, secret: SecretStr) -> DemoLogin:
+    settings = app[SETTINGS]
+    return DemoLogin(
+        secret.get_secret_value(),
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        seconds=app[LIMITS].demo_token_s,
+        origins=app[ORIGINS],
+    )
+
+
+async def _open(app: web.Application) -> AsyncIterator[None]:
+    settings, limits, metrics = app[SETTINGS], app[LIMITS], app[METRICS]
+    core = app[CORE] = Core(
+        settings.core_address, settings.bridge_token.get_secret_value(), limits, _tls(settings)
+    )
+    verifier = app[VERIFIER] = _verifier(settings)
+    watches = Watches(core, limits, metrics)
+    flusher = Flusher(limits)
+    metrics.count_frames(lambda: flusher.frames_sent)
+    metrics.core_connected.set_function(lambda: core.connected)
+    around = Surroundings(core, watches, verifier, flusher, limits, metrics)
+    hub = app[HUB] = Hub(around, app[ORIGINS], query_token=settings.allow_query_token)
+    app[WEBHOOKS] = WebhookDoor(core, limits, metrics)
+    yield
+    await hub.close()
+    await watches.close()
+    verifier.close()
+    await core.close()
+
+
+async def _close_sockets(app: web.Application) -> None:
+    # Before aiohttp cuts the connections; without effect where `__main__` has drained already.
+    await app[HUB].drain(notice_s=0)
+
+
+def _verifier(settings: Settings) -> Verifier:
+    secret = settings.jwt_secret
+    return Verifier(
+        secret=None if secret is None else secret.get_secret_value(),
+        jwks_url=settings.jwt_jwks_url,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.grpc_tls_cert is None or settings.grpc_tls_key is None:
+        return None
+    client = settings.grpc_tls_client_ca is not None
+    return Tls(settings.grpc_tls_cert, settings.grpc_tls_key, client)
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "alive"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    if request.app[HUB].draining:
+        return web.json_response({"status": "draining"}, status=503)
+    if not await request.app[CORE].serving():
+        return web.json_response({"status": "core is away"}, status=503)
+    return web.json_response({"status": "ready"})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body = generate_latest(request.app[METRICS].registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _socket(request: web.Request) -> web.StreamResponse:
+    return await request.app[HUB].serve(request)
+
+
+async def _webhook(request: web.Request) -> web.Response:
+    return await request.app[WEBHOOKS].take(request)

@@ -1,0 +1,290 @@
+"""One browser: its commands, its subscriptions, its token, its end.
+
+Nothing here waits for the browser: what it is told goes through the outbox, and what core has to
+be asked runs beside the reading, so that a ping is answered at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from bridge import frames
+from bridge.auth import Identity, Verifier
+from bridge.errors import BadFrame, CloseCode, ErrorCode, KeysUnavailable, TokenRefused
+from bridge.limits import Limits
+from bridge.metrics import Metrics
+from bridge.outbox import Flusher, Outbox
+from bridge.subscription import Subscription
+from bridge.upstream import Core, CoreError
+from bridge.watch import Watches
+
+_log = structlog.get_logger("bridge.session")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every session is given."""
+
+    core: Core
+    watches: Watches
+    verifier: Verifier
+    flusher: Flusher
+    limits: Limits
+    metrics: Metrics
+
+
+class Session:
+    """From the accepted handshake to the close."""
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse[bool],
+        transport: asyncio.Transport,
+        identity: Identity,
+        around: Surroundings,
+    ) -> None:
+        self.identity = identity
+        self._socket = socket
+        self._transport = transport
+        self._around = around
+        self._limits = around.limits
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(transport, around.flusher, around.limits, self._too_slow)
+        self._subscriptions: dict[str, Subscription] = {}
+        self._joining: dict[str, asyncio.Task[None]] = {}
+        self._authenticating: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._allowance = float(around.limits.frames_burst)
+        self._heard_at = self._pinged_at = self._counted_at = self._loop.time()
+        self._noticed = False
+
+    async def run(self) -> None:
+        """Serve the browser until the connection is over."""
+        limits = self._limits
+        self._outbox.put(
+            frames.connected(
+                self.identity.user_id, self.identity.expires_at, limits.ping_interval_s
+            )
+        )
+        try:
+            async for message in self._socket:
+                self._heard_at = self._loop.time()
+                if self._ending is None:
+                    self._hear(message.type, message.data)
+        finally:
+            await self._leave()
+
+    def check(self, now: float) -> None:
+        """Do what time asks for: pings, the token's end. `now` is the loop's clock."""
+        if self._ending is not None:
+            return
+        left_s = self.identity.expires_at - time()
+        if left_s <= 0:
+            self.end(CloseCode.BAD_TOKEN)
+        elif left_s <= self._limits.token_notice_s and not self._noticed:
+            self._noticed = True
+            text = f"the token expires in {math.ceil(left_s)} s; send a fresh one with auth"
+            self._refuse(ErrorCode.TOKEN_EXPIRING, text)
+        if self._silent(now):
+            self._around.metrics.closes.labels("1006").inc()
+            self._transport.abort()
+        elif now - self._pinged_at >= self._limits.ping_interval_s:
+            self._pinged_at = now
+            self._outbox.put(frames.PING)
+
+    def go_away(self, after_ms: int) -> None:
+        """Tell the browser when to come back, and close."""
+        self._outbox.put(frames.reconnect(after_ms))
+        self.end(CloseCode.RESTART)
+
+    def end(self, code: CloseCode) -> None:
+        """Write what can still be written and close. The first end is the one that counts."""
+        if self._ending is None:
+            self._outbox.flush()
+            self._outbox.close()
+            self._around.metrics.closes.labels(str(code.value)).inc()
+            self._ending = asyncio.create_task(
+                close(self._socket, self._transport, code, self._limits)
+            )
+
+    async def ended(self) -> None:
+        if self._ending is not None:
+            await self._ending
+
+    def _silent(self, now: float) -> bool:
+        return (
+            self._heard_at < self._pinged_at
+            and now - self._pinged_at >= self._limits.ping_silence_s
+        )
+
+    def _too_slow(self) -> None:
+        self.end(CloseCode.TOO_SLOW)
+
+    async def _leave(self) -> None:
+        self._outbox.close()
+        tasks = [*self._joining.values()]
+        if self._authenticating is not None:
+            tasks.append(self._authenticating)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for escrow_id in tuple(self._subscriptions):
+            self._forget(escrow_id)
+        await self.ended()
+
+    def _hear(self, kind: WSMsgType, data: Any) -> None:
+        if not self._within_rate():
+            self._refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
+            self.end(CloseCode.TOO_FAST)
+        elif kind is WSMsgType.TEXT or kind is WSMsgType.BINARY:
+            if len(data) > self._limits.frame_bytes:
+                self.end(CloseCode.TOO_BIG)
+            elif kind is WSMsgType.BINARY:
+                self._refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
+            else:
+                self._obey(data)
+        elif kind is WSMsgType.PING:
+            self._outbox.put(frames.ws_pong(bytes(data)))
+
+    def _within_rate(self) -> bool:
+        limits, now = self._limits, self._heard_at
+        earned = (now - self._counted_at) * limits.frames_per_s
+        self._counted_at = now
+        self._allowance = min(limits.frames_burst, self._allowance + earned) - 1
+        return self._allowance >= 0
+
+    def _obey(self, payload: bytes) -> None:
+        try:
+            command = frames.parse(payload)
+        except BadFrame as bad:
+            self._refuse(ErrorCode.BAD_FRAME, bad.message, frame_id=bad.frame_id)
+            return
+        match command:
+            case frames.Subscribe():
+                self._subscribe(command)
+            case frames.Unsubscribe():
+                self._forget(command.escrow_id)
+                self._outbox.put(frames.unsubscribed(command.escrow_id, command.frame_id))
+            case frames.Ping():
+                self._outbox.put(frames.pong(command.frame_id))
+            case frames.Authenticate():
+                self._authenticate(command)
+
+    def _subscribe(self, command: frames.Subscribe) -> None:
+        escrow_id, frame_id = command.escrow_id, command.frame_id
+        known = self._subscriptions.get(escrow_id)
+        if known is not None:
+            known.ask_again(frame_id)
+        elif len(self._subscriptions) >= self._limits.subscriptions:
+            text = f"at most {self._limits.subscriptions} subscriptions on one connection"
+            self._refuse(
+                ErrorCode.TOO_MANY_SUBSCRIPTIONS, text, escrow_id=escrow_id, frame_id=frame_id
+            )
+        else:
+            subscription = Subscription(escrow_id, frame_id, self._outbox, self._vanish)
+            self._subscriptions[escrow_id] = subscription
+            self._around.metrics.subscriptions.inc()
+            self._joining[escrow_id] = asyncio.create_task(self._join(subscription, command.after))
+
+    async def _join(self, subscription: Subscription, after: int | None) -> None:
+        around = self._around
+        try:
+            await subscription.join(around.core, around.watches, self.identity.token, after)
+        except CoreError as error:
+            self._fail(subscription, error)
+        finally:
+            if self._joining.get(subscription.escrow_id) is asyncio.current_task():
+                del self._joining[subscription.escrow_id]
+
+    def _fail(self, subscription: Subscription, error: CoreError) -> None:
+        asked = subscription.asked
+        self._forget(subscription.escrow_id)
+        if error.code == "UNAUTHENTICATED":
+            self.end(CloseCode.BAD_TOKEN)
+            return
+        code, text = _refusal(error)
+        for frame_id in asked:
+            self._refuse(code, text, escrow_id=subscription.escrow_id, frame_id=frame_id)
+
+    def _vanish(self, subscription: Subscription) -> None:
+        self._fail(subscription, CoreError("NOT_FOUND", "no such escrow"))
+
+    def _forget(self, escrow_id: str) -> None:
+        subscription = self._subscriptions.pop(escrow_id, None)
+        if subscription is None:
+            return
+        self._around.metrics.subscriptions.dec()
+        joining = self._joining.pop(escrow_id, None)
+        if joining is not None and joining is not asyncio.current_task():
+            joining.cancel()
+        subscription.leave(self._around.watches)
+
+    def _authenticate(self, command: frames.Authenticate) -> None:
+        if self._authenticating is not None and not self._authenticating.done():
+            text = "the token before this one is still being checked"
+            self._refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
+            return
+        self._authenticating = asyncio.create_task(self._renew(command))
+
+    async def _renew(self, command: frames.Authenticate) -> None:
+        try:
+            identity = await self._around.verifier.verify(command.token)
+        except TokenRefused:
+            text = "the token is invalid or expired; the one before stays in force"
+            self._refuse(ErrorCode.TOKEN_INVALID, text, frame_id=command.frame_id)
+        except KeysUnavailable:
+            text = "tokens cannot be checked right now"
+            self._refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
+        else:
+            self._take_over(identity, command.frame_id)
+
+    def _take_over(self, identity: Identity, frame_id: frames.FrameId) -> None:
+        if identity.user_id != self.identity.user_id:
+            text = "the token is another user's; the one before stays in force"
+            self._refuse(ErrorCode.USER_MISMATCH, text, frame_id=frame_id)
+            return
+        self.identity, self._noticed = identity, False
+        self._outbox.put(frames.authenticated(identity.expires_at, frame_id))
+
+    def _refuse(
+        self,
+        code: ErrorCode,
+        text: str,
+        *,
+        escrow_id: str | None = None,
+        frame_id: frames.FrameId = None,
+    ) -> None:
+        self._around.metrics.errors.labels(code.name).inc()
+        self._outbox.put(frames.error(code, text, escrow_id=escrow_id, frame_id=frame_id))
+
+
+async def close(
+    socket: web.WebSocketResponse[bool],
+    transport: asyncio.Transport,
+    code: CloseCode,
+    limits: Limits,
+) -> None:
+    """Say why and close. A peer that does not take its close frame in `close_s` is cut off."""
+    try:
+        async with asyncio.timeout(limits.close_s):
+            await socket.close(code=code, message=code.reason.encode())
+    except TimeoutError:
+        _log.info("a peer did not take its close frame", code=int(code))
+    if transport.get_write_buffer_size():
+        transport.abort()
+
+
+def _refusal(error: CoreError) -> tuple[ErrorCode, str]:
+    # A malformed id names no escrow either, and must not be told from a stranger's.
+    if error.code in ("NOT_FOUND", "INVALID_ARGUMENT"):
+        return ErrorCode.ESCROW_NOT_FOUND, "no such escrow"
+    if error.code == "PERMISSION_DENIED":
+        return ErrorCode.FORBIDDEN, error.message or "not allowed"
+    return ErrorCode.UNAVAILABLE, "core is away; try again"

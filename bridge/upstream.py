@@ -1,0 +1,284 @@
+"""The way to core: one channel for each of its addresses, calls that wait for it, streams.
+
+The only room of the bridge that knows gRPC. Must never start a call that it does not cancel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+import structlog
+from escrow.v1 import escrow_pb2 as pb
+from escrow.v1 import escrow_service_pb2 as service
+from escrow.v1 import payment_service_pb2 as payments
+from escrow.v1.escrow_service_pb2_grpc import EscrowServiceStub
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2
+
+from bridge.limits import Limits
+
+if TYPE_CHECKING:
+    from escrow.v1.escrow_service_pb2_grpc import EscrowServiceAsyncStub
+
+Reply = TypeVar("Reply", bound=Message)
+
+_ESCROWS = "/escrow.v1.EscrowService/"
+_PAYMENTS = "/escrow.v1.PaymentService/"
+_HEALTH = "/grpc.health.v1.Health/Check"
+_RETRY_S = 0.05
+_AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
+_OPTIONS = (
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.keepalive_time_ms", 25_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    # Channels to one address would share a connection, and a restarted app a dead one.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_log = structlog.get_logger("bridge.upstream")
+
+
+@dataclass(eq=False)
+class CoreError(Exception):
+    """Core's refusal, or its absence (`code` UNAVAILABLE).
+
+    `code` is a name of google.rpc.Code; `reason` is of core's catalogue, or empty; `fields` are the
+    bad ones, each with its description, in core's order.
+    """
+
+    code: str
+    message: str
+    reason: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def away(self) -> bool:
+        """Whether core could not be asked, as opposed to having refused."""
+        return self.code in _AWAY
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files of PEM text. Core's certificate is the trusted root; with `client` it is shown too."""
+
+    cert: Path
+    key: Path
+    client: bool
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        cert = self.cert.read_bytes()
+        if not self.client:
+            return grpc.ssl_channel_credentials(root_certificates=cert)
+        return grpc.ssl_channel_credentials(cert, self.key.read_bytes(), cert)
+
+
+class _Road:
+    """One address of core, and whether it is connected now."""
+
+    def __init__(self, address: str, tls: Tls | None) -> None:
+        if tls is None:
+            self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        else:
+            self.channel = grpc.aio.secure_channel(address, tls.credentials(), options=_OPTIONS)
+        self.stub: EscrowServiceAsyncStub = EscrowServiceStub(self.channel)
+        self.ready = False
+
+
+class Core:
+    """Calls core. Several addresses are used in turn, those first that are connected."""
+
+    def __init__(
+        self, addresses: tuple[str, ...], token: str, limits: Limits, tls: Tls | None = None
+    ) -> None:
+        self._token = token
+        self._limits = limits
+        self._roads = [_Road(address, tls) for address in addresses]
+        self._turn = 0
+        self._connected = asyncio.Event()
+        self._watchers = [asyncio.create_task(self._watch_road(road)) for road in self._roads]
+
+    async def close(self) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await asyncio.gather(*(road.channel.close() for road in self._roads))
+
+    @property
+    def connected(self) -> bool:
+        return self._connected.is_set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until an address is connected. Raises CoreError (UNAVAILABLE)."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connected.wait()
+        except TimeoutError:
+            raise CoreError("UNAVAILABLE", "core is away") from None
+
+    async def unary(
+        self,
+        path: str,
+        request: Message,
+        reply: type[Reply],
+        *,
+        token: str | None = None,
+        timeout_s: float | None = None,
+        repeatable: bool = False,
+    ) -> Reply:
+        """Call `path` (`/package.Service/Method`) as the owner of `token`, or as nobody.
+
+        Waits for core at most `timeout_s`, by default `core_wait_s`. A call that never reached core
+        is not made twice unless it is `repeatable`. Raises CoreError.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (self._limits.core_wait_s if timeout_s is None else timeout_s)
+        while True:
+            await self.wait(end - loop.time())
+            try:
+                return await self._call(path, request, reply, token, end - loop.time())
+            except CoreError as error:
+                again = repeatable and error.code == "UNAVAILABLE"
+                if not again or loop.time() + _RETRY_S >= end:
+                    raise
+            await asyncio.sleep(_RETRY_S)
+
+    async def get_escrow(self, escrow_id: str, token: str) -> pb.Escrow:
+        """Read the escrow as the owner of the token may see it. Raises CoreError."""
+        reply = await self.unary(
+            _ESCROWS + "GetEscrow",
+            service.GetEscrowRequest(escrow_id=escrow_id),
+            service.GetEscrowResponse,
+            token=token,
+            repeatable=True,
+        )
+        return reply.escrow
+
+    async def list_events(
+        self, escrow_id: str, after_version: int, token: str
+    ) -> list[pb.EscrowEvent]:
+        """Read one page of the events after a version (exclusive), oldest first."""
+        reply = await self.unary(
+            _ESCROWS + "ListEvents",
+            service.ListEventsRequest(
+                escrow_id=escrow_id,
+                after_version=after_version,
+                page_size=self._limits.catch_up_events,
+            ),
+            service.ListEventsResponse,
+            token=token,
+            repeatable=True,
+        )
+        return list(reply.events)
+
+    async def ingest_webhook(self, body: bytes, signature: str, event_id: str) -> str:
+        """Hand one delivery to core; answer its outcome in lower case. Raises CoreError."""
+        reply = await self.unary(
+            _PAYMENTS + "IngestWebhook",
+            payments.IngestWebhookRequest(body=body, signature=signature, event_id=event_id),
+            payments.IngestWebhookResponse,
+            token=self._token,
+            timeout_s=self._limits.webhook_s,
+            repeatable=True,
+        )
+        outcome = payments.WebhookOutcome.Name(reply.outcome)
+        return outcome.removeprefix("WEBHOOK_OUTCOME_").lower()
+
+    async def watch(
+        self, escrow_id: str, after_version: int
+    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
+        """Follow an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
+        request = service.WatchEscrowRequest(escrow_id=escrow_id, after_version=after_version)
+        call = self._road().stub.WatchEscrow(request, metadata=_metadata(self._token))
+        try:
+            while True:
+                async with asyncio.timeout(self._limits.watch_silence_s):
+                    message = await call.read()
+                if not isinstance(message, service.WatchEscrowResponse):
+                    return
+                yield message
+        except TimeoutError:
+            raise CoreError("UNAVAILABLE", "core's stream fell silent") from None
+        except grpc.aio.AioRpcError as error:
+            raise _core_error(error) from None
+        finally:
+            call.cancel()
+
+    async def serving(self) -> bool:
+        """Whether core says of itself that it serves."""
+        request = health_pb2.HealthCheckRequest()
+        try:
+            answer = await self.unary(
+                _HEALTH,
+                request,
+                health_pb2.HealthCheckResponse,
+                timeout_s=self._limits.health_s,
+            )
+        except CoreError as error:
+            return error.code == "UNIMPLEMENTED"
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def _call(
+        self, path: str, request: Message, reply: type[Reply], token: str | None, timeout_s: float
+    ) -> Reply:
+        method = self._road().channel.unary_unary(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        call = method(request, metadata=_metadata(token), timeout=max(timeout_s, 0))
+        try:
+            answer: Reply = await call
+        except grpc.aio.AioRpcError as error:
+            raise _core_error(error) from None
+        finally:
+            call.cancel()
+        return answer
+
+    def _road(self) -> _Road:
+        self._turn += 1
+        turn = self._turn % len(self._roads)
+        roads = self._roads[turn:] + self._roads[:turn]
+        return next((road for road in roads if road.ready), roads[0])
+
+    async def _watch_road(self, road: _Road) -> None:
+        while True:
+            state = road.channel.get_state(try_to_connect=True)
+            if state is grpc.ChannelConnectivity.SHUTDOWN:
+                return
+            road.ready = state is grpc.ChannelConnectivity.READY
+            if any(one.ready for one in self._roads):
+                self._connected.set()
+            else:
+                self._connected.clear()
+            await road.channel.wait_for_state_change(state)
+
+
+def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:
+    return () if token is None else (("authorization", f"Bearer {token}"),)
+
+
+def _core_error(error: grpc.aio.AioRpcError) -> CoreError:
+    reason, fields = "", []
+    for key, value in error.trailing_metadata() or ():
+        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
+            continue
+        with contextlib.suppress(DecodeError):
+            for detail in status_pb2.Status.FromString(value).details:
+                info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+                if detail.Unpack(info):
+                    reason = info.reason
+                elif detail.Unpack(bad):
+                    fields = [(one.field, one.description) for one in bad.field_violations]
+    return CoreError(error.code().name, error.details() or "", reason, tuple(fields))

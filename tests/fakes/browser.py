@@ -1,0 +1,77 @@
+"""A browser's end of the WebSocket: frames as dictionaries, every wait with a limit."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+LIMIT_S = 10.0
+
+
+class Browser:
+    """One connection. Knows only what CONTRACT.md says."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, **options: Any) -> None:
+        self._http = http
+        self._url = url
+        self._options = {"autoping": True, "max_msg_size": 0, **options}
+        self.socket: aiohttp.ClientWebSocketResponse
+        self.connected: dict[str, Any] = {}
+
+    async def open(self) -> Self:
+        """Connect, whatever becomes of it."""
+        self.socket = await self._http.ws_connect(self._url, **self._options)
+        return self
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        self.connected = await self.next()
+        assert self.connected["type"] == "connected", self.connected
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.socket.close()
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send_json({"type": kind, **fields})
+
+    async def next(self) -> dict[str, Any]:
+        """The next frame. Raises AssertionError when the connection ended instead."""
+        async with asyncio.timeout(LIMIT_S):
+            message = await self.socket.receive()
+        assert message.type is aiohttp.WSMsgType.TEXT, (message, self.socket.close_code)
+        frame: dict[str, Any] = message.json()
+        return frame
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """The next frame of a type; others before it are passed over."""
+        while (frame := await self.next())["type"] != kind:
+            pass
+        return frame
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Send a frame and take the next one as its answer."""
+        await self.send(kind, **fields)
+        return await self.next()
+
+    async def subscribe(self, escrow_id: str, **fields: Any) -> dict[str, Any]:
+        answer = await self.ask("subscribe", escrow_id=escrow_id, **fields)
+        assert answer["type"] == "subscribed", answer
+        return answer
+
+    async def versions(self, count: int) -> list[int]:
+        """The versions of the next `count` updates."""
+        return [(await self.until("escrow_update"))["version"] for _ in range(count)]
+
+    async def closed(self) -> int:
+        """Read to the end; answer the close code, 1006 where there was none."""
+        async with asyncio.timeout(LIMIT_S):
+            while not self.socket.closed:
+                await self.socket.receive()
+        return self.socket.close_code or 1006

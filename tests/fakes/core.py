@@ -1,0 +1,212 @@
+"""A core in memory that speaks real gRPC: enough law to feed a bridge, and doors to misbehave.
+
+What it knows survives `stop` and `start`, as a database would; it keeps its port.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn
+
+import grpc
+import jwt
+from escrow.v1 import escrow_pb2 as pb
+from escrow.v1 import escrow_service_pb2 as service
+from escrow.v1 import payment_service_pb2 as payments
+from escrow.v1.escrow_service_pb2_grpc import (
+    EscrowServiceServicer,
+    add_EscrowServiceServicer_to_server,
+)
+from escrow.v1.payment_service_pb2_grpc import (
+    PaymentServiceServicer,
+    add_PaymentServiceServicer_to_server,
+)
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+PAGE = 100
+
+
+class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
+    """Starts on a free port; `create` and `append` are what other clients would do."""
+
+    def __init__(self, secret: str) -> None:
+        self.records: dict[str, list[pb.EscrowEvent]] = {}
+        self.calls: Counter[str] = Counter()
+        self.webhooks: list[payments.IngestWebhookRequest] = []
+        self.outcome = payments.WEBHOOK_OUTCOME_APPLIED
+        self.watching = 0
+        # Set to have every call of that name refused with the code and the reason.
+        self.refusals: dict[str, tuple[grpc.StatusCode, str]] = {}
+        # Cleared to have GetEscrow wait until it is set.
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.heartbeat_s = 15.0
+        # Changes what a watcher is sent; None sends nothing.
+        self.tamper: Callable[[pb.EscrowEvent], pb.EscrowEvent | None] = lambda event: event
+        self.credentials: grpc.ServerCredentials | None = None
+        self.port = 0
+        self._secret = secret
+        self._bell = asyncio.Condition()
+        self._server: grpc.aio.Server | None = None
+        self._health = health.aio.HealthServicer()
+
+    @property
+    def address(self) -> str:
+        return f"localhost:{self.port}"
+
+    async def start(self) -> None:
+        # Two cores on one port would each get half of the calls.
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        add_EscrowServiceServicer_to_server(self, server)
+        add_PaymentServiceServicer_to_server(self, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        at = f"localhost:{self.port}"
+        if self.credentials is None:
+            self.port = server.add_insecure_port(at)
+        else:
+            self.port = server.add_secure_port(at, self.credentials)
+        await server.start()
+        self._server = server
+
+    async def stop(self) -> None:
+        """Go away at once: streams break, as with SIGKILL."""
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
+        self.watching = 0
+
+    async def set_serving(self, serving: bool) -> None:
+        told = health_pb2.HealthCheckResponse
+        await self._health.set("", told.SERVING if serving else told.NOT_SERVING)
+
+    async def create(self, escrow_id: str, **fields: Any) -> pb.Escrow:
+        fields = {"buyer_id": "buyer", "seller_id": "seller", "title": "A cow", **fields}
+        escrow = pb.Escrow(
+            escrow_id=escrow_id,
+            amount=pb.Money(amount_minor=100_000, currency="INR"),
+            status=pb.ESCROW_STATUS_INITIATED,
+            **fields,
+        )
+        escrow.create_time.GetCurrentTime()
+        self.records[escrow_id] = []
+        await self.append(escrow_id, pb.EVENT_TYPE_ESCROW_CREATED, escrow=escrow)
+        return self.escrow(escrow_id)
+
+    async def append(
+        self,
+        escrow_id: str,
+        kind: pb.EventType = pb.EVENT_TYPE_UPDATE_PUBLISHED,
+        *,
+        escrow: pb.Escrow | None = None,
+        status: int | None = None,
+        data: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> pb.EscrowEvent:
+        """Make the next event, and tell the watchers."""
+        record = self.records[escrow_id]
+        after = pb.Escrow()
+        after.CopyFrom(escrow or self.escrow(escrow_id))
+        old = self.escrow(escrow_id).status if record else pb.ESCROW_STATUS_UNSPECIFIED
+        after.version = len(record) + 1
+        after.status = status or after.status
+        after.update_time.GetCurrentTime()
+        event = pb.EscrowEvent(
+            escrow_id=escrow_id,
+            version=after.version,
+            type=kind,
+            actor_id="service",
+            old_status=old,
+            new_status=after.status,
+            escrow=after,
+            **fields,
+        )
+        event.create_time.GetCurrentTime()
+        event.data.update(data or {})
+        record.append(event)
+        async with self._bell:
+            self._bell.notify_all()
+        return event
+
+    def escrow(self, escrow_id: str) -> pb.Escrow:
+        return self.records[escrow_id][-1].escrow
+
+    async def GetEscrow(self, request: service.GetEscrowRequest, context: Any) -> Any:
+        await self._enter("GetEscrow", context)
+        await self.answering.wait()
+        return service.GetEscrowResponse(escrow=await self._see(request.escrow_id, context))
+
+    async def ListEvents(self, request: service.ListEventsRequest, context: Any) -> Any:
+        await self._enter("ListEvents", context)
+        await self._see(request.escrow_id, context)
+        rest = self.records[request.escrow_id][request.after_version :]
+        size = request.page_size or PAGE
+        return service.ListEventsResponse(events=rest[:size], has_more=len(rest) > size)
+
+    async def WatchEscrow(
+        self, request: service.WatchEscrowRequest, context: Any
+    ) -> AsyncIterator[service.WatchEscrowResponse]:
+        await self._enter("WatchEscrow", context)
+        await self._see(request.escrow_id, context)
+        version = request.after_version
+        self.watching += 1
+        try:
+            while True:
+                for event in self.records[request.escrow_id][version:]:
+                    sent = self.tamper(event)
+                    if sent is not None:
+                        yield service.WatchEscrowResponse(event=sent)
+                    version = event.version
+                async with self._bell:
+                    try:
+                        async with asyncio.timeout(self.heartbeat_s):
+                            while len(self.records[request.escrow_id]) <= version:
+                                await self._bell.wait()
+                    except TimeoutError:
+                        beat = service.Heartbeat(version=version)
+                        yield service.WatchEscrowResponse(heartbeat=beat)
+        finally:
+            self.watching = max(self.watching - 1, 0)
+
+    async def IngestWebhook(self, request: payments.IngestWebhookRequest, context: Any) -> Any:
+        await self._enter("IngestWebhook", context)
+        if "service" not in (await self._claims(context))["roles"]:
+            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
+        self.webhooks.append(request)
+        return payments.IngestWebhookResponse(outcome=self.outcome)
+
+    async def _enter(self, name: str, context: Any) -> None:
+        self.calls[name] += 1
+        if name in self.refusals:
+            await _refuse(context, *self.refusals[name])
+
+    async def _claims(self, context: Any) -> dict[str, Any]:
+        metadata = dict(context.invocation_metadata())
+        token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
+        try:
+            claims: dict[str, Any] = jwt.decode(token, self._secret, ["HS256"])
+        except jwt.PyJWTError:
+            await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+        return {"roles": ["user"], **claims}
+
+    async def _see(self, escrow_id: str, context: Any) -> pb.Escrow:
+        claims = await self._claims(context)
+        if escrow_id in self.records:
+            escrow = self.escrow(escrow_id)
+            parties = {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
+            if claims["sub"] in parties or {"service", "admin"} & set(claims["roles"]):
+                return escrow
+        await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
+
+
+async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:
+    detail = AnyMessage()
+    detail.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="holdfast"))
+    status = status_pb2.Status(
+        code=code_pb2.Code.Value(code.name), message=f"refused: {reason}", details=[detail]
+    )
+    rich = rpc_status.to_status(status)
+    await context.abort(code, rich.details, rich.trailing_metadata)
+    raise AssertionError("abort always raises")
