@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def _stamp(sources: list[Path]) -> str:
     versions = [importlib.metadata.version(p) for p in ("grpcio-tools", "mypy-protobuf")]
-    return "\n".join(versions + [source.read_text() for source in sources])
+    return "\n".join(versions + [file.read_text() for file in (Path(__file__), *sources)])
 
 
 def build(root: Path = ROOT) -> bool:
@@ -39,9 +40,17 @@ def build(root: Path = ROOT) -> bool:
     (gen / "googleapis/google/api").mkdir(parents=True)
     for name in ("annotations.proto", "http.proto"):
         shutil.copy(api / name, gen / "googleapis/google/api" / name)
+    # protoc looks for its plugins on the PATH, where those of a virtual environment need not be.
+    os.environ["PATH"] = os.pathsep.join((os.environ["PATH"], str(Path(sys.executable).parent)))
     arguments = ["protoc", f"-I{proto}", f"-I{gen / 'googleapis'}", f"-I{include}"]
     arguments += [f"--{out}={gen}" for out in ("python_out", "grpc_python_out")]
     arguments += [f"--mypy_out=quiet:{gen}", f"--mypy_grpc_out=quiet:{gen}"]
+    # The generated code leaves out the comments; openapi.json describes itself with them.
+    (gen / "escrow").mkdir()
+    arguments += [
+        "--include_source_info",
+        f"--descriptor_set_out={gen / 'escrow/descriptors.binpb'}",
+    ]
     if protoc.main(arguments + [str(source) for source in sources]) != 0:
         raise SystemExit("build_proto: protoc refused proto/; its message is above")
     for package in ("escrow", "escrow/v1"):
@@ -57,7 +66,7 @@ except ImportError:  # Run by hand: hatchling is only there during a build.
     pass
 else:
 
-    class ProtoBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    class ProtoBuildHook(BuildHookInterface):  # type: ignore[misc]
         """hatchling's hook: generated code is built whenever the project is."""
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
