@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import SecretStr
 
+from bridge.api import Api
 from bridge.auth import Verifier
 from bridge.config import Settings
 from bridge.demo import DemoLogin
@@ -58,7 +59,7 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_post("/api/v1/webhooks/razorpay", _webhook)
     if settings.demo_login and settings.jwt_secret is not None:
         app.router.add_post("/api/v1/demo/token", _demo_login(app, settings.jwt_secret).give)
-    # The JSON API's routes belong here, before the last one, which takes every other GET.
+    Api(lambda request: request.app[CORE], settings).add_to(app)
     pages = Pages(pay_url=settings.razorpay_base_url)
     app.router.add_get("/{path:.*}", pages.give)
 
