@@ -17,8 +17,7 @@ from core.razorpay.session import Session, lost
 
 # Calls that run or wait for a thread; one more is refused at once.
 MAX_CALLS = 512
-# A caller waits at most this many time-outs: requests counts only silence, and a peer that sends
-# a byte now and then would hold a call for ever.
+# A caller waits at most this many time-outs, most of them for a free thread.
 PATIENCE = 4
 
 Answer = TypeVar("Answer")
@@ -32,6 +31,7 @@ class Pool:
     ) -> None:
         self._auth = (key_id, key_secret)
         self._base_url = base_url
+        self._timeout_s = timeout_s
         self._patience_s = timeout_s * PATIENCE
         self._threads = concurrent.futures.ThreadPoolExecutor(workers, "razorpay")
         self._slots = threading.BoundedSemaphore(MAX_CALLS)
@@ -83,7 +83,7 @@ class Pool:
         return client
 
     def _new_client(self) -> razorpay.Client:
-        session = Session()
+        session = Session(body_within_s=self._timeout_s)
         # A proxy of the environment may stand between us and Razorpay, never before a stand-in.
         session.trust_env = self._base_url is None
         options = {} if self._base_url is None else {"base_url": self._base_url}

@@ -6,31 +6,43 @@ kinds of `outcome`, and the package hands those on untouched and unprinted.
 """
 
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import requests
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailable, OutcomeUnknown
 
 # These codes mean that Razorpay or a bank stumbled, whatever the HTTP status.
 _STUMBLED = frozenset({"SERVER_ERROR", "GATEWAY_ERROR"})
 _DESCRIPTION_LIMIT = 500
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 class Session(requests.Session):
-    """A requests session that answers 2xx with readable JSON, or raises a GatewayError."""
+    """A requests session that answers 2xx with readable JSON, or raises a GatewayError.
+
+    The time-out of requests counts only silence; `body_within_s` limits a body that never ends.
+    """
+
+    def __init__(self, *, body_within_s: float) -> None:
+        super().__init__()
+        self._body_within_s = body_within_s
 
     def request(
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
     ) -> requests.Response:
         # Razorpay does not redirect, and a followed redirect would turn a POST into a GET.
         kwargs["allow_redirects"] = False
+        kwargs["stream"] = True
         is_read = str(method).upper() == "GET"
         try:
             response = super().request(method, url, *args, **kwargs)
-        except requests.RequestException as error:
+            _read_body(response, time.monotonic() + self._body_within_s)
+        except (requests.RequestException, HTTPError) as error:
             if _never_sent(error):
                 raise GatewayUnavailable(f"Razorpay cannot be reached: {error}") from error
             raise lost(is_read, f"Razorpay did not answer: {error}") from error
@@ -45,6 +57,24 @@ class Session(requests.Session):
 def lost(is_read: bool, sentence: str) -> GatewayError:
     """Name the failure of a call whose answer is missing: a read did nothing, a write may have."""
     return GatewayUnavailable(sentence) if is_read else OutcomeUnknown(sentence)
+
+
+def _read_body(response: requests.Response, end: float) -> None:
+    body = bytearray()
+    try:
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise HTTPError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            if time.monotonic() > end:
+                raise HTTPError("the answer does not end")
+        # Nothing is left, but http.client of 3.11 frees the connection only when told to look.
+        response.raw.drain_conn()
+    except HTTPError:
+        response.close()
+        raise
+    # What `response.content` would have kept, had it read the body itself.
+    response._content = bytes(body)
 
 
 def _failure(is_read: bool, status: int, answer: Mapping[str, object] | None) -> GatewayError:
@@ -84,7 +114,7 @@ def _json(response: requests.Response) -> Mapping[str, object] | None:
     return answer if isinstance(answer, Mapping) else None
 
 
-def _never_sent(error: requests.RequestException) -> bool:
+def _never_sent(error: Exception) -> bool:
     if isinstance(error, requests.ConnectTimeout):
         return True
     cause = getattr(error.args[0] if error.args else None, "reason", None)

@@ -14,26 +14,12 @@ MAX_RECEIPT_LENGTH = 40
 MAX_NOTES = 15
 MAX_NOTE_LENGTH = 256
 # The decimals of currencies that have not two. Of three Razorpay takes only the first two.
-ZERO_DECIMALS = frozenset(
-    [
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ]
-)
+# fmt: off
+ZERO_DECIMALS = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW",
+    "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+})
+# fmt: on
 THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "OMR", "TND"})
 _CURRENCY = re.compile(r"[A-Z]{3}")
 

@@ -22,15 +22,16 @@ class Visitor:
 
     async def api(self, method: str, path: str, body: object = None, **more: Any) -> Any:
         """Call Razorpay's API with the right keys."""
-        auth = aiohttp.BasicAuth(self.sandbox.key_id, self.sandbox.key_secret)
-        json = {} if body is None else {"json": body}
-        async with self.http.request(method, f"/v1{path}", auth=auth, **json, **more) as answer:
+        keys = aiohttp.encode_basic_auth(self.sandbox.key_id, self.sandbox.key_secret)
+        headers = {"Authorization": keys, **more.pop("headers", {})}
+        async with self.http.request(
+            method, f"/v1{path}", headers=headers, json=body, **more
+        ) as answer:
             return answer.status, await answer.json()
 
     async def door(self, method: str, path: str, body: object = None) -> Any:
         """Call a door of the sandbox, without keys."""
-        json = {} if body is None else {"json": body}
-        async with self.http.request(method, f"/sandbox{path}", **json) as answer:
+        async with self.http.request(method, f"/sandbox{path}", json=body) as answer:
             return answer.status, await answer.json()
 
     async def order(self, amount: int = 100_000, **more: object) -> str:

@@ -1,0 +1,150 @@
+"""Razorpay's JSON is read strictly, and in every shape that Razorpay gives it."""
+
+from typing import Any
+
+import pytest
+
+from core.razorpay import (
+    parse_order,
+    parse_payment,
+    parse_refund,
+    parse_reversal,
+    parse_transfer,
+)
+
+ORDER = {
+    "id": "order_12345678901234",
+    "entity": "order",
+    "amount": 100_000,
+    "currency": "INR",
+    "receipt": "escrow-1",
+    "status": "created",
+    "notes": [],
+}
+PAYMENT = {
+    "id": "pay_12345678901234",
+    "entity": "payment",
+    "amount": 100_000,
+    "currency": "INR",
+    "status": "captured",
+    "order_id": "order_12345678901234",
+    "fee": 2_360,
+    "tax": 360,
+    "amount_refunded": 0,
+    "error_reason": None,
+    "created_at": 1_700_000_000,
+}
+TRANSFER = {
+    "id": "trf_12345678901234",
+    "entity": "transfer",
+    "status": "processed",
+    "settlement_status": "on_hold",
+    "source": "pay_12345678901234",
+    "recipient": "acc_12345678901234",
+    "amount": 97_500,
+    "currency": "INR",
+    "amount_reversed": 0,
+    "notes": {"escrow_id": "e1"},
+    "on_hold": True,
+    "error": {"code": None, "reason": None},
+}
+REVERSAL = {
+    "id": "rvrsl_12345678901234",
+    "entity": "reversal",
+    "transfer_id": "trf_12345678901234",
+    "amount": 100,
+    "currency": "INR",
+    "notes": [],
+}
+REFUND = {
+    "id": "rfnd_12345678901234",
+    "entity": "refund",
+    "payment_id": "pay_12345678901234",
+    "amount": 100,
+    "currency": "INR",
+    "status": "pending",
+    "notes": {},
+}
+KINDS: list[tuple[Any, dict[str, Any]]] = [
+    (parse_order, ORDER),
+    (parse_payment, PAYMENT),
+    (parse_transfer, TRANSFER),
+    (parse_reversal, REVERSAL),
+    (parse_refund, REFUND),
+]
+
+
+@pytest.mark.parametrize(
+    ("notes", "read"), [([], {}), ({}, {}), (None, {}), ({"a": 1}, {"a": "1"})]
+)
+def test_notes_are_read_from_a_list_and_from_an_object(notes: object, read: object) -> None:
+    assert parse_transfer({**TRANSFER, "notes": notes}).notes == read
+    assert parse_refund({**REFUND, "notes": notes}).notes == read
+
+
+def test_a_transfer_status_is_read_under_both_of_its_names() -> None:
+    without = {name: value for name, value in TRANSFER.items() if name != "status"}
+    assert parse_transfer({**without, "transfer_status": "failed"}).status == "failed"
+    assert parse_transfer(TRANSFER).status == "processed"
+
+
+def test_absent_values_are_empty_however_razorpay_writes_them() -> None:
+    for absent in (None, "", "NA"):
+        payment = parse_payment(
+            {**PAYMENT, "fee": absent, "tax": absent, "error_reason": absent, "order_id": absent}
+        )
+        assert (payment.fee_minor, payment.tax_minor) == (None, None)
+        assert (payment.error_reason, payment.order_id) == ("", "")
+        assert parse_transfer({**TRANSFER, "settlement_status": absent}).settlement_status == ""
+        assert parse_order({**ORDER, "receipt": absent}).receipt == ""
+
+
+def test_a_failed_transfer_tells_why() -> None:
+    error = {"code": "BAD_REQUEST_TRANSFER_INSUFFICIENT_BALANCE", "reason": "insufficient_balance"}
+    failed = parse_transfer({**TRANSFER, "status": "failed", "error": error})
+    assert failed.error_reason == "insufficient_balance"
+
+
+@pytest.mark.parametrize(("parse", "entity"), KINDS)
+@pytest.mark.parametrize("amount", [None, "100", 100.0, True, -1, [], {}])
+def test_an_amount_that_is_no_whole_number_is_refused(
+    parse: Any, entity: dict[str, Any], amount: object
+) -> None:
+    with pytest.raises(ValueError, match="'amount'"):
+        parse({**entity, "amount": amount})
+
+
+@pytest.mark.parametrize(("parse", "entity"), KINDS)
+@pytest.mark.parametrize("wrong", [None, [], "text", 7, {}, {"entity": "invoice"}])
+def test_what_is_no_such_entity_is_refused(
+    parse: Any, entity: dict[str, Any], wrong: object
+) -> None:
+    with pytest.raises(ValueError, match="Razorpay"):
+        parse(wrong)
+    with pytest.raises(ValueError, match="Razorpay"):
+        parse({**entity, "entity": "invoice"})
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if "status" in k[1]])
+@pytest.mark.parametrize("status", [None, "", "Captured", "unheard_of", 1, {}, []])
+def test_an_unknown_status_is_refused(kind: tuple[Any, dict[str, Any]], status: object) -> None:
+    parse, entity = kind
+    with pytest.raises(ValueError, match="status must be one of"):
+        parse({**entity, "status": status})
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k[0] is not parse_reversal])
+@pytest.mark.parametrize("currency", [None, "", "inr", "RUPEE", "₹₹₹", 356])
+def test_an_odd_currency_is_refused(kind: tuple[Any, dict[str, Any]], currency: object) -> None:
+    parse, entity = kind
+    with pytest.raises(ValueError, match="'currency'"):
+        parse({**entity, "currency": currency})
+
+
+@pytest.mark.parametrize(("parse", "entity"), KINDS)
+@pytest.mark.parametrize("odd_id", [None, "", "NA", 7, "inv_12345678901234"])
+def test_an_id_of_another_kind_is_refused(
+    parse: Any, entity: dict[str, Any], odd_id: object
+) -> None:
+    with pytest.raises(ValueError, match="'id'"):
+        parse({**entity, "id": odd_id})
