@@ -50,12 +50,12 @@ class Reason(enum.Enum):
     @property
     def code(self) -> str:
         """The canonical code by its name in google.rpc.Code."""
-        return self.value[0]
+        return str(self.value[0])
 
     @property
     def retry(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.value[1]
+        return bool(self.value[1])
 
     # Members with equal values would otherwise be aliases of one another.
     def __new__(cls, code: str, retry: bool) -> Reason:

@@ -8,10 +8,14 @@ with the empty id that is the whole of it, so that one law serves both.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+
+# Ids of escrows are made by CreateEscrow: a UUID in lower case.
+ESCROW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Status(enum.StrEnum):

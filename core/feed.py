@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
-from core.errors import Refusal
+from core.errors import Reason, Refusal
 from core.execute import Committed
 from core.store import Store
 
@@ -41,8 +41,11 @@ class _Watched:
     def ring(self, version: int) -> None:
         if version > self.version:
             self.version = version
-            self.rung.set()
-            self.rung = asyncio.Event()
+            self.wake()
+
+    def wake(self) -> None:
+        self.rung.set()
+        self.rung = asyncio.Event()
 
 
 class Feed:
@@ -52,6 +55,13 @@ class Feed:
         self._store = store
         self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._watched: dict[str, _Watched] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """End all watchers, so that they come back to another server."""
+        self._closed = True
+        for watched in self._watched.values():
+            watched.wake()
 
     def publish(self, committed: Sequence[Committed]) -> None:
         """Take over what this process has committed, and wake who waits for it."""
@@ -68,16 +78,18 @@ class Feed:
 
     async def watch(
         self, escrow_id: str, after: int, *, heartbeat_s: float = HEARTBEAT_S
-    ) -> AsyncIterator[tuple[int, bytes | None]]:
+    ) -> AsyncGenerator[tuple[int, bytes | None]]:
         """Yield (version, serialized event) for each version after `after`, for ever.
 
         After `heartbeat_s` without an event yields (current version, None). While the database is
-        away it waits. Close the iterator to stop watching.
+        away it waits. Close the generator to stop watching. Raises Refusal SHUTTING_DOWN.
         """
         watched = self._watched.setdefault(escrow_id, _Watched())
         watched.watchers += 1
         try:
             while True:
+                if self._closed:
+                    raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
                 rung = watched.rung
                 bodies = await self._read(escrow_id, after, watched)
                 for body in bodies:
@@ -127,6 +139,12 @@ class Feed:
         self._cache[escrow_id, version] = body
         if len(self._cache) > CACHE_EVENTS:
             self._cache.popitem(last=False)
+
+    def look(self) -> None:
+        """Bells may have been missed: let every watcher read the table."""
+        for watched in self._watched.values():
+            watched.version = 0
+            watched.wake()
 
     async def sweep(self, every_s: float = SWEEP_S) -> None:
         """Compare what is watched with the table, for ever: the safety net under every bell."""

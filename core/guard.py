@@ -46,7 +46,7 @@ class _Malformed:
 _MALFORMED = _Malformed()
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Guard(grpc.aio.ServerInterceptor):
     """Checks the token of every call and turns every error into a canonical one."""
 
     def __init__(self, verifier: Verifier) -> None:
@@ -54,13 +54,16 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
         read = _careful(handler.request_deserializer)
+        assert handler.unary_stream or handler.unary_unary, "no call of ours streams requests"
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
                 self._guard_stream(handler.unary_stream), read, _ready(handler.response_serializer)
@@ -69,8 +72,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             self._guard_unary(handler.unary_unary), read, handler.response_serializer
         )
 
-    def _guard_unary(self, behave: Callable[..., Awaitable[Message]]) -> Callable[..., Any]:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+    def _guard_unary(self, behave: Any) -> Callable[..., Any]:
+        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             try:
                 await self._admit(request, context)
                 return await behave(request, context)
@@ -83,8 +86,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return guarded
 
-    def _guard_stream(self, behave: Callable[..., AsyncIterator[Any]]) -> Callable[..., Any]:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    def _guard_stream(self, behave: Any) -> Callable[..., Any]:
+        async def guarded(
+            request: Any, context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
             try:
                 await self._admit(request, context)
                 async for response in behave(request, context):
@@ -98,7 +103,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return guarded
 
-    async def _admit(self, request: Any, context: grpc.aio.ServicerContext) -> None:
+    async def _admit(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         token = _bearer(context)
         _verified.set(await self._verifier.verify(token, time.time()))
         if request is _MALFORMED:
@@ -109,7 +114,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             )
 
 
-def _bearer(context: grpc.aio.ServicerContext) -> str:
+def _bearer(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == "authorization" and isinstance(value, str):
             scheme, _, token = value.partition(" ")
@@ -143,6 +148,8 @@ def _ready(write: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
 
 
 def _unexpected(error: Exception) -> Refusal:
+    if isinstance(error, NotImplementedError):
+        return Refusal(Reason.NOT_OFFERED, "This call is not offered yet.")
     if isinstance(error, asyncio.TimeoutError):
         return Refusal(Reason.STORAGE_UNAVAILABLE, "This took too long; try again.")
     log.error("a call failed unexpectedly", exc_info=error)
@@ -174,7 +181,7 @@ def rich_status(refusal: Refusal) -> status_pb2.Status:
     return status
 
 
-async def _abort(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:
     status = rich_status(refusal)
     await context.abort(
         grpc.StatusCode[refusal.reason.code],

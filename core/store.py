@@ -233,14 +233,7 @@ class Store:
         return rows[0].escrow_id if rows else None
 
     async def payee(self, user_id: str) -> PayeeRow | None:
-        c = t.payees.c
-        rows = await self._rows(
-            sa.select(t.payees).where(c.user_id == user_id).order_by(c.version.desc()).limit(1)
-        )
-        return PayeeRow(**rows[0]._mapping) if rows else None
-
-    async def payee_by_cause(self, cause: str) -> PayeeRow | None:
-        rows = await self._rows(sa.select(t.payees).where(t.payees.c.cause == cause))
+        rows = await self._rows(_latest_payee(user_id))
         return PayeeRow(**rows[0]._mapping) if rows else None
 
     async def is_owed(self, now_us: int) -> bool:
@@ -442,6 +435,15 @@ class Transaction:
             sa.update(t.owed).where(which).values(due_us=now_us, attempts=0)
         )
 
+    async def payee(self, user_id: str) -> PayeeRow | None:
+        row = (await self._connection.execute(_latest_payee(user_id))).one_or_none()
+        return PayeeRow(**row._mapping) if row else None
+
+    async def payee_by_cause(self, cause: str) -> PayeeRow | None:
+        statement = sa.select(t.payees).where(t.payees.c.cause == cause)
+        row = (await self._connection.execute(statement)).one_or_none()
+        return PayeeRow(**row._mapping) if row else None
+
     async def add_payee(self, row: PayeeRow) -> None:
         await self._connection.execute(
             sa.insert(t.payees).values(
@@ -469,6 +471,11 @@ class Transaction:
         await self._connection.execute(
             sa.update(t.inbox).where(t.inbox.c.event_id == event_id).values(outcome=outcome)
         )
+
+
+def _latest_payee(user_id: str) -> sa.Select[Any]:
+    c = t.payees.c
+    return sa.select(t.payees).where(c.user_id == user_id).order_by(c.version.desc()).limit(1)
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 from core import command as c
 from core.command import RAZORPAY, Command
 from core.errors import Reason, Refusal
+from core.escrow import ESCROW_ID
 from core.execute import Executor
 from core.razorpay import parse_payment, parse_refund, verify_webhook
 from core.step import payment_report, refund_report
@@ -94,7 +95,7 @@ class Inbox:
     async def _tell(self, news: News) -> str:
         escrow_id = await self._store.owner_of_order(news.order_id) if news.order_id else None
         escrow_id = escrow_id or news.escrow_id
-        if not escrow_id or await self._store.escrow(escrow_id) is None:
+        if not ESCROW_ID.fullmatch(escrow_id) or await self._store.escrow(escrow_id) is None:
             return IGNORED
         if news.command is None:
             async with self._store.write() as transaction:

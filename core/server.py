@@ -1,0 +1,194 @@
+"""The only composition root: open, wire, serve, drain, close. The clock is handed in from here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+from escrow.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    escrow_service_pb2,
+    escrow_service_pb2_grpc,
+    ledger_service_pb2,
+    ledger_service_pb2_grpc,
+    payment_service_pb2,
+    payment_service_pb2_grpc,
+)
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from core import bell, reflection
+from core.config import Settings
+from core.deadline import Clock
+from core.execute import Committed, Executor
+from core.feed import Feed
+from core.guard import Guard
+from core.migrations import upgrade
+from core.razorpay import Gateway
+from core.service.admin import AdminService
+from core.service.escrow import EscrowService
+from core.service.ledger import LedgerService
+from core.service.payment import PaymentService
+from core.settle import Patience, Settler
+from core.store import Store, connect
+from core.token import Verifier
+from core.webhook import Inbox
+
+log = logging.getLogger(__name__)
+
+# Calls under way are given so long when the server stops; watchers are told at once.
+DRAIN_S = 5.0
+# A request is at most a webhook of 1 MiB and its frame.
+MAX_MESSAGE_BYTES = 2 << 20
+# More than about 1,000 stream opens at once are cancelled by default.
+MAX_PENDING_REQUESTS = 100_000
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.server.max_pending_requests", MAX_PENDING_REQUESTS),
+    ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_REQUESTS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # A second core on the same port must fail, not share it.
+    ("grpc.so_reuseport", 0),
+]
+
+SERVICES = [
+    escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"].full_name,
+    payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"].full_name,
+    ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+]
+
+
+def now_us() -> int:
+    """The wall clock, whole microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """A running core: where it serves, and its inner rooms for tests."""
+
+    port: int
+    store: Store
+    executor: Executor
+    settler: Settler
+    feed: Feed
+    clock: Clock
+
+
+class PortTaken(Exception):
+    """The address of CORE_LISTEN cannot be had."""
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, *, patience: Patience | None = None) -> AsyncIterator[Core]:
+    """Serve until the block ends; then watchers go, calls finish, loops stop, files close."""
+    async with contextlib.AsyncExitStack() as stack:
+        engine = connect(settings.database_url)
+        stack.push_async_callback(engine.dispose)
+        await upgrade(engine)
+        store = Store(engine)
+        feed = Feed(store)
+        gateway = Gateway(
+            key_id=settings.razorpay_key_id,
+            key_secret=settings.razorpay_key_secret.get_secret_value(),
+            base_url=settings.razorpay_base_url,
+        )
+        stack.push_async_callback(gateway.close)
+
+        def published(committed: Sequence[Committed]) -> None:
+            feed.publish(committed)
+            settler.ring()
+
+        executor = Executor(store, now_us=now_us, published=published)
+        settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
+        inbox = Inbox(
+            store,
+            executor,
+            secrets=settings.webhook_secrets,
+            now_us=now_us,
+            ring_settlement=settler.ring,
+        )
+        clock = Clock(store, executor, now_us=now_us)
+        verifier = Verifier(
+            secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
+            jwks_url=settings.jwt_jwks_url,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+        )
+        stack.callback(verifier.close)
+
+        server = grpc.aio.server(interceptors=[Guard(verifier)], options=OPTIONS)
+        escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(
+            EscrowService(store, executor, feed, fee_bps=settings.platform_fee_bps), server
+        )
+        payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(
+            PaymentService(
+                store, executor, gateway, inbox, now_us=now_us, ring_settlement=settler.ring
+            ),
+            server,
+        )
+        ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(store), server)
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(), server)
+        healthy = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+        reflection.enable(
+            [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server
+        )
+        port = _bind(server, settings)
+
+        loops = [executor.run(), settler.run(), clock.run(), feed.sweep()]
+        if store.is_postgres:
+            dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
+            loops.append(bell.listen(dsn, ring=feed.ring, reconnected=feed.look))
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        stack.push_async_callback(_stop, tasks)
+        caught_up = await inbox.catch_up()
+        if caught_up:
+            log.info("%d stored webhooks were worked off", caught_up)
+        await server.start()
+        for name in ["", *SERVICES]:
+            await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+        log.info("core serves %s", settings.core_listen.rsplit(":", 1)[0] + f":{port}")
+        try:
+            yield Core(port, store, executor, settler, feed, clock)
+        finally:
+            await healthy.enter_graceful_shutdown()
+            feed.close()
+            await server.stop(DRAIN_S)
+            await executor.close()
+
+
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> int:
+    address = settings.core_listen
+    try:
+        if settings.grpc_tls_cert is None or settings.grpc_tls_key is None:
+            port = server.add_insecure_port(address)
+        else:
+            client_ca = settings.grpc_tls_client_ca
+            credentials = grpc.ssl_server_credentials(
+                [(settings.grpc_tls_key.read_bytes(), settings.grpc_tls_cert.read_bytes())],
+                root_certificates=client_ca.read_bytes() if client_ca else None,
+                require_client_auth=client_ca is not None,
+            )
+            port = server.add_secure_port(address, credentials)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise PortTaken(f"CORE_LISTEN: {address} cannot be bound; is another core running there?")
+    return port

@@ -1,0 +1,147 @@
+"""What a request must look like before it becomes a command. Names every bad field at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+
+from escrow.v1 import escrow_pb2 as pb
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from core.command import Caller
+from core.errors import Reason, Refusal
+from core.escrow import ESCROW_ID
+from core.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
+from core.record import US_PER_S, span_us
+
+MAX_USER_ID = 128
+MAX_TITLE = 200
+MAX_DESCRIPTION = 5_000
+MAX_NOTE = 1_000
+MAX_REASON = 2_000
+MAX_REQUEST_ID = 128
+MAX_MILESTONES = 20
+MAX_DATA_BYTES = 16 << 10
+DAY_US = 86_400 * US_PER_S
+
+_TOKEN = re.compile(r"[!-~]+")
+_UPDATE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ACCOUNT = re.compile(r"acc_[A-Za-z0-9]{14}")
+_RAZORPAY_ID = re.compile(r"[a-z]+_[A-Za-z0-9]{1,40}")
+# Text for people: no control characters but tab, line feed and carriage return.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class Check:
+    """Collects what is wrong with the fields of one request; `done` refuses if anything is."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, str] = {}
+        self._reasons: set[Reason] = set()
+
+    def problem(self, field: str, problem: str, reason: Reason = Reason.FIELD_INVALID) -> None:
+        self._problems.setdefault(field, problem)
+        self._reasons.add(reason)
+
+    def done(self) -> None:
+        """Raise Refusal FIELD_INVALID, or AMOUNT_INVALID where only amounts are wrong."""
+        if not self._problems:
+            return
+        only_amounts = self._reasons == {Reason.AMOUNT_INVALID}
+        reason = Reason.AMOUNT_INVALID if only_amounts else Reason.FIELD_INVALID
+        text = "; ".join(f"{field}: {problem}" for field, problem in self._problems.items())
+        raise Refusal(reason, text, self._problems)
+
+    def user_id(self, field: str, value: str, *, may_be_empty: bool = False) -> str:
+        if not value and may_be_empty:
+            return value
+        if not _TOKEN.fullmatch(value) or len(value) > MAX_USER_ID:
+            self.problem(
+                field, f"must be 1 to {MAX_USER_ID} printable ASCII characters without blanks"
+            )
+        return value
+
+    def text(self, field: str, value: str, *, most: int, least: int = 0) -> str:
+        if len(value.strip()) < least or len(value) > most:
+            self.problem(field, f"must have {least} to {most} characters")
+        elif _CONTROL.search(value):
+            self.problem(field, "must not contain control characters")
+        return value
+
+    def amount(self, field: str, money: pb.Money) -> int:
+        if money.currency != CURRENCY:
+            self.problem(f"{field}.currency", f"must be {CURRENCY}", Reason.AMOUNT_INVALID)
+        if not MIN_AMOUNT_MINOR <= money.amount_minor <= MAX_AMOUNT_MINOR:
+            self.problem(
+                f"{field}.amount_minor",
+                f"must be from {MIN_AMOUNT_MINOR} to {MAX_AMOUNT_MINOR} minor units",
+                Reason.AMOUNT_INVALID,
+            )
+        return money.amount_minor
+
+    def span(self, field: str, message: Duration, *, is_set: bool, default: int, most: int) -> int:
+        """Read a duration of 1 s to `most` microseconds; `default` where it is absent."""
+        if not is_set:
+            return default
+        span = span_us(message)
+        if not US_PER_S <= span <= most:
+            self.problem(field, f"must be from 1 s to {most // US_PER_S} s")
+        return span
+
+    def update_type(self, field: str, value: str) -> str:
+        if not _UPDATE_TYPE.fullmatch(value):
+            self.problem(field, "must be 1 to 64 of a-z, 0-9 and _, beginning with a letter")
+        return value
+
+    def account_id(self, field: str, value: str) -> str:
+        if not _ACCOUNT.fullmatch(value):
+            self.problem(field, "must be acc_ and 14 letters or digits, as Razorpay shows it")
+        return value
+
+    def razorpay_id(self, field: str, value: str, prefix: str) -> str:
+        if not value.startswith(prefix) or not _RAZORPAY_ID.fullmatch(value):
+            self.problem(field, f"must be an id of Razorpay beginning with {prefix}")
+        return value
+
+    def range(self, field: str, value: int, *, least: int, most: int, default: int = 0) -> int:
+        """Check a whole number; 0 stands for `default` where there is one."""
+        if value == 0 and default:
+            return default
+        if not least <= value <= most:
+            self.problem(field, f"must be from {least} to {most}")
+        return value
+
+    def request_id(self, value: str) -> str:
+        if value and (len(value) > MAX_REQUEST_ID or not _TOKEN.fullmatch(value)):
+            self.problem(
+                "request_id",
+                f"must be at most {MAX_REQUEST_ID} printable ASCII characters without blanks",
+            )
+        return value
+
+
+def escrow_id(value: str) -> str:
+    """Check an escrow id; one that cannot exist does not."""
+    if not value:
+        raise Refusal(
+            Reason.FIELD_INVALID, "escrow_id: must be given", {"escrow_id": "must be given"}
+        )
+    if not ESCROW_ID.fullmatch(value):
+        raise Refusal(Reason.ESCROW_NOT_FOUND, "There is no such escrow.")
+    return value
+
+
+def cause(caller: Caller, request_id: str) -> str:
+    """Answer the cause of a call: the same for the same caller and request id."""
+    return f"rpc:{caller.user_id}:{request_id}" if request_id else f"once:{uuid.uuid4()}"
+
+
+def fingerprint(request: Message) -> bytes:
+    """Answer what tells one body from another: SHA-256 of its type and content without the id."""
+    bare = type(request)()
+    bare.CopyFrom(request)
+    bare.ClearField("request_id")
+    name = request.DESCRIPTOR.full_name.encode()
+    return hashlib.sha256(name + b"\0" + bare.SerializeToString(deterministic=True)).digest()

@@ -1,0 +1,344 @@
+"""EscrowService. Its proto file says what each call does and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from escrow.v1 import escrow_pb2 as pb
+from escrow.v1 import escrow_service_pb2 as rpc
+from escrow.v1 import escrow_service_pb2_grpc as service
+from google.protobuf.json_format import MessageToDict
+
+from core import command as c
+from core.command import Caller, Command
+from core.errors import Reason, Refusal
+from core.escrow import ESCROW_ID, Escrow, Status
+from core.execute import Executor
+from core.feed import Feed
+from core.guard import caller, expires_at_s
+from core.record import escrow_message
+from core.rules import may_see
+from core.service import check
+from core.service.check import Check
+from core.store import Store
+
+DEFAULT_WINDOW_US = 3 * check.DAY_US
+MAX_WINDOW_US = 30 * check.DAY_US
+DEFAULT_INSPECTION_US = 7 * check.DAY_US
+MAX_INSPECTION_US = 90 * check.DAY_US
+DEFAULT_PAGE, MAX_PAGE = 50, 200
+DEFAULT_EVENTS, MAX_EVENTS = 100, 500
+
+
+async def visible(store: Store, escrow_id: str, who: Caller) -> Escrow:
+    """Load an escrow that the caller may see. Raises Refusal ESCROW_NOT_FOUND."""
+    escrow = await store.escrow(check.escrow_id(escrow_id))
+    if escrow is None or not may_see(escrow, who):
+        raise Refusal(Reason.ESCROW_NOT_FOUND, "There is no such escrow.")
+    return escrow
+
+
+class EscrowService(service.EscrowServiceServicer):
+    """The life of an escrow over gRPC."""
+
+    def __init__(self, store: Store, executor: Executor, feed: Feed, *, fee_bps: int) -> None:
+        self._store = store
+        self._executor = executor
+        self._feed = feed
+        self._fee_bps = fee_bps
+
+    async def _run(self, request: Any, command: Command, escrow_id: str) -> pb.Escrow:
+        who = caller()
+        answer = await self._executor.execute(
+            command,
+            escrow_id=escrow_id,
+            caller=who,
+            cause=check.cause(who, request.request_id),
+            fingerprint=check.fingerprint(request),
+        )
+        return answer.escrow
+
+    async def CreateEscrow(
+        self, request: rpc.CreateEscrowRequest, context: Any
+    ) -> rpc.CreateEscrowResponse:
+        escrow_id = str(uuid.uuid4())
+        command = _new_escrow(request, escrow_id, self._fee_bps)
+        return rpc.CreateEscrowResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def GetEscrow(self, request: rpc.GetEscrowRequest, context: Any) -> rpc.GetEscrowResponse:
+        escrow = await visible(self._store, request.escrow_id, caller())
+        return rpc.GetEscrowResponse(escrow=escrow_message(escrow))
+
+    async def ListEscrows(
+        self, request: rpc.ListEscrowsRequest, context: Any
+    ) -> rpc.ListEscrowsResponse:
+        check_ = Check()
+        size = check_.range(
+            "page_size", request.page_size, least=0, most=MAX_PAGE, default=DEFAULT_PAGE
+        )
+        party = check_.user_id("party", request.party, may_be_empty=True)
+        if request.status not in pb.EscrowStatus.values():
+            check_.problem("status", "is not a status of an escrow")
+        check_.done()
+        who = caller()
+        parties = {party} - {""} | (set() if who.sees_all else {who.user_id})
+        name = pb.EscrowStatus.Name(request.status).removeprefix("ESCROW_STATUS_")
+        key = f"{name}:{party}"
+        escrows = await self._store.escrows(
+            parties=sorted(parties),
+            status=Status(name) if request.status else None,
+            before=_read_page(request.page_token, key),
+            limit=size + 1,
+        )
+        token = ""
+        if len(escrows) > size:
+            escrows = escrows[:size]
+            token = _page(escrows[-1], key)
+        return rpc.ListEscrowsResponse(
+            escrows=[escrow_message(e) for e in escrows], next_page_token=token
+        )
+
+    async def CancelEscrow(
+        self, request: rpc.CancelEscrowRequest, context: Any
+    ) -> rpc.CancelEscrowResponse:
+        escrow_id = _checked(request, note=check.MAX_NOTE)
+        command = c.CancelEscrow(request.note)
+        return rpc.CancelEscrowResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def AddConfirmation(
+        self, request: rpc.AddConfirmationRequest, context: Any
+    ) -> rpc.AddConfirmationResponse:
+        escrow_id = _checked(request)
+        command = c.AddConfirmation(request.milestone_id)
+        return rpc.AddConfirmationResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def ReleaseEscrow(
+        self, request: rpc.ReleaseEscrowRequest, context: Any
+    ) -> rpc.ReleaseEscrowResponse:
+        escrow_id = _checked(request, note=check.MAX_NOTE)
+        command = c.ReleaseEscrow(request.note, request.milestone_id)
+        return rpc.ReleaseEscrowResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def RefundEscrow(
+        self, request: rpc.RefundEscrowRequest, context: Any
+    ) -> rpc.RefundEscrowResponse:
+        escrow_id = _checked(request, note=check.MAX_NOTE)
+        command = c.RefundEscrow(request.note, request.milestone_id)
+        return rpc.RefundEscrowResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def RaiseDispute(
+        self, request: rpc.RaiseDisputeRequest, context: Any
+    ) -> rpc.RaiseDisputeResponse:
+        escrow_id = _checked(request, reason=check.MAX_REASON)
+        command = c.RaiseDispute(request.reason, request.milestone_id)
+        return rpc.RaiseDisputeResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def WithdrawDispute(
+        self, request: rpc.WithdrawDisputeRequest, context: Any
+    ) -> rpc.WithdrawDisputeResponse:
+        escrow_id = _checked(request)
+        command = c.WithdrawDispute(request.milestone_id)
+        return rpc.WithdrawDisputeResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def ResolveDispute(
+        self, request: rpc.ResolveDisputeRequest, context: Any
+    ) -> rpc.ResolveDisputeResponse:
+        escrow_id = _checked(request, note=check.MAX_NOTE)
+        command = c.ResolveDispute(
+            request.release_minor, request.refund_minor, request.note, request.milestone_id
+        )
+        return rpc.ResolveDisputeResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def PublishUpdate(
+        self, request: rpc.PublishUpdateRequest, context: Any
+    ) -> rpc.PublishUpdateResponse:
+        if "service" not in caller().roles:
+            raise Refusal(Reason.ROLE_MISSING, "PublishUpdate is for the role service.")
+        escrow_id = _checked(request)
+        check_ = Check()
+        check_.update_type("event_type", request.event_type)
+        if request.data.ByteSize() > check.MAX_DATA_BYTES:
+            check_.problem("data", f"must be at most {check.MAX_DATA_BYTES} bytes")
+        check_.done()
+        command = c.PublishUpdate(request.event_type, _struct(request))
+        return rpc.PublishUpdateResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def ListEvents(
+        self, request: rpc.ListEventsRequest, context: Any
+    ) -> rpc.ListEventsResponse:
+        check_ = Check()
+        size = check_.range(
+            "page_size", request.page_size, least=0, most=MAX_EVENTS, default=DEFAULT_EVENTS
+        )
+        after = check_.range("after_version", request.after_version, least=0, most=2**63 - 1)
+        check_.done()
+        escrow = await visible(self._store, request.escrow_id, caller())
+        bodies = await self._store.events_after(escrow.escrow_id, after, size + 1)
+        return rpc.ListEventsResponse(
+            events=[pb.EscrowEvent.FromString(body) for body in bodies[:size]],
+            has_more=len(bodies) > size,
+        )
+
+    async def WatchEscrow(  # type: ignore[override]  # the guard lets bytes pass as they are
+        self, request: rpc.WatchEscrowRequest, context: Any
+    ) -> AsyncIterator[rpc.WatchEscrowResponse | bytes]:
+        check_ = Check()
+        check_.range("after_version", request.after_version, least=0, most=2**63 - 1)
+        check_.done()
+        escrow = await visible(self._store, request.escrow_id, caller())
+        after = request.after_version
+        if not request.HasField("after_version"):
+            yield rpc.WatchEscrowResponse(snapshot=escrow_message(escrow))
+            after = escrow.version
+        watching = self._feed.watch(escrow.escrow_id, after)
+        async with contextlib.aclosing(watching):
+            async for version, body in _until(watching, expires_at_s(), time.time):
+                if body is None:
+                    yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat(version=version))
+                else:
+                    yield event_response(body)
+
+
+def event_response(body: bytes) -> bytes:
+    """Wrap a serialized EscrowEvent as a serialized WatchEscrowResponse, without parsing it."""
+    return _EVENT_TAG + _varint(len(body)) + body
+
+
+# Field 2, length-delimited (protobuf encoding, "Message structure").
+_EVENT_TAG = bytes([2 << 3 | 2])
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+async def _until(
+    watching: AsyncIterator[tuple[int, bytes | None]],
+    expires_at: float,
+    now_s: Callable[[], float],
+) -> AsyncIterator[tuple[int, bytes | None]]:
+    """Hand on until the token expires. Raises Refusal TOKEN_EXPIRED then."""
+    while True:
+        try:
+            async with asyncio.timeout(max(expires_at - now_s(), 0)):
+                item = await anext(watching)
+        except TimeoutError:
+            raise Refusal(
+                Reason.TOKEN_EXPIRED, "The token has expired; watch again with a fresh one."
+            ) from None
+        yield item
+
+
+def _new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -> c.CreateEscrow:
+    check_ = Check()
+    check_.request_id(request.request_id)
+    parties = {
+        "buyer_id": check_.user_id("buyer_id", request.buyer_id),
+        "seller_id": check_.user_id("seller_id", request.seller_id),
+        "arbiter_id": check_.user_id("arbiter_id", request.arbiter_id, may_be_empty=True),
+    }
+    if parties["seller_id"] == parties["buyer_id"]:
+        check_.problem("seller_id", "must not be the buyer")
+    if parties["arbiter_id"] in (parties["buyer_id"], parties["seller_id"]):
+        check_.problem("arbiter_id", "must be neither the buyer nor the seller")
+    title = check_.text("title", request.title, least=1, most=check.MAX_TITLE)
+    description = check_.text("description", request.description, most=check.MAX_DESCRIPTION)
+    amount = check_.amount("amount", request.amount)
+    terms = request.terms
+    window = check_.span(
+        "terms.payment_window",
+        terms.payment_window,
+        is_set=terms.HasField("payment_window"),
+        default=DEFAULT_WINDOW_US,
+        most=MAX_WINDOW_US,
+    )
+    inspection = check_.span(
+        "terms.inspection_period",
+        terms.inspection_period,
+        is_set=terms.HasField("inspection_period"),
+        default=DEFAULT_INSPECTION_US,
+        most=MAX_INSPECTION_US,
+    )
+    milestones = _milestones(check_, request)
+    check_.done()
+    return c.CreateEscrow(
+        escrow_id=escrow_id,
+        title=title,
+        description=description,
+        amount_minor=amount,
+        currency=request.amount.currency,
+        fee_bps=fee_bps,
+        payment_window_us=window,
+        inspection_period_us=inspection,
+        milestones=milestones,
+        **parties,
+    )
+
+
+def _milestones(check_: Check, request: rpc.CreateEscrowRequest) -> tuple[c.NewMilestone, ...]:
+    if len(request.milestones) > check.MAX_MILESTONES:
+        check_.problem("milestones", f"must be at most {check.MAX_MILESTONES}")
+        return ()
+    milestones = []
+    for i, given in enumerate(request.milestones):
+        title = check_.text(f"milestones[{i}].title", given.title, least=1, most=check.MAX_TITLE)
+        amount = check_.amount(f"milestones[{i}].amount", given.amount)
+        milestones.append(c.NewMilestone(title, amount))
+    if milestones and sum(m.amount_minor for m in milestones) != request.amount.amount_minor:
+        check_.problem("milestones", "must add up to amount", Reason.AMOUNT_INVALID)
+    return tuple(milestones)
+
+
+def _checked(request: Any, *, note: int = 0, reason: int = 0) -> str:
+    """Check what requests on one escrow share; answers the escrow's id."""
+    escrow_id = check.escrow_id(request.escrow_id)
+    check_ = Check()
+    check_.request_id(request.request_id)
+    if note:
+        check_.text("note", request.note, most=note)
+    if reason:
+        check_.text("reason", request.reason, least=1, most=reason)
+    check_.done()
+    return escrow_id
+
+
+def _struct(request: rpc.PublishUpdateRequest) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = MessageToDict(request.data)
+    except (ValueError, TypeError) as error:
+        # A number that JSON does not know, or a value of no kind.
+        raise Refusal(
+            Reason.FIELD_INVALID, f"data: {error}", {"data": "must be writable as JSON"}
+        ) from None
+    return data
+
+
+def _page(escrow: Escrow, key: str) -> str:
+    text = json.dumps([escrow.create_time_us, escrow.escrow_id, key])
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_page(token: str, key: str) -> tuple[int, str] | None:
+    if not token:
+        return None
+    try:
+        time_us, escrow_id, given = json.loads(base64.urlsafe_b64decode(token.encode()))
+        is_ours = given == key and ESCROW_ID.fullmatch(escrow_id) and 0 < time_us < 2**62
+    except (ValueError, TypeError):
+        is_ours = None
+    if not is_ours:
+        problem = "must be next_page_token of an answer with the same filter"
+        raise Refusal(Reason.PAGE_TOKEN_INVALID, f"page_token: {problem}", {"page_token": problem})
+    return time_us, escrow_id

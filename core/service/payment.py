@@ -1,0 +1,214 @@
+"""PaymentService. Its proto file says what each call does and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from escrow.v1 import payment_service_pb2 as rpc
+from escrow.v1 import payment_service_pb2_grpc as service
+
+from core import command as c
+from core.command import RAZORPAY, Caller
+from core.errors import Reason, Refusal
+from core.escrow import Escrow
+from core.execute import Executor
+from core.guard import caller
+from core.razorpay import Gateway, GatewayError, GatewayRefused
+from core.record import escrow_message, timestamp
+from core.rules import decide
+from core.service import check
+from core.service.check import Check
+from core.service.escrow import visible
+from core.step import payment_report
+from core.store import PayeeRow, Store
+from core.webhook import Inbox
+
+
+class PaymentService(service.PaymentServiceServicer):
+    """Money in through Razorpay, and where it goes out to."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        gateway: Gateway,
+        inbox: Inbox,
+        *,
+        now_us: Callable[[], int],
+        ring_settlement: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._gateway = gateway
+        self._inbox = inbox
+        self._now_us = now_us
+        self._ring_settlement = ring_settlement
+
+    async def StartPayment(
+        self, request: rpc.StartPaymentRequest, context: Any
+    ) -> rpc.StartPaymentResponse:
+        check_ = Check()
+        check_.request_id(request.request_id)
+        check_.done()
+        who = caller()
+        escrow = await visible(self._store, request.escrow_id, who)
+        # The law is asked before Razorpay is, and again when the order is recorded.
+        decide(escrow, c.RecordOrder(""), who, self._now_us())
+        order_id = escrow.payment.order_id or await self._make_order(escrow)
+        answer = await self._executor.execute(
+            c.RecordOrder(order_id),
+            escrow_id=escrow.escrow_id,
+            caller=who,
+            cause=check.cause(who, request.request_id),
+            fingerprint=check.fingerprint(request),
+        )
+        return rpc.StartPaymentResponse(
+            order_id=answer.escrow.payment.order_id,
+            key_id=self._gateway.key_id,
+            amount_minor=escrow.amount_minor,
+            currency=escrow.currency,
+        )
+
+    async def _make_order(self, escrow: Escrow) -> str:
+        receipt = escrow.escrow_id
+        if escrow.spent_orders:
+            receipt = f"{escrow.escrow_id}-{escrow.spent_orders}"
+        try:
+            order = await self._gateway.create_order(
+                receipt=receipt,
+                amount_minor=escrow.amount_minor,
+                currency=escrow.currency,
+                notes={"escrow_id": escrow.escrow_id},
+            )
+        except GatewayError as error:
+            raise _refusal(error) from error
+        return order.order_id
+
+    async def ConfirmPayment(
+        self, request: rpc.ConfirmPaymentRequest, context: Any
+    ) -> rpc.ConfirmPaymentResponse:
+        check_ = Check()
+        check_.request_id(request.request_id)
+        check_.razorpay_id("order_id", request.order_id, "order_")
+        check_.razorpay_id("payment_id", request.payment_id, "pay_")
+        check_.text("signature", request.signature, least=1, most=256)
+        escrow_id = check.escrow_id(request.escrow_id)
+        check_.done()
+        who = caller()
+        escrow = await visible(self._store, escrow_id, who)
+        if who.user_id != escrow.buyer_id and who.roles.isdisjoint({"service", "admin"}):
+            raise Refusal(Reason.NOT_A_PARTY, "ConfirmPayment is for the buyer.")
+        if await self._store.owner_of_order(request.order_id) != escrow.escrow_id:
+            raise _order_mismatch("order_id", "is not an order of this escrow")
+        if not self._gateway.verify_checkout(
+            request.order_id, request.payment_id, request.signature
+        ):
+            raise Refusal(
+                Reason.SIGNATURE_INVALID,
+                "signature: does not belong to this order and payment.",
+                {"signature": "does not belong to this order and payment"},
+            )
+        try:
+            payment = await self._gateway.fetch_payment(request.payment_id)
+        except GatewayError as error:
+            raise _refusal(error) from error
+        if payment.order_id != request.order_id:
+            raise _order_mismatch("payment_id", "is not a payment of this order")
+        report = payment_report(payment)
+        answer = await self._executor.execute(
+            report.command,
+            escrow_id=escrow.escrow_id,
+            caller=RAZORPAY,
+            cause=check.cause(who, request.request_id) if request.request_id else report.cause,
+            fingerprint=check.fingerprint(request) if request.request_id else b"",
+        )
+        return rpc.ConfirmPaymentResponse(escrow=answer.escrow)
+
+    async def GetPayment(
+        self, request: rpc.GetPaymentRequest, context: Any
+    ) -> rpc.GetPaymentResponse:
+        escrow = await visible(self._store, request.escrow_id, caller())
+        return rpc.GetPaymentResponse(payment=escrow_message(escrow).payment)
+
+    async def IngestWebhook(
+        self, request: rpc.IngestWebhookRequest, context: Any
+    ) -> rpc.IngestWebhookResponse:
+        if caller().roles.isdisjoint({"service", "admin"}):
+            raise Refusal(Reason.ROLE_MISSING, "IngestWebhook is for the role service.")
+        outcome = await self._inbox.ingest(request.body, request.signature, request.event_id)
+        return rpc.IngestWebhookResponse(
+            outcome=rpc.WebhookOutcome.Value(f"WEBHOOK_OUTCOME_{outcome}")
+        )
+
+    async def RegisterPayee(
+        self, request: rpc.RegisterPayeeRequest, context: Any
+    ) -> rpc.RegisterPayeeResponse:
+        check_ = Check()
+        check_.request_id(request.request_id)
+        user_id = check_.user_id("user_id", request.user_id)
+        account_id = check_.account_id("account_id", request.account_id)
+        check_.done()
+        who = caller()
+        _require_self(who, user_id)
+        payee = await self._register(
+            user_id, account_id, check.cause(who, request.request_id), check.fingerprint(request)
+        )
+        self._ring_settlement()
+        return rpc.RegisterPayeeResponse(payee=_payee_message(payee))
+
+    async def _register(
+        self, user_id: str, account_id: str, cause: str, fingerprint: bytes
+    ) -> PayeeRow:
+        async with self._store.write() as transaction:
+            known = await transaction.payee_by_cause(cause)
+            if known is not None:
+                if known.fingerprint != fingerprint:
+                    raise Refusal(
+                        Reason.REQUEST_ID_REUSED,
+                        "request_id was used before with another body; take a fresh one.",
+                        {"request_id": "was used before with another body"},
+                    )
+                return known
+            now_us = self._now_us()
+            await transaction.stir(now_us=now_us, seller_id=user_id)
+            latest = await transaction.payee(user_id)
+            if latest is not None and latest.account_id == account_id:
+                return latest
+            version = latest.version + 1 if latest else 1
+            payee = PayeeRow(user_id, version, account_id, cause, fingerprint, now_us)
+            await transaction.add_payee(payee)
+            return payee
+
+    async def GetPayee(self, request: rpc.GetPayeeRequest, context: Any) -> rpc.GetPayeeResponse:
+        check_ = Check()
+        user_id = check_.user_id("user_id", request.user_id)
+        check_.done()
+        _require_self(caller(), user_id)
+        payee = await self._store.payee(user_id)
+        if payee is None:
+            raise Refusal(Reason.PAYEE_NOT_FOUND, "This user has no linked account registered.")
+        return rpc.GetPayeeResponse(payee=_payee_message(payee))
+
+
+def _require_self(who: Caller, user_id: str) -> None:
+    if who.user_id != user_id and who.roles.isdisjoint({"service", "admin"}):
+        raise Refusal(Reason.NOT_A_PARTY, "A payee is for that user, or the role service or admin.")
+
+
+def _payee_message(payee: PayeeRow) -> rpc.Payee:
+    return rpc.Payee(
+        user_id=payee.user_id,
+        account_id=payee.account_id,
+        update_time=timestamp(payee.create_time_us),
+    )
+
+
+def _order_mismatch(field: str, problem: str) -> Refusal:
+    return Refusal(Reason.ORDER_MISMATCH, f"{field}: {problem}", {field: problem})
+
+
+def _refusal(error: GatewayError) -> Refusal:
+    if isinstance(error, GatewayRefused):
+        return Refusal(Reason.GATEWAY_REFUSED, f"Razorpay refuses: {error.description}")
+    return Refusal(Reason.GATEWAY_UNAVAILABLE, "Razorpay does not answer; try again in a moment.")
