@@ -10,6 +10,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -64,19 +65,18 @@ class Api:
     def __init__(self, core_of: Callable[[web.Request], Core], settings: Settings) -> None:
         self._core_of = core_of
         self._config = _json(_page_config(settings))
-        self._openapi = _json(document(ROUTES))
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes. After all others under PREFIX: the last one takes what is left there."""
         app.router.add_get(f"{PREFIX}/config", self._give_config)
         app.router.add_get(f"{PREFIX}/openapi.json", self._give_openapi)
-        app.router.add_route("*", PREFIX + "/{path:.*}", self.serve)
+        app.router.add_route("*", PREFIX + "{path:(/.*)?}", self.serve)
 
     async def _give_config(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._config, content_type="application/json")
 
     async def _give_openapi(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._openapi, content_type="application/json")
+        return web.Response(body=_openapi(), content_type="application/json")
 
     async def serve(self, request: web.Request) -> web.Response:
         """Answer one call, whatever it is: an answer of core, or an error in the one shape."""
@@ -118,6 +118,11 @@ class Api:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@cache
+def _openapi() -> bytes:
+    return _json(document(ROUTES))
 
 
 def _page_config(settings: Settings) -> dict[str, object]:

@@ -23,7 +23,7 @@ from google.protobuf.descriptor import (
 )
 from google.protobuf.message import Message
 
-_VERBS = ("get", "put", "post", "delete", "patch")
+_METHODS = ("get", "put", "post", "delete", "patch")
 _VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)(?:=([^}]*))?\}")
 _WELL_KNOWN = "google.protobuf."
 # Well-known messages that JSON writes as one text, and so may stand in a path or a query.
@@ -63,7 +63,6 @@ class Route:
     rpc: MethodDescriptor
     pattern: re.Pattern[str]
     variables: tuple[str, ...]
-    has_verb: bool
 
     @property
     def rpc_path(self) -> str:
@@ -104,21 +103,21 @@ class Route:
 
 def routes_of(*services: ServiceDescriptor) -> tuple[Route, ...]:
     """Read the bindings of all annotated unary RPCs, the additional ones too."""
-    routes = []
+    rules = []
     for service in services:
         for rpc in service.methods:
             options = rpc.GetOptions()
-            if not options.HasExtension(annotations_pb2.http):
-                continue
-            rule = options.Extensions[annotations_pb2.http]
-            routes += [_route(rpc, one) for one in (rule, *rule.additional_bindings)]
-    return tuple(routes)
+            if options.HasExtension(annotations_pb2.http):
+                rule = options.Extensions[annotations_pb2.http]
+                rules += [(rpc, one) for one in (rule, *rule.additional_bindings)]
+    # `/things/{id}:close` makes the colon of `/things/7:open` mean a verb, and an unknown one.
+    with_verbs = {_template(rule).rpartition(":")[0] for _, rule in rules}
+    return tuple(_route(rpc, rule, with_verbs) for rpc, rule in rules)
 
 
 def matching(routes: Sequence[Route], path: str) -> list[Route]:
-    """List the routes of a path, whatever their method. One with a verb hides those without."""
-    found = [route for route in routes if route.pattern.fullmatch(path)]
-    return [route for route in found if route.has_verb] or found
+    """List the routes of a path as it is on the wire, whatever their method."""
+    return [route for route in routes if route.pattern.fullmatch(path)]
 
 
 def rendered(message: Message) -> bytes:
@@ -129,22 +128,27 @@ def rendered(message: Message) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _route(rpc: MethodDescriptor, rule: http_pb2.HttpRule) -> Route:
-    verb = rule.WhichOneof("pattern")
-    assert verb in _VERBS, f"{rpc.full_name}: the HTTP method {verb} is not supported"
+def _template(rule: http_pb2.HttpRule) -> str:
+    method = rule.WhichOneof("pattern")
+    assert method in _METHODS, f"the HTTP method {method} is not supported"
+    template: str = getattr(rule, method)
+    return template
+
+
+def _route(rpc: MethodDescriptor, rule: http_pb2.HttpRule, with_verbs: set[str]) -> Route:
     assert not rule.response_body, f"{rpc.full_name}: response_body is not supported"
-    template = getattr(rule, verb)
-    pattern, variables = _compiled(template)
-    has_verb = ":" in _VARIABLE.sub("", template).rpartition("/")[2]
-    return Route(verb.upper(), template, rule.body, rpc, pattern, variables, has_verb)
+    template = _template(rule)
+    pattern, variables = _compiled(template, "[^/:]+" if template in with_verbs else "[^/]+")
+    method = str(rule.WhichOneof("pattern")).upper()
+    return Route(method, template, rule.body, rpc, pattern, variables)
 
 
-def _compiled(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+def _compiled(template: str, segment: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
     pattern, names, end = "", [], 0
     for variable in _VARIABLE.finditer(template):
         pattern += re.escape(template[end : variable.start()])
         segments = re.escape(variable[2] or "*")
-        pattern += "(" + segments.replace(r"\*\*", ".+").replace(r"\*", "[^/]+") + ")"
+        pattern += "(" + segments.replace(r"\*\*", ".+").replace(r"\*", segment) + ")"
         names.append(variable[1])
         end = variable.end()
     return re.compile(pattern + re.escape(template[end:])), tuple(names)
