@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from escrow.v1 import ledger_service_pb2_grpc as service
 
+from core.errors import Reason, Refusal
 from core.store import Store
 
 
