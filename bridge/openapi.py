@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.resources
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -76,9 +77,13 @@ class _Document:
 
     def of(self, routes: Iterable[Route]) -> Schema:
         paths: dict[str, dict[str, Schema]] = {}
+        bindings: Counter[str] = Counter()
         for route in routes:
             path = re.sub(r"=[^}]*\}", "}", route.template)
-            paths.setdefault(path, {})[route.method.lower()] = self._operation(route)
+            operation = paths.setdefault(path, {})[route.method.lower()] = self._operation(route)
+            bindings[route.rpc.name] += 1
+            if bindings[route.rpc.name] > 1:
+                operation["operationId"] += str(bindings[route.rpc.name])
         bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         return {
             "openapi": "3.1.0",
@@ -189,14 +194,19 @@ def _content(description: str, schema: Schema) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _leaves(message: Descriptor, prefix: str = "") -> Iterator[tuple[str, FieldDescriptor]]:
-    """Walk the fields that a query can carry, those of contained messages by dotted names."""
+def _leaves(
+    message: Descriptor, prefix: str = "", within: tuple[Descriptor, ...] = ()
+) -> Iterator[tuple[str, FieldDescriptor]]:
+    """Walk the fields that a query can carry, those of contained messages by dotted names.
+
+    A message inside itself is left out: its names would have no end.
+    """
     for field in message.fields:
+        kind = field.message_type
         if not is_plain(field):
             yield prefix + field.name, field
-        elif not field.is_repeated:
-            assert field.message_type is not None
-            yield from _leaves(field.message_type, f"{prefix}{field.name}.")
+        elif not field.is_repeated and kind is not None and kind not in (message, *within):
+            yield from _leaves(kind, f"{prefix}{field.name}.", (message, *within))
 
 
 def _comments() -> dict[str, str]:

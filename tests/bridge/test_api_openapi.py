@@ -1,0 +1,82 @@
+"""The OpenAPI document: valid, complete, and true to what the API does."""
+
+from typing import Any
+
+import pytest
+from escrow.v1 import escrow_service_pb2, payment_service_pb2
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from bridge.api import ROUTES
+from bridge.openapi import document
+
+
+@pytest.fixture(scope="module")
+def openapi() -> dict[str, Any]:
+    return document(ROUTES)
+
+
+async def test_it_is_served_to_anybody_and_is_what_the_routes_say(bridge, openapi):
+    async with bridge.http.get(f"{bridge.url}/api/v1/openapi.json") as answer:
+        assert answer.status == 200
+        assert await answer.json() == openapi
+
+
+def test_a_validator_accepts_it(openapi):
+    OpenAPIV31SpecValidator(openapi).validate()
+
+
+def test_it_has_every_unary_rpc_but_the_webhook_door(openapi):
+    services = [
+        escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
+        payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
+    ]
+    unary = {
+        rpc.name for service in services for rpc in service.methods if not rpc.server_streaming
+    }
+    operations = {
+        operation["operationId"]
+        for path in openapi["paths"].values()
+        for operation in path.values()
+    }
+    assert operations == unary - {"IngestWebhook"}
+
+
+def test_a_call_can_be_made_from_it_alone(openapi):
+    cancel = openapi["paths"]["/api/v1/escrows/{escrow_id}:cancel"]["post"]
+    assert {(p["name"], p["in"]) for p in cancel["parameters"]} == {
+        ("escrow_id", "path"),
+        ("Idempotency-Key", "header"),
+    }
+    body = cancel["requestBody"]["content"]["application/json"]["schema"]
+    assert set(body["properties"]) == {"note", "request_id"}
+    listing = openapi["paths"]["/api/v1/escrows"]["get"]
+    assert "requestBody" not in listing
+    assert {p["name"] for p in listing["parameters"]} == {
+        "page_size",
+        "page_token",
+        "status",
+        "party",
+    }
+
+
+def test_types_are_those_of_proto3_json(openapi):
+    schemas = openapi["components"]["schemas"]
+    assert schemas["Money"]["properties"]["amount_minor"]["format"] == "int64"
+    assert "string" in schemas["Money"]["properties"]["amount_minor"]["type"]
+    assert schemas["Escrow"]["properties"]["create_time"]["format"] == "date-time"
+    assert "ESCROW_STATUS_HELD" in schemas["EscrowStatus"]["enum"]
+    assert schemas["EscrowEvent"]["properties"]["hash"]["contentEncoding"] == "base64"
+    assert schemas["EscrowEvent"]["properties"]["data"]["type"] == "object"
+    assert schemas["Escrow"]["properties"]["confirmations"]["items"] == {
+        "$ref": "#/components/schemas/Confirmation"
+    }
+
+
+def test_the_comments_of_the_proto_are_its_descriptions(openapi):
+    create = openapi["paths"]["/api/v1/escrows"]["post"]
+    assert "NOT_A_PARTY" in create["description"]
+    assert create["summary"] == "Agrees an escrow"
+    schemas = openapi["components"]["schemas"]
+    assert schemas["Money"]["description"] == "An amount of money."
+    assert "ISO 4217" in schemas["Money"]["properties"]["currency"]["description"]
+    assert "`ESCROW_STATUS_HELD`: Paid" in schemas["EscrowStatus"]["description"]
