@@ -152,6 +152,12 @@ def ws_pong(payload: bytes) -> bytes:
     return struct.pack("!BB", 0x8A, len(payload)) + payload
 
 
+def close(code: int, reason: str = "") -> bytes:
+    """The protocol's own last frame; the reason has at most 123 bytes."""
+    payload = struct.pack("!H", code) + reason.encode()
+    return struct.pack("!BB", 0x88, len(payload)) + payload
+
+
 def connected(user_id: str, expires_at: float, ping_interval_s: float) -> bytes:
     return _frame(
         {

@@ -16,7 +16,7 @@ from aiohttp import web
 from bridge.auth import Identity
 from bridge.errors import CloseCode, KeysUnavailable, TokenRefused
 from bridge.origin import Origins
-from bridge.session import Session, Surroundings, close
+from bridge.session import Session, Surroundings
 
 SUBPROTOCOL = "bearer"
 # What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
@@ -51,7 +51,9 @@ class Hub:
             raise web.HTTPServiceUnavailable(text="try again", headers={"Retry-After": "1"})
         socket = web.WebSocketResponse(
             compress=False,
+            # Both are the session's: it hears every frame, and ends a connection in its own order.
             autoping=False,
+            autoclose=False,
             decode_text=False,
             max_msg_size=self._limits.receive_bytes,
             timeout=self._limits.close_s,
@@ -66,7 +68,7 @@ class Hub:
 
     async def drain(self, *, notice_s: float | None = None) -> None:
         """Refuse new browsers, let it be known (`/readyz`), then send each away with a slot of
-        its own. Answers when all are gone, or after `close_s`."""
+        its own. Answers when all are gone, or cuts the rest off after `drain_close_s`."""
         if self.draining:
             return
         self.draining = True
@@ -77,8 +79,10 @@ class Hub:
         async for place, session in self._in_slices(enumerate(sessions)):
             session.go_away(int(place * slot_ms))
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.close_s):
-                await asyncio.gather(*(session.ended() for session in sessions))
+            async with asyncio.timeout(self._limits.drain_close_s):
+                await asyncio.gather(*(session.over() for session in sessions))
+        for session in sessions:
+            session.cut()
 
     async def close(self) -> None:
         await self.drain(notice_s=0)
@@ -104,7 +108,7 @@ class Hub:
                 return
             refusal = CloseCode.TOO_MANY_CONNECTIONS
         self._around.metrics.closes.labels(str(refusal.value)).inc()
-        await close(socket, transport, refusal, self._limits)
+        await socket.close(code=refusal, message=refusal.reason.encode())
 
     async def _run(
         self,

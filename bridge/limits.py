@@ -39,6 +39,7 @@ class Limits:
     token_notice_s: float = 30.0
     # The sweeper looks at every socket this often.
     tick_s: float = 0.5
+    # How long a peer may take to answer a close frame.
     close_s: float = 10.0
 
     # Core.
@@ -66,4 +67,5 @@ class Limits:
 
     # Shutdown.
     drain_notice_s: float = 0.5
+    drain_close_s: float = 3.0
     reconnect_slots_s: float = 5.0

@@ -71,6 +71,13 @@ class Outbox:
             finally:
                 self._room = None
 
+    def finish(self, wire: bytes) -> None:
+        """Write what the peer takes now and then `wire` as the last; the rest goes nowhere."""
+        self.flush()
+        self.close()
+        if not self._transport.is_closing():
+            self._transport.write(wire)
+
     def close(self) -> None:
         """Forget what is queued and take no more."""
         self._closed = True

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-import structlog
 from aiohttp import WSMsgType, web
 
 from bridge import frames
@@ -24,8 +23,6 @@ from bridge.outbox import Flusher, Outbox
 from bridge.subscription import Subscription
 from bridge.upstream import Core, CoreError
 from bridge.watch import Watches
-
-_log = structlog.get_logger("bridge.session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,8 @@ class Session:
         self._subscriptions: dict[str, Subscription] = {}
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._authenticating: asyncio.Task[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._ended = False
+        self._over = asyncio.Event()
         self._allowance = float(around.limits.frames_burst)
         self._heard_at = self._pinged_at = self._counted_at = self._loop.time()
         self._noticed = False
@@ -76,14 +74,14 @@ class Session:
         try:
             async for message in self._socket:
                 self._heard_at = self._loop.time()
-                if self._ending is None:
+                if not self._ended:
                     self._hear(message.type, message.data)
         finally:
             await self._leave()
 
     def check(self, now: float) -> None:
         """Do what time asks for: pings, the token's end. `now` is the loop's clock."""
-        if self._ending is not None:
+        if self._ended:
             return
         left_s = self.identity.expires_at - time()
         if left_s <= 0:
@@ -92,10 +90,12 @@ class Session:
             self._noticed = True
             text = f"the token expires in {math.ceil(left_s)} s; send a fresh one with auth"
             self._refuse(ErrorCode.TOKEN_EXPIRING, text)
-        if self._silent(now):
-            self._around.metrics.closes.labels("1006").inc()
-            self._transport.abort()
-        elif now - self._pinged_at >= self._limits.ping_interval_s:
+        waited_s = now - self._pinged_at
+        if self._heard_at < self._pinged_at:
+            if waited_s >= self._limits.ping_silence_s:
+                self._around.metrics.closes.labels("1006").inc()
+                self._transport.abort()
+        elif waited_s >= self._limits.ping_interval_s:
             self._pinged_at = now
             self._outbox.put(frames.PING)
 
@@ -105,30 +105,34 @@ class Session:
         self.end(CloseCode.RESTART)
 
     def end(self, code: CloseCode) -> None:
-        """Write what can still be written and close. The first end is the one that counts."""
-        if self._ending is None:
-            self._outbox.flush()
-            self._outbox.close()
-            self._around.metrics.closes.labels(str(code.value)).inc()
-            self._ending = asyncio.create_task(
-                close(self._socket, self._transport, code, self._limits)
-            )
+        """Write what the browser takes now and the close frame; its answer ends `run`, or `close_s`
+        does. The first end is the one that counts."""
+        if self._ended:
+            return
+        self._ended = True
+        self._around.metrics.closes.labels(str(code.value)).inc()
+        self._outbox.finish(frames.close(code, code.reason))
+        self._loop.call_later(self._limits.close_s, self.cut)
 
-    async def ended(self) -> None:
-        if self._ending is not None:
-            await self._ending
+    def cut(self) -> None:
+        """End the connection now, but let the kernel deliver what it has already taken."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
 
-    def _silent(self, now: float) -> bool:
-        return (
-            self._heard_at < self._pinged_at
-            and now - self._pinged_at >= self._limits.ping_silence_s
-        )
+    async def over(self) -> None:
+        """Wait until `run` has nothing more to do."""
+        await self._over.wait()
 
     def _too_slow(self) -> None:
         self.end(CloseCode.TOO_SLOW)
 
     async def _leave(self) -> None:
-        self._outbox.close()
+        if not self._ended:
+            # The browser said goodbye, or is gone.
+            self._ended = True
+            self._outbox.finish(frames.close(1000))
         tasks = [*self._joining.values()]
         if self._authenticating is not None:
             tasks.append(self._authenticating)
@@ -137,7 +141,10 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
         for escrow_id in tuple(self._subscriptions):
             self._forget(escrow_id)
-        await self.ended()
+        self._transport.close()
+        # A peer that does not read would keep what is unsent in memory for ever.
+        self._loop.call_later(self._limits.close_s, self._transport.abort)
+        self._over.set()
 
     def _hear(self, kind: WSMsgType, data: Any) -> None:
         if not self._within_rate():
@@ -263,22 +270,6 @@ class Session:
     ) -> None:
         self._around.metrics.errors.labels(code.name).inc()
         self._outbox.put(frames.error(code, text, escrow_id=escrow_id, frame_id=frame_id))
-
-
-async def close(
-    socket: web.WebSocketResponse[bool],
-    transport: asyncio.Transport,
-    code: CloseCode,
-    limits: Limits,
-) -> None:
-    """Say why and close. A peer that does not take its close frame in `close_s` is cut off."""
-    try:
-        async with asyncio.timeout(limits.close_s):
-            await socket.close(code=code, message=code.reason.encode())
-    except TimeoutError:
-        _log.info("a peer did not take its close frame", code=int(code))
-    if transport.get_write_buffer_size():
-        transport.abort()
 
 
 def _refusal(error: CoreError) -> tuple[ErrorCode, str]:

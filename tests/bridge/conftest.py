@@ -47,7 +47,8 @@ async def start_bridge(settings: Settings) -> AsyncIterator[StartBridge]:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        opened.append(Bridge(runner, aiohttp.ClientSession()))
+        http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        opened.append(Bridge(runner, http))
         return opened[-1]
 
     yield start

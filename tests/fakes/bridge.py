@@ -1,5 +1,6 @@
 """A running bridge in the test's own loop, and a client for it."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from aiohttp import web
 from tests.fakes.browser import Browser
 
 SECRET = "a secret of at least thirty-two bytes"
+LIMIT_S = 10.0
+LOOK_EVERY_S = 0.01
 
 
 def token(user_id: str = "buyer", *, seconds: float = 600, **claims: Any) -> str:
@@ -45,3 +48,8 @@ class Bridge:
                 if line.startswith(name + " "):
                     return float(line.split()[-1])
         return 0.0
+
+    async def until_metric(self, name: str, value: float) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while await self.metric(name) != value:  # noqa: ASYNC110 - it is another's to change
+                await asyncio.sleep(LOOK_EVERY_S)

@@ -193,12 +193,13 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
 
     async def _see(self, escrow_id: str, context: Any) -> pb.Escrow:
         claims = await self._claims(context)
-        if escrow_id in self.records:
-            escrow = self.escrow(escrow_id)
-            parties = {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
-            if claims["sub"] in parties or {"service", "admin"} & set(claims["roles"]):
-                return escrow
-        await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
+        if escrow_id not in self.records:
+            await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
+        escrow = self.escrow(escrow_id)
+        parties = {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
+        if claims["sub"] not in parties and not {"service", "admin"} & set(claims["roles"]):
+            await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
+        return escrow
 
 
 async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:

@@ -1,0 +1,265 @@
+"""Shared watches: one stream for all who look, every version once and in order."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import grpc
+import pytest
+from escrow.v1 import escrow_pb2 as pb
+
+from tests.bridge.conftest import StartBridge
+from tests.fakes.bridge import Bridge, token
+from tests.fakes.browser import Browser
+from tests.fakes.core import FakeCore
+from tests.fakes.wait import until
+
+
+async def test_200_sockets_share_one_stream(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    async with AsyncExitStack() as stack:
+        tokens = [token(f"admin{number}", roles=["admin"]) for number in range(200)]
+        browsers = [await stack.enter_async_context(bridge.with_token(one)) for one in tokens]
+        await asyncio.gather(*(browser.subscribe("e1") for browser in browsers))
+        await core.append("e1")
+        seen = await asyncio.gather(*(browser.versions(1) for browser in browsers))
+    assert seen == [[2]] * 200
+    assert (core.calls["WatchEscrow"], core.calls["GetEscrow"]) == (1, 200)
+
+
+async def test_a_restart_of_core_is_not_seen_by_the_browser(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+        for restart in range(3):
+            await core.stop()
+            # What is committed while nobody watches, more of it than the bridge remembers.
+            for _ in range(100):
+                await core.append("e1")
+            await core.start()
+            first = 3 + restart * 100
+            assert await browser.versions(100) == list(range(first, first + 100))
+        assert await browser.ask("ping") == {"type": "pong"}
+
+
+@pytest.mark.parametrize("missed", [0, 1, 5, 450])
+async def test_after_tells_what_was_missed_then_subscribed_then_lives(
+    bridge: Bridge, core: FakeCore, missed: int
+) -> None:
+    await core.create("e1")
+    for _ in range(missed):
+        await core.append("e1")
+    async with bridge.browser() as browser:
+        await browser.send("subscribe", escrow_id="e1", after=1)
+        frames = [await browser.next() for _ in range(missed + 1)]
+        assert [frame["version"] for frame in frames] == [*range(2, missed + 2), missed + 1]
+        assert [frame["type"] for frame in frames] == ["escrow_update"] * missed + ["subscribed"]
+        assert frames[-1]["data"]["version"] == missed + 1
+        await core.append("e1")
+        assert await browser.versions(1) == [missed + 2]
+
+
+async def test_after_0_tells_the_whole_record(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        frame = await browser.ask("subscribe", escrow_id="e1", after=0)
+        assert (frame["type"], frame["version"]) == ("escrow_update", 1)
+        assert frame["data"]["event_type"] == "escrow_created"
+        assert (await browser.next())["type"] == "subscribed"
+
+
+async def test_after_a_version_that_is_not_yet_the_snapshot_is_the_truth(
+    bridge: Bridge, core: FakeCore
+) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        assert (await browser.subscribe("e1", after=99))["version"] == 1
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+
+
+async def test_who_joins_a_living_stream_needs_no_second_one(
+    bridge: Bridge, core: FakeCore
+) -> None:
+    await core.create("e1")
+    async with bridge.browser() as first, bridge.browser() as second:
+        await first.subscribe("e1")
+        for _ in range(20):
+            await core.append("e1")
+        await first.versions(20)
+        await second.send("subscribe", escrow_id="e1", after=11)
+        assert await second.versions(10) == list(range(12, 22))
+        assert (await second.next())["version"] == 21
+    assert core.calls["WatchEscrow"] == 1
+    # What was missed came from the bridge's own memory.
+    assert core.calls["ListEvents"] == 0
+
+
+@pytest.mark.parametrize("after", [None, 1])
+async def test_joining_in_the_middle_of_a_flood_leaves_no_gap(
+    bridge: Bridge, core: FakeCore, after: int | None
+) -> None:
+    await core.create("e1", arbiter_id="buyer")
+    last = 301
+
+    async def flood() -> None:
+        for _ in range(last - 1):
+            await core.append("e1")
+            await asyncio.sleep(0)
+
+    async def watch(browser: Browser, delay: int) -> None:
+        await until(lambda: len(core.records["e1"]) > delay)
+        fields: dict[str, Any] = {} if after is None else {"after": after}
+        await browser.send("subscribe", escrow_id="e1", **fields)
+        subscribed_at, seen = 0, [] if after is None else [after]
+        while not seen or seen[-1] < last or not subscribed_at:
+            frame = await browser.next()
+            if frame["type"] == "subscribed":
+                subscribed_at = frame["version"]
+                assert not seen or seen[-1] == subscribed_at
+                seen = seen or [subscribed_at]
+            else:
+                seen.append(frame["version"])
+        assert seen == list(range(seen[0], last + 1))
+
+    async with AsyncExitStack() as stack:
+        browsers = [await stack.enter_async_context(bridge.browser()) for _ in range(12)]
+        watching = (watch(browser, place * 20) for place, browser in enumerate(browsers))
+        await asyncio.gather(flood(), *watching)
+
+
+async def test_an_event_that_never_came_is_fetched_again(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: core.watching)
+
+        def swallow(event: pb.EscrowEvent) -> pb.EscrowEvent | None:
+            core.tamper = lambda sent: sent
+            return None if event.version == 2 else event
+
+        core.tamper = swallow
+        await core.append("e1")
+        await core.append("e1")
+        assert await browser.versions(2) == [2, 3]
+
+
+async def test_a_heartbeat_shows_what_the_stream_withheld(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge()
+    core.heartbeat_s = 0.05
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: core.watching)
+
+        def swallow(_event: pb.EscrowEvent) -> None:
+            core.tamper = lambda sent: sent
+
+        core.tamper = swallow
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+
+
+async def test_an_event_told_twice_by_core_is_told_once(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    await core.append("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        core.tamper = lambda event: core.records["e1"][1] if event.version == 3 else event
+        await core.append("e1")
+        core.tamper = lambda event: event
+        await core.append("e1")
+        assert await browser.versions(2) == [3, 4]
+
+
+async def test_a_stream_that_falls_silent_is_opened_anew(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(watch_silence_s=0.1)
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: core.calls["WatchEscrow"] >= 3)
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+
+
+async def test_a_refused_bridge_token_is_tried_again_until_it_is_taken(
+    start_bridge: StartBridge, core: FakeCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge = await start_bridge(backoff_last_s=0.1)
+    await core.create("e1")
+    core.refusals["WatchEscrow"] = (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: core.calls["WatchEscrow"] >= 3)
+        core.refusals.clear()
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+
+
+async def test_an_escrow_that_is_gone_is_said_to_be(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: core.watching)
+        await core.stop()
+        record = core.records.pop("e1")
+        await core.start()
+        gone = await browser.next()
+        assert (gone["code"], gone["escrow_id"]) == ("ESCROW_NOT_FOUND", "e1")
+        core.records["e1"] = record
+        await browser.subscribe("e1")
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+
+
+async def test_a_stream_ends_a_moment_after_its_last_subscriber(
+    bridge: Bridge, core: FakeCore
+) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: core.watching == 1)
+        await browser.ask("unsubscribe", escrow_id="e1")
+        await until(lambda: core.watching == 0)
+        await browser.subscribe("e1")
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+
+
+async def test_a_reload_finds_the_stream_still_open(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(linger_s=5)
+    await core.create("e1")
+    for _ in range(3):
+        async with bridge.browser() as browser:
+            await browser.subscribe("e1")
+    assert core.calls["WatchEscrow"] == 1
+
+
+async def test_too_many_watches_are_refused_for_now(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(watches=1)
+    await core.create("e1")
+    await core.create("e2")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        answer = await browser.ask("subscribe", escrow_id="e2")
+        assert (answer["code"], answer["retry"]) == ("UNAVAILABLE", True)
+
+
+async def test_a_record_with_a_gap_is_not_passed_on(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    for _ in range(3):
+        await core.append("e1")
+    del core.records["e1"][1]
+    async with bridge.browser() as browser:
+        answer = await browser.ask("subscribe", escrow_id="e1", after=1)
+        assert (answer["code"], answer["retry"]) == ("UNAVAILABLE", True)
