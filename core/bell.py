@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from core.store import NOTIFY_CHANNEL
+from core.transaction import NOTIFY_CHANNEL
 
 log = logging.getLogger(__name__)
 

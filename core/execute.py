@@ -23,8 +23,10 @@ from core.errors import Reason, Refusal
 from core.escrow import Escrow
 from core.ledger import postings
 from core.record import dump_row, escrow_message, event_message
+from core.row import Known, Loaded
 from core.rules import decide, outstanding
-from core.store import Known, Loaded, Store, Transaction
+from core.store import Store
+from core.transaction import Transaction
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from grpc_health.v1.health import aio as health
 
 from core import bell, reflection
 from core.config import Settings
+from core.database import connect
 from core.deadline import Clock
 from core.execute import Committed, Executor
 from core.feed import Feed
@@ -36,7 +37,7 @@ from core.service.escrow import EscrowService
 from core.service.ledger import LedgerService
 from core.service.payment import PaymentService
 from core.settle import Patience, Settler
-from core.store import Store, connect
+from core.store import Store
 from core.token import Verifier
 from core.webhook import Inbox
 

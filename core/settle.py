@@ -28,6 +28,7 @@ from core.razorpay import (
     GatewayUnavailable,
     Reversal,
 )
+from core.row import Owed
 from core.rules import outstanding
 from core.step import (
     Act,
@@ -48,7 +49,7 @@ from core.step import (
     payments_of,
     tags,
 )
-from core.store import Owed, Store
+from core.store import Store
 
 log = logging.getLogger(__name__)
 

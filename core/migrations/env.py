@@ -8,7 +8,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from core.store import connect
+from core.database import connect
 from core.tables import metadata
 
 
