@@ -9,6 +9,7 @@ export default defineConfig({
     // The bridge's content security policy allows files, not data: addresses.
     assetsInlineLimit: 0,
     target: 'es2022',
+    chunkSizeWarningLimit: 800,
   },
   server: { proxy: { '/api': { target: BRIDGE, ws: true } } },
   test: {

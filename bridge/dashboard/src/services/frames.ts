@@ -25,7 +25,7 @@ export type PaymentStatus =
 
 export interface ConfirmationData {
   party: 'buyer' | 'seller';
-  time: string;
+  time: string | null;
 }
 
 export interface DisputeData {
@@ -34,31 +34,39 @@ export interface DisputeData {
   status: 'open' | 'withdrawn' | 'resolved';
 }
 
-export interface MilestoneData {
-  milestone_id: string;
-  title: string;
-  amount_minor: number;
-  status: EscrowStatus;
+/** Where the held money goes, once it is decided. */
+export interface SettlementData {
+  release_minor: number;
+  refund_minor: number;
+  fee_minor: number;
+}
+
+/** What is paid is the sum of the four. */
+export interface MoneyData {
   held_minor: number;
   released_minor: number;
   refunded_minor: number;
   fee_minor: number;
+}
+
+export interface MilestoneData extends MoneyData {
+  milestone_id: string;
+  title: string;
+  amount_minor: number;
+  status: EscrowStatus;
   confirmations: ConfirmationData[];
   dispute: DisputeData | null;
+  settlement?: SettlementData | null;
 }
 
 /** An escrow as it stands at `version`. */
-export interface EscrowData {
+export interface EscrowData extends MoneyData {
   escrow_id: string;
   status: EscrowStatus;
   version: number;
   amount: number;
   amount_minor: number;
   currency: string;
-  held_minor: number;
-  released_minor: number;
-  refunded_minor: number;
-  fee_minor: number;
   buyer_id: string;
   seller_id: string;
   arbiter_id: string;
@@ -67,6 +75,7 @@ export interface EscrowData {
   payment: { status: PaymentStatus | null; order_id: string | null; payment_id: string | null };
   confirmations: ConfirmationData[];
   dispute: DisputeData | null;
+  settlement?: SettlementData | null;
   attention: string;
   created_at: string;
   updated_at: string;
@@ -77,7 +86,7 @@ export interface EscrowData {
 export interface EventData extends EscrowData {
   event_type: string;
   actor_id?: string;
-  time?: string;
+  time?: string | null;
   event_data?: Record<string, unknown>;
   milestone_id?: string;
 }

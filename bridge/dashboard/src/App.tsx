@@ -1,0 +1,66 @@
+import { MantineProvider } from '@mantine/core';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { useState } from 'react';
+import { createBrowserRouter, RouterProvider } from 'react-router';
+import { AuthProvider, useAuth } from './contexts/AuthContext';
+import { Fault } from './api/http';
+import { Frame } from './components/Frame';
+import { CreatePage } from './pages/CreatePage';
+import { EscrowPage } from './pages/EscrowPage';
+import { ListPage } from './pages/ListPage';
+import { LoginPage } from './pages/LoginPage';
+import { MissingPage } from './pages/MissingPage';
+import { SettingsPage } from './pages/SettingsPage';
+import { theme } from './theme';
+
+const RETRIES_MAX = 4;
+
+const router = createBrowserRouter([
+  {
+    element: <Frame />,
+    errorElement: <MissingPage />,
+    children: [
+      { path: '/', element: <ListPage /> },
+      { path: '/new', element: <CreatePage /> },
+      { path: '/escrows/:id', element: <EscrowPage /> },
+      { path: '/settings', element: <SettingsPage /> },
+      { path: '*', element: <MissingPage /> },
+    ],
+  },
+]);
+
+export function App() {
+  return (
+    <MantineProvider theme={theme} defaultColorScheme="auto">
+      <AuthProvider>
+        <Session />
+      </AuthProvider>
+    </MantineProvider>
+  );
+}
+
+function Session() {
+  const { user } = useAuth();
+  return (
+    // A new user starts with an empty cache: nothing of the one before is ever shown.
+    <Queries key={user?.user_id ?? ''}>
+      {user ? <RouterProvider router={router} /> : <LoginPage />}
+    </Queries>
+  );
+}
+
+function Queries({ children }: { children: React.ReactNode }) {
+  const [client] = useState(makeClient);
+  return <QueryClientProvider client={client}>{children}</QueryClientProvider>;
+}
+
+function makeClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: 30_000,
+        retry: (count, error) => error instanceof Fault && error.isPassing && count < RETRIES_MAX,
+      },
+    },
+  });
+}

@@ -1,0 +1,74 @@
+/** Calls to the JSON API. Every refusal becomes a Fault with a sentence for people. */
+import { apiBase } from '../services/address';
+
+const CALL_LIMIT_MS = 20_000;
+
+export interface FieldFault {
+  field: string;
+  message: string;
+}
+
+/** A call that did not do what was asked. */
+export class Fault extends Error {
+  constructor(
+    message: string,
+    readonly reason: string,
+    readonly status: number,
+    readonly fields: FieldFault[] = [],
+  ) {
+    super(message);
+  }
+
+  /** Whether the same call may succeed later, and nothing is known to have changed. */
+  get isPassing(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+interface ErrorBody {
+  error?: { message?: string; reason?: string; code?: string; fields?: FieldFault[] };
+}
+
+export interface Call {
+  method?: 'GET' | 'POST' | 'PUT';
+  token?: string | null;
+  body?: unknown;
+  /** Makes a call that changes something safe to repeat. */
+  idempotencyKey?: string;
+  signal?: AbortSignal;
+}
+
+/** Throws Fault. */
+export async function request<T>(path: string, call: Call = {}): Promise<T> {
+  const headers: Record<string, string> = {};
+  if (call.token) headers.authorization = `Bearer ${call.token}`;
+  if (call.body !== undefined) headers['content-type'] = 'application/json';
+  if (call.idempotencyKey) headers['idempotency-key'] = call.idempotencyKey;
+  const limit = AbortSignal.timeout(CALL_LIMIT_MS);
+  let response: Response;
+  try {
+    response = await fetch(apiBase() + path, {
+      method: call.method ?? 'GET',
+      headers,
+      body: call.body === undefined ? undefined : JSON.stringify(call.body),
+      signal: call.signal ? AbortSignal.any([call.signal, limit]) : limit,
+    });
+  } catch (error) {
+    if (call.signal?.aborted) throw error;
+    throw new Fault('The server cannot be reached. Try again in a moment.', 'UNREACHABLE', 0);
+  }
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return body as T;
+  throw asFault(response.status, body as ErrorBody | null);
+}
+
+function asFault(status: number, body: ErrorBody | null): Fault {
+  const error = body?.error;
+  const message = error?.message ?? `The server answered ${status} and said no more.`;
+  return new Fault(sentence(message), error?.reason ?? error?.code ?? '', status, error?.fields);
+}
+
+function sentence(text: string): string {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(capital) ? capital : `${capital}.`;
+}

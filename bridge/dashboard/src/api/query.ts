@@ -1,0 +1,107 @@
+/** What is read from the JSON API. */
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useAuth } from '../contexts/AuthContext';
+import type { EventData } from '../services/websocket';
+import { keys, newer, type EscrowPage } from './cache';
+import { Fault, request } from './http';
+import { readEscrow, readEvent, type Escrow, type WireEscrow, type WireEvent } from './wire';
+
+const PAGE_SIZE = 50;
+const EVENTS_PAGE_SIZE = 500;
+/** More history than this is not shown at once. */
+const EVENTS_PAGES_MAX = 20;
+
+export interface Config {
+  demo_login: boolean;
+  sandbox_url: string | null;
+}
+
+export interface Payee {
+  user_id: string;
+  account_id: string;
+}
+
+export function useConfig() {
+  return useQuery({
+    queryKey: keys.config,
+    queryFn: ({ signal }) => request<Config>('/api/v1/config', { signal }),
+    staleTime: Infinity,
+  });
+}
+
+/** The user's escrows, newest first, a page at a time; `status` is empty for all. */
+export function useEscrows(status: string) {
+  const { token } = useAuth();
+  return useInfiniteQuery({
+    queryKey: keys.list(status),
+    initialPageParam: '',
+    queryFn: async ({ pageParam, signal }): Promise<EscrowPage> => {
+      const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+      if (status) query.set('status', `ESCROW_STATUS_${status}`);
+      if (pageParam) query.set('page_token', pageParam);
+      const answer = await request<{ escrows?: WireEscrow[]; next_page_token?: string }>(
+        `/api/v1/escrows?${query}`,
+        { token, signal },
+      );
+      return {
+        escrows: (answer.escrows ?? []).map(readEscrow),
+        next: answer.next_page_token ?? '',
+      };
+    },
+    getNextPageParam: (page) => page.next || undefined,
+  });
+}
+
+export function useEscrow(id: string) {
+  const { token } = useAuth();
+  const client = useQueryClient();
+  return useQuery({
+    queryKey: keys.escrow(id),
+    queryFn: async ({ signal }) => {
+      const path = `/api/v1/escrows/${encodeURIComponent(id)}`;
+      const { escrow } = await request<{ escrow: WireEscrow }>(path, { token, signal });
+      return newer(client.getQueryData<Escrow>(keys.escrow(id)), readEscrow(escrow));
+    },
+  });
+}
+
+/** The record of an escrow so far, oldest first. */
+export function useEvents(id: string) {
+  const { token } = useAuth();
+  return useQuery({
+    queryKey: keys.events(id),
+    queryFn: async ({ signal }) => {
+      const events: EventData[] = [];
+      for (let page = 0; page < EVENTS_PAGES_MAX; page += 1) {
+        const query = new URLSearchParams({
+          after_version: String(events.at(-1)?.version ?? 0),
+          page_size: String(EVENTS_PAGE_SIZE),
+        });
+        const answer = await request<{ events?: WireEvent[]; has_more?: boolean }>(
+          `/api/v1/escrows/${encodeURIComponent(id)}/events?${query}`,
+          { token, signal },
+        );
+        events.push(...(answer.events ?? []).map(readEvent));
+        if (!answer.has_more) break;
+      }
+      return events;
+    },
+  });
+}
+
+/** The linked account that a user is paid through; null while there is none. */
+export function usePayee(userId: string) {
+  const { token } = useAuth();
+  return useQuery({
+    queryKey: keys.payee(userId),
+    queryFn: async ({ signal }): Promise<Payee | null> => {
+      try {
+        const path = `/api/v1/payees/${encodeURIComponent(userId)}`;
+        return (await request<{ payee: Payee }>(path, { token, signal })).payee;
+      } catch (error) {
+        if (error instanceof Fault && error.status === 404) return null;
+        throw error;
+      }
+    },
+  });
+}

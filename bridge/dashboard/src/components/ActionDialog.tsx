@@ -1,0 +1,68 @@
+import { Button, Group, Modal, Stack, Text, Textarea } from '@mantine/core';
+import { useState, type FormEvent } from 'react';
+import { useCommand } from '../api/command';
+import type { Escrow } from '../api/wire';
+import type { Action } from '../escrow/action';
+import { askFor, commandFor, type AskedVerb } from '../escrow/ask';
+import { FaultAlert } from './FaultAlert';
+
+interface Props {
+  escrow: Escrow;
+  action: Action & { verb: AskedVerb };
+  onClose: () => void;
+}
+
+/** Asks once more, and for words where they are needed; then does it. */
+export function ActionDialog({ escrow, action, onClose }: Props) {
+  // What it said when it was opened stays, though the escrow may change behind it.
+  const [ask] = useState(() => askFor(action.verb, escrow, action));
+  const [words, setWords] = useState('');
+  const [isMissing, setMissing] = useState(false);
+  const command = useCommand();
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const said = words.trim();
+    if (ask.words?.isRequired && !said) return setMissing(true);
+    const fields = ask.words && said ? { [ask.words.field]: said } : {};
+    command.mutate(commandFor(action.verb, escrow, action, fields), { onSuccess: onClose });
+  };
+  return (
+    <Modal opened onClose={onClose} title={ask.title} size="md">
+      <form onSubmit={submit} noValidate>
+        <Stack>
+          <Text>{ask.text}</Text>
+          {ask.words && (
+            <Textarea
+              label={ask.words.label}
+              withAsterisk={ask.words.isRequired}
+              required={ask.words.isRequired}
+              autosize
+              minRows={3}
+              maxLength={ask.words.max}
+              data-autofocus
+              value={words}
+              error={isMissing && 'Say it in a few words; everybody concerned will read it.'}
+              onChange={(event) => {
+                setWords(event.currentTarget.value);
+                setMissing(false);
+              }}
+            />
+          )}
+          <FaultAlert error={command.error} />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              Back
+            </Button>
+            <Button type="submit" loading={command.isPending} color={toneOf(action.verb)}>
+              {ask.deed}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function toneOf(verb: AskedVerb): string | undefined {
+  return verb === 'dispute' || verb === 'cancel' ? 'red' : undefined;
+}

@@ -1,0 +1,73 @@
+import { Button, Group, Stack, Text } from '@mantine/core';
+import { useState } from 'react';
+import { usePay } from '../api/payment';
+import type { Escrow } from '../api/wire';
+import type { Action, Verb } from '../escrow/action';
+import { askFor, type AskedVerb } from '../escrow/ask';
+import { formatMoney } from '../escrow/money';
+import { ActionDialog } from './ActionDialog';
+import { FaultAlert } from './FaultAlert';
+import { ResolveDialog } from './ResolveDialog';
+
+interface Props {
+  escrow: Escrow;
+  actions: Action[];
+  size?: 'sm' | 'md';
+}
+
+/** The buttons for what may be done now, and the dialog that one of them has opened. */
+export function Actions({ escrow, actions, size = 'md' }: Props) {
+  const [opened, setOpened] = useState<Action | null>(null);
+  const close = () => setOpened(null);
+  return (
+    <>
+      <Group gap="sm">
+        {actions.map((action, index) =>
+          action.verb === 'pay' ? (
+            <PayButton key="pay" escrow={escrow} />
+          ) : (
+            <Button
+              key={action.verb}
+              size={size}
+              variant={index === 0 && action.verb !== 'cancel' ? 'filled' : 'default'}
+              onClick={() => setOpened(action)}
+            >
+              {labelOf(action.verb, escrow, action)}
+            </Button>
+          ),
+        )}
+      </Group>
+      {opened && isAsked(opened) && (
+        <ActionDialog key={opened.verb} escrow={escrow} action={opened} onClose={close} />
+      )}
+      {opened?.verb === 'resolve' && (
+        <ResolveDialog escrow={escrow} action={opened} onClose={close} />
+      )}
+    </>
+  );
+}
+
+function PayButton({ escrow }: { escrow: Escrow }) {
+  const { pay, isPending, error } = usePay(escrow);
+  const [problem, setProblem] = useState<unknown>(null);
+  return (
+    <Stack gap="xs">
+      <Button size="md" loading={isPending} onClick={() => void pay().catch(setProblem)}>
+        Pay {formatMoney(escrow.amount_minor, escrow.currency)}
+      </Button>
+      <FaultAlert error={error ?? problem} />
+      <Text size="sm" c="dimmed">
+        Held safely until you are content.
+      </Text>
+    </Stack>
+  );
+}
+
+function isAsked(action: Action): action is Action & { verb: AskedVerb } {
+  return action.verb !== 'pay' && action.verb !== 'resolve';
+}
+
+function labelOf(verb: Verb, escrow: Escrow, action: Action): string {
+  if (verb === 'pay') return 'Pay';
+  return verb === 'resolve' ? 'Decide' : askFor(verb, escrow, action).label;
+}

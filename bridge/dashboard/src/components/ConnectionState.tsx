@@ -1,0 +1,50 @@
+import { Button, Text } from '@mantine/core';
+import { useEffect, useState } from 'react';
+import { useWebSocket } from '../hooks/useWebSocket';
+import type { ConnectionStatus } from '../services/websocket';
+import classes from './ConnectionState.module.css';
+
+const WORDS: Record<ConnectionStatus, string> = {
+  connected: 'Live',
+  connecting: 'Connecting',
+  reconnecting: 'Reconnecting',
+  disconnected: 'Offline',
+};
+
+/** The connection in one word, for the head of every page. */
+export function ConnectionState() {
+  const { status } = useWebSocket();
+  return (
+    <span className={classes.state} data-status={status} role="status" aria-label="Connection">
+      <span className={classes.dot} aria-hidden />
+      {WORDS[status]}
+    </span>
+  );
+}
+
+/** Says that what is shown may be old, and what is done about it; absent while all is well. */
+export function ConnectionBanner() {
+  const { status, reconnect, on } = useWebSocket();
+  const [attempt, setAttempt] = useState('');
+  useEffect(
+    () =>
+      on('reconnecting', (plan) => {
+        setAttempt(plan.max_attempts ? ` Attempt ${plan.attempt} of ${plan.max_attempts}.` : '');
+      }),
+    [on],
+  );
+  if (status === 'connected' || status === 'connecting') return null;
+  const isTrying = status === 'reconnecting';
+  return (
+    <div className={classes.banner} data-status={status}>
+      <Text size="sm" role="status">
+        {isTrying
+          ? `The connection is lost. What you see may be out of date. Reconnecting…${attempt}`
+          : 'You are offline. What you see may be out of date.'}
+      </Text>
+      <Button size="compact-sm" variant="default" onClick={reconnect}>
+        Try now
+      </Button>
+    </div>
+  );
+}

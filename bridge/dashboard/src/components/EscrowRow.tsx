@@ -1,0 +1,57 @@
+import { Text } from '@mantine/core';
+import { Link } from 'react-router';
+import type { Escrow } from '../api/wire';
+import { useAuth, type User } from '../contexts/AuthContext';
+import { partOf, turnOf } from '../escrow/action';
+import { formatMoney } from '../escrow/money';
+import { Ago } from './Ago';
+import classes from './EscrowRow.module.css';
+import { Bar } from './MoneyBar';
+import { StatusBadge } from './StatusBadge';
+
+/** One escrow in a list. The whole row is one link. */
+export function EscrowRow({ escrow }: { escrow: Escrow }) {
+  const { user } = useAuth();
+  if (!user) return null;
+  const turn = turnOf(escrow, user);
+  return (
+    <li className={`hf-card ${classes.row}`} data-escrow={escrow.escrow_id}>
+      <div className={classes.what}>
+        <Link to={`/escrows/${escrow.escrow_id}`} className={classes.title}>
+          {escrow.title}
+        </Link>
+        <Text size="sm" c="dimmed" truncate>
+          {withWhom(escrow, user)}
+        </Text>
+      </div>
+      <div className={classes.money}>
+        <span className={classes.amount}>{formatMoney(escrow.amount_minor, escrow.currency)}</span>
+        <Bar money={escrow} amount_minor={escrow.amount_minor} currency={escrow.currency} isThin />
+      </div>
+      <div className={classes.state}>
+        {/* A new key restarts the flash that shows that it has just changed. */}
+        <span key={escrow.status} className={classes.flash}>
+          <StatusBadge status={escrow.status} />
+        </span>
+        {turn ? (
+          <span className={classes.turn}>{turn}</span>
+        ) : (
+          <Text size="sm" c="dimmed" component="span">
+            <Ago time={escrow.updated_at} />
+          </Text>
+        )}
+      </div>
+    </li>
+  );
+}
+
+function withWhom(escrow: Escrow, user: User): string {
+  switch (partOf(escrow, user)) {
+    case 'buyer':
+      return `You buy from ${escrow.seller_id}`;
+    case 'seller':
+      return `You sell to ${escrow.buyer_id}`;
+    default:
+      return `${escrow.buyer_id} buys from ${escrow.seller_id}`;
+  }
+}

@@ -1,0 +1,29 @@
+import { Alert, Button, Group } from '@mantine/core';
+import { IconAlertTriangle } from '@tabler/icons-react';
+import { Fault } from '../api/http';
+
+interface Props {
+  error: unknown;
+  onRetry?: () => void;
+}
+
+/** What went wrong, in words, where it went wrong. Nothing when nothing did. */
+export function FaultAlert({ error, onRetry }: Props) {
+  if (!error) return null;
+  return (
+    <Alert role="alert" color="red" icon={<IconAlertTriangle aria-hidden />} title={titleOf(error)}>
+      <Group justify="space-between">
+        {error instanceof Error ? error.message : String(error)}
+        {onRetry && (
+          <Button size="xs" variant="default" onClick={onRetry}>
+            Try again
+          </Button>
+        )}
+      </Group>
+    </Alert>
+  );
+}
+
+function titleOf(error: unknown): string {
+  return error instanceof Fault && error.isPassing ? 'Not now' : 'That did not work';
+}

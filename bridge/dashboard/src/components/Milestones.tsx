@@ -1,0 +1,50 @@
+import { Text, Title } from '@mantine/core';
+import type { Escrow } from '../api/wire';
+import type { User } from '../contexts/AuthContext';
+import { actionsOf } from '../escrow/action';
+import { formatMoney } from '../escrow/money';
+import { Actions } from './Actions';
+import classes from './Milestones.module.css';
+import { Bar } from './MoneyBar';
+import { StatusBadge } from './StatusBadge';
+
+/** The parts of an escrow, each with where it stands and what may be done with it. */
+export function Milestones({ escrow, user }: { escrow: Escrow; user: User }) {
+  const actions = actionsOf(escrow, user);
+  return (
+    <section className="hf-card" aria-labelledby="milestones">
+      <Title order={2} size="h3" id="milestones" className={classes.title}>
+        Milestones
+      </Title>
+      <ol className={classes.list}>
+        {escrow.milestones.map((one) => (
+          <li key={one.milestone_id} className={classes.milestone} data-milestone={one.milestone_id}>
+            <div className={classes.head}>
+              <Text fw={560}>{one.title}</Text>
+              <StatusBadge status={one.status} />
+              <Text fw={600} ml="auto">
+                {formatMoney(one.amount_minor, escrow.currency)}
+              </Text>
+            </div>
+            <Bar money={one} amount_minor={one.amount_minor} currency={escrow.currency} isThin />
+            {one.dispute?.status === 'open' && (
+              <Text size="sm" c="dimmed">
+                {one.dispute.raised_by}: “{one.dispute.reason}”
+              </Text>
+            )}
+            {one.confirmations.length > 0 && one.status === 'HELD' && (
+              <Text size="sm" c="dimmed">
+                Confirmed by the {one.confirmations.map((c) => c.party).join(' and the ')}
+              </Text>
+            )}
+            <Actions
+              escrow={escrow}
+              size="sm"
+              actions={actions.filter((a) => a.milestone?.milestone_id === one.milestone_id)}
+            />
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

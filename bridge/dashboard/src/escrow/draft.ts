@@ -1,0 +1,122 @@
+/** A new escrow while it is being written, what is wrong with it, and the request that it becomes. */
+import { AMOUNT_MIN_MINOR, parseMoney } from './money';
+
+export interface DraftPart {
+  title: string;
+  amount: string;
+}
+
+export interface Draft {
+  part: 'buyer' | 'seller';
+  title: string;
+  description: string;
+  other_id: string;
+  arbiter_id: string;
+  has_milestones: boolean;
+  amount: string;
+  milestones: DraftPart[];
+  payment_days: string;
+  inspection_days: string;
+}
+
+export const EMPTY_PART: DraftPart = { title: '', amount: '' };
+
+export const EMPTY_DRAFT: Draft = {
+  part: 'buyer',
+  title: '',
+  description: '',
+  other_id: '',
+  arbiter_id: '',
+  has_milestones: false,
+  amount: '',
+  milestones: [EMPTY_PART, EMPTY_PART],
+  payment_days: '3',
+  inspection_days: '7',
+};
+
+const DAY_S = 86_400;
+const CURRENCY = 'INR';
+
+/** The whole amount in minor units; null while any part of it is no amount. */
+export function totalOf(draft: Draft): number | null {
+  if (!draft.has_milestones) return parseMoney(draft.amount);
+  const parts = draft.milestones.map((part) => parseMoney(part.amount));
+  return parts.includes(null) ? null : parts.reduce<number>((sum, part) => sum + (part ?? 0), 0);
+}
+
+/** What to say at which field; empty when all is well. */
+export function problemsIn(draft: Draft, userId: string): Record<string, string> {
+  const problems: Record<string, string> = {};
+  if (!draft.title.trim()) problems.title = 'Say what it is for.';
+  Object.assign(problems, peopleProblems(draft, userId));
+  if (!draft.has_milestones) {
+    const problem = amountProblem(draft.amount);
+    if (problem) problems.amount = problem;
+    return problems;
+  }
+  draft.milestones.forEach((part, index) => {
+    const problem = amountProblem(part.amount);
+    if (!part.title.trim()) problems[`milestones.${index}.title`] = 'Give it a name.';
+    if (problem) problems[`milestones.${index}.amount`] = problem;
+  });
+  return problems;
+}
+
+/** The body of CreateEscrow. To be called with a draft that has no problems. */
+export function requestOf(draft: Draft, userId: string): Record<string, unknown> {
+  const other = draft.other_id.trim();
+  const [buyer_id, seller_id] = draft.part === 'buyer' ? [userId, other] : [other, userId];
+  return {
+    buyer_id,
+    seller_id,
+    arbiter_id: draft.arbiter_id.trim(),
+    title: draft.title.trim(),
+    description: draft.description.trim(),
+    amount: money(totalOf(draft)),
+    terms: {
+      payment_window: `${Number(draft.payment_days) * DAY_S}s`,
+      inspection_period: `${Number(draft.inspection_days) * DAY_S}s`,
+    },
+    milestones: draft.has_milestones
+      ? draft.milestones.map(({ title, amount }) => ({
+          title: title.trim(),
+          amount: money(parseMoney(amount)),
+        }))
+      : [],
+  };
+}
+
+/** The form's field for a field of the request, so that the server's words appear beside it. */
+export function fieldOf(field: string, draft: Draft): string {
+  const part = /^milestones[.[](\d+)\]?\.(title|amount)/.exec(field);
+  if (part) return `milestones.${part[1]}.${part[2]}`;
+  if (field === 'buyer_id' || field === 'seller_id') {
+    return field === `${draft.part}_id` ? 'part' : 'other_id';
+  }
+  if (field.startsWith('amount')) return draft.has_milestones ? 'milestones.0.amount' : 'amount';
+  if (field.startsWith('terms.payment')) return 'payment_days';
+  return field.startsWith('terms') ? 'inspection_days' : field;
+}
+
+function peopleProblems(draft: Draft, userId: string): Record<string, string> {
+  const problems: Record<string, string> = {};
+  const [other, arbiter] = [draft.other_id.trim(), draft.arbiter_id.trim()];
+  if (!other) problems.other_id = 'Say who it is with.';
+  else if (/\s/.test(other)) problems.other_id = 'A user id has no blanks.';
+  else if (other === userId) problems.other_id = 'That is you.';
+  if (/\s/.test(arbiter)) problems.arbiter_id = 'A user id has no blanks.';
+  else if (arbiter && (arbiter === userId || arbiter === other)) {
+    problems.arbiter_id = 'The arbiter must be a third person.';
+  }
+  return problems;
+}
+
+function amountProblem(text: string): string {
+  const amount_minor = parseMoney(text);
+  if (amount_minor === null) return 'Write an amount in rupees, such as 10,000 or 99.50.';
+  return amount_minor < AMOUNT_MIN_MINOR ? 'The least is ₹1.' : '';
+}
+
+function money(amount_minor: number | null): { amount_minor: string; currency: string } {
+  return { amount_minor: String(amount_minor ?? 0), currency: CURRENCY };
+}

@@ -1,0 +1,25 @@
+/** Amounts for people. Inside they are whole minor units; rupees appear only on screen. */
+
+const MINOR_PER_MAJOR = 100;
+/** What the API takes at the most. */
+const AMOUNT_MAX_MINOR = 10 ** 12;
+export const AMOUNT_MIN_MINOR = 100;
+
+/** `₹1,00,000` or, where there are paise, `₹1,00,000.50`. */
+export function formatMoney(amount_minor: number, currency = 'INR'): string {
+  const digits = amount_minor % MINOR_PER_MAJOR === 0 ? 0 : 2;
+  return new Intl.NumberFormat('en-IN', {
+    style: 'currency',
+    currency,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(amount_minor / MINOR_PER_MAJOR);
+}
+
+/** Reads `1,234.5` as 123450 minor units; null for what is no amount or is too large. */
+export function parseMoney(text: string): number | null {
+  const match = /^(\d+)(?:\.(\d{1,2}))?$/.exec(text.replace(/[\s,₹]/g, ''));
+  if (!match) return null;
+  const amount_minor = Number(match[1]) * MINOR_PER_MAJOR + Number((match[2] ?? '').padEnd(2, '0'));
+  return amount_minor <= AMOUNT_MAX_MINOR ? amount_minor : null;
+}

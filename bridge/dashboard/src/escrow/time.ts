@@ -1,0 +1,40 @@
+/** Times for people, in their own zone. */
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+];
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+/** `just now`, `5 minutes ago`, `yesterday`; the date itself once it is a week ago. */
+export function ago(time: string, now_ms: number = Date.now()): string {
+  const elapsed_s = (Date.parse(time) - now_ms) / 1000;
+  if (Number.isNaN(elapsed_s)) return '';
+  if (Math.abs(elapsed_s) > 7 * 86_400) return dateOf(time);
+  for (const [unit, length_s] of STEPS) {
+    if (Math.abs(elapsed_s) >= length_s) {
+      return relative.format(Math.round(elapsed_s / length_s), unit);
+    }
+  }
+  return 'just now';
+}
+
+export function dateOf(time: string): string {
+  return new Date(time).toLocaleDateString('en-IN', { dateStyle: 'medium' });
+}
+
+export function clockTime(time: string): string {
+  return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'medium' });
+}
+
+/** `3 days`, `12 hours`, `90 seconds`. */
+export function span(seconds: number): string {
+  for (const [unit, length_s] of STEPS) {
+    if (seconds >= length_s && seconds % length_s === 0) {
+      const count = seconds / length_s;
+      return `${count} ${unit}${count === 1 ? '' : 's'}`;
+    }
+  }
+  return `${seconds} seconds`;
+}

@@ -1,0 +1,16 @@
+import { Anchor, Stack, Text, Title } from '@mantine/core';
+import { Link } from 'react-router';
+import { usePageTitle } from './title';
+
+export function MissingPage() {
+  usePageTitle('Not found');
+  return (
+    <Stack align="flex-start" maw={520} mx="auto" pt="xl">
+      <Title order={1}>There is nothing here</Title>
+      <Text c="dimmed">The address may be mistyped, or the page is not yours to see.</Text>
+      <Anchor component={Link} to="/">
+        To your escrows
+      </Anchor>
+    </Stack>
+  );
+}

@@ -1,0 +1,47 @@
+/** The look: warm paper, ink, and the green of kelp. Colours of meaning are in styles.css. */
+import { createTheme, Modal, type MantineColorsTuple } from '@mantine/core';
+
+const kelp: MantineColorsTuple = [
+  '#ecf7f4',
+  '#d9ece8',
+  '#b0d9d0',
+  '#84c5b8',
+  '#5fb4a3',
+  '#3a9c8b',
+  '#12685c',
+  '#0f5a50',
+  '#0c4c44',
+  '#083d37',
+];
+
+/** Mantine's dark surfaces, turned from blue-grey to a deep sea green. */
+const dark: MantineColorsTuple = [
+  '#e4ebe8',
+  '#c2cecb',
+  '#a3b2ae',
+  '#7f908c',
+  '#3d4d4a',
+  '#2c3a37',
+  '#1c2826',
+  '#141e1c',
+  '#0f1716',
+  '#0a100f',
+];
+
+export const theme = createTheme({
+  primaryColor: 'kelp',
+  primaryShade: { light: 6, dark: 4 },
+  autoContrast: true,
+  colors: { kelp, dark },
+  fontFamily: "'Inter Variable', system-ui, sans-serif",
+  fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, monospace',
+  headings: { fontFamily: "'Source Serif 4 Variable', Georgia, serif", fontWeight: '560' },
+  defaultRadius: 'md',
+  cursorType: 'pointer',
+  respectReducedMotion: true,
+  components: {
+    Modal: Modal.extend({
+      defaultProps: { centered: true, radius: 'lg', padding: 'lg', transitionProps: { duration: 120 } },
+    }),
+  },
+});
