@@ -17,9 +17,9 @@ import pytest
 from scripts.run import secret
 from scripts.run.children import Children, Program
 from scripts.run.stack import plan
+from tests.fakes.port import free_port
 
 LIMIT_S = 30.0
-ROOT = Path(__file__).resolve().parents[2]
 
 CORE = """
 import os, signal, sys
@@ -55,12 +55,6 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 signal.sigwait({signal.SIGTERM})
 print("bridge drains")
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
