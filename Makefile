@@ -78,14 +78,10 @@ $(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py 
 	@touch $@
 
 $(VENV)/pyvenv.cfg:
-ifeq ($(PYTHON),)
-	@echo 'Holdfast needs Python 3.11 or newer, and none was found on the PATH.' >&2
-	@echo 'Install one, or name it: make PYTHON=/path/to/python3.11 …' >&2
-	@exit 1
-else
-	@$(PYTHON) -c '$(ENOUGH)' || { echo 'Holdfast needs Python 3.11 or newer; $(PYTHON) is older.' >&2; exit 1; }
+	@python='$(PYTHON)'; "$${python:-false}" -c '$(ENOUGH)' || { \
+	  echo "Holdfast needs Python 3.11 or newer; $${python:-none on the PATH} is not." >&2; \
+	  echo 'Install one, or name it: make PYTHON=/path/to/python3.11 …' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-endif
 
 ifdef DASHBOARD
 $(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.run
