@@ -1,16 +1,22 @@
-"""`python -m core`: serves until SIGTERM or SIGINT, then drains."""
+"""`python -m core` serves until SIGTERM or SIGINT, then drains.
+
+`python -m core reconcile --since 2026-11-01` asks Razorpay about everything that changed since.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import signal
 import sys
+from datetime import UTC, datetime
 
-from core import config
+from core import config, server
 from core.errors import Refusal
 from core.log import set_up
-from core.server import PortTaken, serving
+from core.razorpay import GatewayError
+from core.record import US_PER_S
 
 log = logging.getLogger("core")
 
@@ -20,21 +26,53 @@ async def _serve(settings: config.Settings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with serving(settings):
+    async with server.serving(settings):
         await stop.wait()
         log.info("core drains")
     log.info("core has stopped")
 
 
+async def _reconcile(settings: config.Settings, since: datetime) -> None:
+    def progress(asked: int, changed: int) -> None:
+        print(f"asked about {asked}, changed {changed}", flush=True)  # noqa: T201
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    since_us = round(since.timestamp() * US_PER_S)
+    asked, changed = await server.reconcile(settings, since_us, progress)
+    print(f"done: {asked} escrows asked about, {changed} changed")  # noqa: T201
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def main() -> None:
     """Run core. Exits with 2 and one message when it cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m core", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    again = commands.add_parser("reconcile", help="ask Razorpay what the webhooks did not tell")
+    again.add_argument(
+        "--since", type=_time, required=True, help="ISO 8601; UTC where it does not say"
+    )
+    arguments = parser.parse_args()
     try:
         settings = config.read()
         set_up(settings.log_format, settings.log_level)
-        asyncio.run(_serve(settings))
-    except (config.ConfigError, PortTaken, Refusal) as error:
+        if arguments.command == "reconcile":
+            asyncio.run(_reconcile(settings, arguments.since))
+        else:
+            asyncio.run(_serve(settings))
+    except (config.ConfigError, server.PortTaken, Refusal, GatewayError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except asyncio.CancelledError:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -199,6 +199,8 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     surplus: tuple[Surplus, ...] = ()
     # The bank's disputes (chargebacks) that are open; none is settled over.
     bank_disputes: tuple[str, ...] = ()
+    # Those that are over: news of their opening may come after that of their end.
+    ended_bank_disputes: tuple[str, ...] = ()
     # Why a person has to look.
     attention: str = ""
 
@@ -225,6 +227,10 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def has_milestones(self) -> bool:
         return bool(self.parts[0].part_id)
+
+    @property
+    def has_order(self) -> bool:
+        return bool(self.payment.order_id) or self.spent_orders > 0
 
     def part(self, part_id: str) -> Part | None:
         return next((p for p in self.parts if p.part_id == part_id), None)

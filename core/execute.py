@@ -22,7 +22,7 @@ from core.deal import deadline_us
 from core.errors import Reason, Refusal
 from core.escrow import Escrow
 from core.ledger import postings
-from core.record import dump_row, escrow_message, event_message
+from core.record import US_PER_S, dump_row, escrow_message, event_message
 from core.row import Known, Loaded
 from core.rules import decide, outstanding
 from core.store import Store
@@ -36,6 +36,8 @@ MAX_WAITING = 10_000
 # How long a batch is tried again while the database is away, and how far apart.
 RETRY_FOR_S = 5.0
 RETRY_EVERY_S = 0.25
+# How soon Razorpay is asked what the webhooks should have told by then.
+FIRST_CHECK_S = 5.0
 
 # Commands after which settlement has nothing new to look at.
 _STILL = (c.PublishUpdate, c.FailSettlement)
@@ -93,6 +95,7 @@ class _Batch:
         self.orders: list[dict[str, Any]] = []
         self.changed: set[str] = set()
         self.stirred: set[str] = set()
+        self.asked_about: set[str] = set()
 
     def judge(self, asked: Asked) -> None:
         """Decide one command against the state that those before it have left."""
@@ -142,6 +145,9 @@ class _Batch:
         if isinstance(asked.command, c.RecordOrder):
             order = {"order_id": asked.command.order_id, "escrow_id": escrow.escrow_id}
             self.orders.append(order)
+            self.asked_about.add(escrow.escrow_id)
+        elif event.old_status != event.new_status and escrow.has_order:
+            self.asked_about.add(escrow.escrow_id)
         self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
         self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
         self.changed.add(escrow.escrow_id)
@@ -160,6 +166,14 @@ class _Batch:
             events=self.events,
             postings=self.postings,
             orders=self.orders,
+            checks=[
+                {
+                    "escrow_id": escrow_id,
+                    "due_us": self.now_us + round(FIRST_CHECK_S * US_PER_S),
+                    "attempts": 0,
+                }
+                for escrow_id in sorted(self.asked_about)
+            ],
             owed=[
                 {
                     "escrow_id": escrow_id,

@@ -14,6 +14,7 @@ platform:fees        income     the platform's fee
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from core.escrow import Escrow, Event, EventType, Part, Status
@@ -24,6 +25,9 @@ GATEWAY_FEES = "razorpay:fees"
 GATEWAY_TAX = "razorpay:tax"
 REFUNDS = "refunds:in_flight"
 PLATFORM_FEES = "platform:fees"
+
+# What Razorpay keeps of a payment is known from its events alone, and the balance is the rest.
+DERIVED = frozenset({BALANCE, GATEWAY_FEES, GATEWAY_TAX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +119,22 @@ def _part_moved(lines: _Lines, escrow: Escrow, old: Part, new: Part) -> None:
         lines.move(paid, debit=payee_account(escrow), credit=ON_HOLD)
         # What stood on hold beyond the release was reversed before.
         lines.move(old.on_hold_minor - paid, debit=BALANCE, credit=ON_HOLD)
+
+
+def balances(escrow: Escrow) -> dict[tuple[str, str], int]:
+    """Answer what an escrow's postings must come to, by account and currency, but for DERIVED."""
+    totals: defaultdict[tuple[str, str], int] = defaultdict(int)
+    currency = escrow.currency
+    for part in escrow.parts:
+        totals[ON_HOLD, currency] += part.on_hold_minor
+        if part.settlement is None:
+            totals[escrow_account(escrow), currency] -= part.held_minor
+            continue
+        settlement = part.settlement
+        owing = settlement.transfer_minor - part.released_minor
+        totals[payee_account(escrow), currency] -= owing
+        totals[PLATFORM_FEES, currency] -= settlement.fee_minor
+        totals[REFUNDS, currency] -= settlement.refund_minor - part.refunded_minor
+    for surplus in escrow.surplus:
+        totals[REFUNDS, surplus.currency] -= surplus.amount_minor - surplus.refunded_minor
+    return {key: total for key, total in totals.items() if total}

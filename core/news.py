@@ -147,10 +147,9 @@ def hold_reported(
     if part.on_hold_minor:
         return None
     part = replace(part, on_hold_minor=command.amount_minor)
-    attention = escrow.attention if escrow.status is Status.SETTLING else ""
     return step(
         escrow,
-        replace(escrow.with_part(part), attention=attention),
+        replace(escrow.with_part(part), attention=_rest(escrow)),
         now_us,
         EventType.FUNDS_HELD,
         caller,
@@ -216,10 +215,10 @@ def _surplus_returned(
         return None
     done = replace(surplus, refunded_minor=surplus.refunded_minor + command.amount_minor)
     rest = tuple(done if s is surplus else s for s in escrow.surplus)
-    is_over = all(s.is_returned for s in rest)
+    after = replace(escrow, surplus=rest)
     return step(
         escrow,
-        replace(escrow, surplus=rest, attention="" if is_over else escrow.attention),
+        replace(after, attention=_rest(after)),
         now_us,
         EventType.PAYMENT_REFUNDED,
         caller,
@@ -230,6 +229,12 @@ def _surplus_returned(
             "surplus": True,
         },
     )
+
+
+def _rest(escrow: Escrow) -> str:
+    """What still needs attention once settlement has got on: the bank's disputes and surplus."""
+    is_open = escrow.bank_disputes or any(not s.is_returned for s in escrow.surplus)
+    return escrow.attention if is_open else ""
 
 
 def _foreign_refund(
@@ -265,25 +270,26 @@ def bank_dispute_reported(
     escrow: Escrow, command: c.ReportBankDispute, caller: Caller, now_us: int
 ) -> Event | None:
     is_open = command.dispute_id in escrow.bank_disputes
-    if command.payment_id != escrow.payment.payment_id:
+    is_over = command.dispute_id in escrow.ended_bank_disputes
+    if command.payment_id != escrow.payment.payment_id or is_over:
         return None
+    rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
     if command.phase in _ENDED:
-        if not is_open:
-            return None
-        rest = tuple(d for d in escrow.bank_disputes if d != command.dispute_id)
-        attention = ""
+        rest = tuple(d for d in rest if d != command.dispute_id)
+        ended = (*ended, command.dispute_id)
+        attention = "" if is_open and not rest else attention
     else:
-        rest = escrow.bank_disputes if is_open else (*escrow.bank_disputes, command.dispute_id)
+        rest = rest if is_open else (*rest, command.dispute_id)
         verb = "has lost" if command.phase == "lost" else "faces"
         attention = (
             f"Payment {command.payment_id} {verb} the bank's dispute {command.dispute_id} of"
             f" {command.amount_minor} {escrow.currency}; nothing is released meanwhile."
         )
-    if attention == escrow.attention and rest == escrow.bank_disputes:
-        return None
+        if is_open and attention == escrow.attention:
+            return None
     return step(
         escrow,
-        replace(escrow, bank_disputes=rest, attention=attention),
+        replace(escrow, bank_disputes=rest, ended_bank_disputes=ended, attention=attention),
         now_us,
         EventType.ATTENTION_RAISED,
         caller,
@@ -313,7 +319,7 @@ def settlement_completed(
     )
     return step(
         escrow,
-        replace(escrow.with_part(done), attention=""),
+        replace(escrow.with_part(done), attention=_rest(escrow)),
         now_us,
         EventType.SETTLEMENT_COMPLETED,
         caller,

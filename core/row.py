@@ -54,6 +54,30 @@ class PayeeRow:
     create_time_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class PostingRow:
+    """A line of the ledger as it was written; debit is positive."""
+
+    escrow_id: str
+    version: int
+    position: int
+    account: str
+    amount_minor: int
+    currency: str
+    create_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that is written about one escrow, read in one go."""
+
+    escrow: Escrow
+    last_hash: bytes
+    events: Sequence[bytes]
+    postings: Sequence[PostingRow]
+    is_owed: bool
+
+
 def latest_payee(user_id: str) -> sa.Select[Any]:
     """The query of a seller's current account."""
     c = t.payees.c

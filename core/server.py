@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from escrow.v1 import (
@@ -24,6 +25,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from core import bell, reflection
+from core.audit import Auditor
 from core.config import Settings
 from core.database import connect
 from core.deadline import Clock
@@ -32,6 +34,7 @@ from core.feed import Feed
 from core.guard import Guard
 from core.migrations import upgrade
 from core.razorpay import Gateway
+from core.reconcile import Reconciler
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
 from core.service.ledger import LedgerService
@@ -74,25 +77,28 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
-    """A running core: where it serves, and its inner rooms for tests."""
-
-    port: int
-    store: Store
-    executor: Executor
-    settler: Settler
-    feed: Feed
-    clock: Clock
-
-
 class PortTaken(Exception):
     """The address of CORE_LISTEN cannot be had."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """All that works behind the services, wired and not yet running."""
+
+    store: Store
+    feed: Feed
+    gateway: Gateway
+    executor: Executor
+    settler: Settler
+    reconciler: Reconciler
+    auditor: Auditor
+    inbox: Inbox
+    clock: Clock
+
+
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, *, patience: Patience | None = None) -> AsyncIterator[Core]:
-    """Serve until the block ends; then watchers go, calls finish, loops stop, files close."""
+async def opened(settings: Settings, *, patience: Patience | None = None) -> AsyncIterator[Rooms]:
+    """Open the database and the gateway, migrate, and wire the rooms; closes them at the end."""
     async with contextlib.AsyncExitStack() as stack:
         engine = connect(settings.database_url)
         stack.push_async_callback(engine.dispose)
@@ -119,7 +125,31 @@ async def serving(settings: Settings, *, patience: Patience | None = None) -> As
             now_us=now_us,
             ring_settlement=settler.ring,
         )
-        clock = Clock(store, executor, now_us=now_us)
+        yield Rooms(
+            store=store,
+            feed=feed,
+            gateway=gateway,
+            executor=executor,
+            settler=settler,
+            reconciler=Reconciler(store, executor, gateway, now_us=now_us),
+            auditor=Auditor(store, gateway),
+            inbox=inbox,
+            clock=Clock(store, executor, now_us=now_us),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """A running core: the port that it serves, and its rooms."""
+
+    port: int
+    rooms: Rooms
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, *, patience: Patience | None = None) -> AsyncIterator[Core]:
+    """Serve until the block ends; then watchers go, calls finish, loops stop, files close."""
+    async with opened(settings, patience=patience) as rooms, contextlib.AsyncExitStack() as stack:
         verifier = Verifier(
             secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
             jwks_url=settings.jwt_jwks_url,
@@ -127,46 +157,82 @@ async def serving(settings: Settings, *, patience: Patience | None = None) -> As
             audience=settings.jwt_audience,
         )
         stack.callback(verifier.close)
-
         server = grpc.aio.server(interceptors=[Guard(verifier)], options=OPTIONS)
-        escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(
-            EscrowService(store, executor, feed, fee_bps=settings.platform_fee_bps), server
-        )
-        payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(
-            PaymentService(
-                store, executor, gateway, inbox, now_us=now_us, ring_settlement=settler.ring
-            ),
-            server,
-        )
-        ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(store), server)
-        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(), server)
-        healthy = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-        reflection.enable(
-            [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server
-        )
+        healthy = _add_services(server, rooms, settings)
         port = _bind(server, settings)
-
-        loops = [executor.run(), settler.run(), clock.run(), feed.sweep()]
-        if store.is_postgres:
-            dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-            loops.append(bell.listen(dsn, ring=feed.ring, reconnected=feed.look))
-        tasks = [asyncio.create_task(loop) for loop in loops]
+        tasks = [asyncio.create_task(loop) for loop in _loops(rooms, settings)]
         stack.push_async_callback(_stop, tasks)
-        caught_up = await inbox.catch_up()
+        caught_up = await rooms.inbox.catch_up()
         if caught_up:
             log.info("%d stored webhooks were worked off", caught_up)
         await server.start()
         for name in ["", *SERVICES]:
             await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
-        log.info("core serves %s", settings.core_listen.rsplit(":", 1)[0] + f":{port}")
+        log.info("core serves %s:%d", settings.core_listen.rsplit(":", 1)[0], port)
         try:
-            yield Core(port, store, executor, settler, feed, clock)
+            yield Core(port, rooms)
         finally:
             await healthy.enter_graceful_shutdown()
-            feed.close()
+            rooms.feed.close()
             await server.stop(DRAIN_S)
-            await executor.close()
+            await rooms.executor.close()
+
+
+def _add_services(
+    server: grpc.aio.Server, rooms: Rooms, settings: Settings
+) -> health.HealthServicer:
+    store, executor = rooms.store, rooms.executor
+    escrows = EscrowService(store, executor, rooms.feed, fee_bps=settings.platform_fee_bps)
+    payments = PaymentService(
+        store,
+        executor,
+        rooms.gateway,
+        rooms.inbox,
+        now_us=now_us,
+        ring_settlement=rooms.settler.ring,
+    )
+    ledger = LedgerService(store, rooms.auditor)
+    escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(escrows, server)
+    payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
+    ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
+    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(), server)
+    healthy = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+    reflection.enable(names, server)
+    return healthy
+
+
+def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:
+    loops = [
+        rooms.executor.run(),
+        rooms.settler.run(),
+        rooms.reconciler.run(),
+        rooms.auditor.run(),
+        rooms.clock.run(),
+        rooms.feed.sweep(),
+    ]
+    if rooms.store.is_postgres:
+        dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        feed = rooms.feed
+        loops.append(bell.listen(dsn, ring=feed.ring, reconnected=feed.look))
+    return loops
+
+
+async def reconcile(
+    settings: Settings, since_us: int, progress: Callable[[int, int], None]
+) -> tuple[int, int]:
+    """Ask Razorpay about all that changed since a time: (escrows asked about, escrows changed).
+
+    May run beside a serving core. Calls `progress` with the same figures as it goes on.
+    """
+    async with opened(settings) as rooms:
+        running = asyncio.create_task(rooms.executor.run())
+        try:
+            return await rooms.reconciler.since(since_us, progress)
+        finally:
+            await rooms.executor.close()
+            await _stop([running])
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:

@@ -21,12 +21,12 @@ from core.command import RAZORPAY, SETTLEMENT
 from core.errors import Reason, Refusal
 from core.escrow import Escrow
 from core.execute import Executor
+from core.look import look_at
 from core.razorpay import (
     Gateway,
     GatewayError,
     GatewayRefused,
     GatewayUnavailable,
-    Reversal,
 )
 from core.row import Owed
 from core.rules import outstanding
@@ -46,7 +46,6 @@ from core.step import (
     is_shown,
     mark,
     next_step,
-    payments_of,
     tags,
 )
 from core.store import Store
@@ -172,7 +171,7 @@ class Settler:
                 # The law had no use for the report: do not spin.
                 return await self._give_back(work, escrow, self._pending_s(work))
             try:
-                found = await self._look_at_all(escrow)
+                found = await look_at(self._gateway, escrow)
                 if self._is_open(work, found):
                     return await self._give_back(work, escrow, self._patience.listing_s / 4)
                 payee = await self._store.payee(escrow.seller_id)
@@ -197,28 +196,11 @@ class Settler:
         log.error("settling %s took more than %d steps", work.escrow_id, MAX_STEPS)
         return None
 
-    async def _look_at_all(self, escrow: Escrow) -> dict[str, Found]:
-        found = await asyncio.gather(*(self._look(p) for p in payments_of(escrow)))
-        return {one.payment.payment_id: one for one in found}
-
     def _is_open(self, work: Owed, found: Mapping[str, Found]) -> bool:
         """Whether a call was made whose outcome the listings may still come to show."""
         if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
             return False
         return self._now_us() < work.asked_us + round(self._patience.listing_s * US_PER_S)
-
-    async def _look(self, payment_id: str) -> Found:
-        gateway = self._gateway
-        payment, transfers, refunds = await asyncio.gather(
-            gateway.fetch_payment(payment_id),
-            gateway.transfers(payment_id),
-            gateway.refunds(payment_id),
-        )
-        reversals: dict[str, list[Reversal]] = {}
-        for transfer in transfers:
-            if transfer.reversed_minor:
-                reversals[transfer.transfer_id] = await gateway.reversals(transfer.transfer_id)
-        return Found(payment, transfers, reversals, refunds)
 
     async def _act(self, work: Owed, escrow: Escrow, step: Act, found: Mapping[str, Found]) -> Owed:
         if isinstance(step, Report):

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core import tables as t
 from core.database import storage_errors
 from core.escrow import Escrow, Status
 from core.record import load_row
-from core.row import PayeeRow, chunks, latest_payee
+from core.row import Book, PayeeRow, PostingRow, chunks, latest_payee
 from core.transaction import Transaction
 
 
@@ -147,3 +148,80 @@ class Store:
             .limit(limit)
         )
         return [(row.event_id, bytes(row.body)) for row in await self._rows(statement)]
+
+    async def books(self, *, after_id: str, limit: int, escrow_id: str = "") -> list[Book]:
+        """Read all that is written of some escrows, as of one moment, in the order of their ids."""
+        c = t.escrows.c
+        rows = sa.select(c.escrow_id, c.body, c.last_hash).order_by(c.escrow_id).limit(limit)
+        rows = rows.where(c.escrow_id == escrow_id if escrow_id else c.escrow_id > after_id)
+        with storage_errors():
+            async with self._engine.connect() as connection:
+                if self.is_postgres:  # SQLite reads one moment in every transaction.
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                escrows = (await connection.execute(rows)).all()
+                ids = [row.escrow_id for row in escrows]
+                events = await _grouped(connection, sa.select(t.events), t.events, ids)
+                postings = await _grouped(connection, sa.select(t.postings), t.postings, ids)
+                owed = await _grouped(connection, sa.select(t.owed.c.escrow_id), t.owed, ids)
+        return [
+            Book(
+                load_row(row.body),
+                bytes(row.last_hash),
+                [bytes(event.body) for event in events[row.escrow_id]],
+                [PostingRow(**posting._mapping) for posting in postings[row.escrow_id]],
+                bool(owed[row.escrow_id]),
+            )
+            for row in escrows
+        ]
+
+    async def entries(
+        self, *, escrow_id: str, account: str, after: tuple[int, str, int, int] | None, limit: int
+    ) -> list[PostingRow]:
+        """List postings of an escrow, of an account, or of both, oldest first."""
+        c = t.postings.c
+        key = (c.create_time_us, c.escrow_id, c.version, c.position)
+        statement = sa.select(t.postings).order_by(*key).limit(limit)
+        if escrow_id:
+            statement = statement.where(c.escrow_id == escrow_id)
+        if account:
+            statement = statement.where(c.account == account)
+        if after is not None:
+            statement = statement.where(sa.tuple_(*key) > after)
+        return [PostingRow(**row._mapping) for row in await self._rows(statement)]
+
+    async def balance(self, account: str) -> list[tuple[str, int]]:
+        """Sum an account: (currency, debit less credit) for each currency that it has seen."""
+        c = t.postings.c
+        total = sa.func.sum(c.amount_minor).label("total")
+        statement = sa.select(c.currency, total).where(c.account == account)
+        rows = await self._rows(statement.group_by(c.currency).order_by(c.currency))
+        return [(str(row.currency), int(row.total)) for row in rows]
+
+    async def orders_of(self, escrow_id: str) -> list[str]:
+        """List all Razorpay orders that an escrow has had."""
+        c = t.orders.c
+        rows = await self._rows(sa.select(c.order_id).where(c.escrow_id == escrow_id))
+        return [row.order_id for row in rows]
+
+    async def started_since(self, since_us: int, after_id: str, limit: int) -> list[str]:
+        """List escrows with an order that changed since a time, in the order of their ids."""
+        c = t.escrows.c
+        ordered = sa.select(t.orders.c.escrow_id)
+        statement = (
+            sa.select(c.escrow_id)
+            .where(c.escrow_id > after_id, c.update_time_us >= since_us, c.escrow_id.in_(ordered))
+            .order_by(c.escrow_id)
+            .limit(limit)
+        )
+        return [row.escrow_id for row in await self._rows(statement)]
+
+
+async def _grouped(
+    connection: AsyncConnection, select: sa.Select[Any], table: sa.Table, ids: Sequence[str]
+) -> defaultdict[str, list[sa.Row[Any]]]:
+    """Read the rows of some escrows, in the order of the table's key, by escrow."""
+    groups: defaultdict[str, list[sa.Row[Any]]] = defaultdict(list)
+    statement = select.where(table.c.escrow_id.in_(ids)).order_by(*table.primary_key.columns)
+    for row in await connection.execute(statement):
+        groups[row.escrow_id].append(row)
+    return groups

@@ -98,6 +98,16 @@ owed = Table(
     Index("owed_due", "due_us"),
 )
 
+# When Razorpay is asked again about an escrow that has an order, whatever the webhooks said.
+checks = Table(
+    "checks",
+    metadata,
+    Column("escrow_id", _ESCROW_ID, primary_key=True),
+    Column("due_us", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("checks_due", "due_us"),
+)
+
 # Which escrow a Razorpay order belongs to; an escrow may have had several.
 orders = Table(
     "orders",

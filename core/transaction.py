@@ -65,6 +65,7 @@ class Transaction:
         events: Sequence[Mapping[str, Any]],
         postings: Sequence[Mapping[str, Any]],
         orders: Sequence[Mapping[str, Any]],
+        checks: Sequence[Mapping[str, Any]],
         owed: Sequence[Mapping[str, Any]],
         settled: Sequence[str],
     ) -> None:
@@ -79,6 +80,12 @@ class Transaction:
         await self._many(sa.insert(t.events), events)
         await self._many(sa.insert(t.postings), postings)
         await self._many(self._insert(t.orders).on_conflict_do_nothing(), orders)
+        again = self._insert(t.checks)
+        again = again.on_conflict_do_update(
+            index_elements=["escrow_id"],
+            set_={"due_us": again.excluded.due_us, "attempts": again.excluded.attempts},
+        )
+        await self._many(again, checks)
         stir = self._insert(t.owed)
         stir = stir.on_conflict_do_update(
             index_elements=["escrow_id"],
@@ -102,6 +109,31 @@ class Transaction:
             return
         for payload in _payloads(rung):
             await self._connection.execute(sa.select(sa.func.pg_notify(NOTIFY_CHANNEL, payload)))
+
+    async def due_checks(self, *, now_us: int, limit: int) -> list[tuple[str, int]]:
+        """Take escrows that are to be asked about: (escrow id, how often it was asked)."""
+        c = t.checks.c
+        statement = (
+            sa.select(c.escrow_id, c.attempts)
+            .where(c.due_us <= now_us)
+            .order_by(c.due_us)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [(row.escrow_id, row.attempts) for row in await self._connection.execute(statement)]
+
+    async def check_again(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Say when escrows are to be asked about next."""
+        for row in rows:
+            await self._connection.execute(
+                sa.update(t.checks).where(t.checks.c.escrow_id == row["escrow_id"]).values(row)
+            )
+
+    async def check_no_more(self, escrow_ids: Sequence[str]) -> None:
+        for chunk in chunks(escrow_ids):
+            await self._connection.execute(
+                sa.delete(t.checks).where(t.checks.c.escrow_id.in_(chunk))
+            )
 
     async def lease(
         self, *, lease_id: str, now_us: int, until_us: int, limit: int, escrow_id: str | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 import uuid
+from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
@@ -145,3 +148,30 @@ def fingerprint(request: Message) -> bytes:
     bare.ClearField("request_id")
     name = request.DESCRIPTOR.full_name.encode()
     return hashlib.sha256(name + b"\0" + bare.SerializeToString(deterministic=True)).digest()
+
+
+def page_token(after: list[int | str], key: str) -> str:
+    """Write where a page ended, and the filter that it belongs to."""
+    return base64.urlsafe_b64encode(json.dumps([*after, key]).encode()).decode()
+
+
+def read_page_token(token: str, key: str, kinds: list[type]) -> list[Any] | None:
+    """Read where a page ended; None for the first. Raises Refusal PAGE_TOKEN_INVALID."""
+    if not token:
+        return None
+    try:
+        *after, given = json.loads(base64.urlsafe_b64decode(token.encode()))
+        is_ours = given == key and [type(value) for value in after] == kinds
+        is_ours = is_ours and all(_fits(value) for value in after)
+    except (ValueError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        problem = "must be next_page_token of an answer with the same filter"
+        raise Refusal(Reason.PAGE_TOKEN_INVALID, f"page_token: {problem}", {"page_token": problem})
+    return list(after)
+
+
+def _fits(value: int | str) -> bool:
+    if isinstance(value, str):
+        return ESCROW_ID.fullmatch(value) is not None
+    return 0 <= value < 2**62

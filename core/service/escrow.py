@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from core import command as c
 from core.command import Caller, Command
 from core.errors import Reason, Refusal
-from core.escrow import ESCROW_ID, Escrow, Status
+from core.escrow import Escrow, Status
 from core.execute import Executor
 from core.feed import Feed
 from core.guard import caller, expires_at_s
@@ -326,19 +324,9 @@ def _struct(request: rpc.PublishUpdateRequest) -> dict[str, Any]:
 
 
 def _page(escrow: Escrow, key: str) -> str:
-    text = json.dumps([escrow.create_time_us, escrow.escrow_id, key])
-    return base64.urlsafe_b64encode(text.encode()).decode()
+    return check.page_token([escrow.create_time_us, escrow.escrow_id], key)
 
 
 def _read_page(token: str, key: str) -> tuple[int, str] | None:
-    if not token:
-        return None
-    try:
-        time_us, escrow_id, given = json.loads(base64.urlsafe_b64decode(token.encode()))
-        is_ours = given == key and ESCROW_ID.fullmatch(escrow_id) and 0 < time_us < 2**62
-    except (ValueError, TypeError):
-        is_ours = None
-    if not is_ours:
-        problem = "must be next_page_token of an answer with the same filter"
-        raise Refusal(Reason.PAGE_TOKEN_INVALID, f"page_token: {problem}", {"page_token": problem})
-    return time_us, escrow_id
+    given = check.read_page_token(token, key, [int, str])
+    return None if given is None else (given[0], given[1])

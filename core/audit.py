@@ -1,0 +1,87 @@
+"""The three-way check: escrow = ledger = Razorpay, on demand and by the hour."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from core import books
+from core.books import Finding
+from core.errors import Refusal
+from core.look import look_at
+from core.razorpay import Gateway, GatewayError
+from core.row import Book
+from core.rules import outstanding
+from core.store import Store
+
+log = logging.getLogger(__name__)
+
+PAGE = 50
+EVERY_S = 3_600.0
+# Calls to Razorpay that one check makes at once.
+MAX_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a check has found."""
+
+    escrows_checked: int
+    findings: tuple[Finding, ...]
+
+
+class Auditor:
+    """Checks the books."""
+
+    def __init__(self, store: Store, gateway: Gateway) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+        self.last: Result | None = None
+
+    async def run(self, every_s: float = EVERY_S) -> None:
+        """Check all books, Razorpay's included, now and then; a line in the log says the result."""
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                self.last = await self.check(with_razorpay=True)
+            except (Refusal, GatewayError) as error:
+                log.warning("the books could not be checked: %s", error)
+                continue
+            level = logging.ERROR if self.last.findings else logging.INFO
+            log.log(
+                level,
+                "books: %d escrows checked, %d findings",
+                self.last.escrows_checked,
+                len(self.last.findings),
+            )
+
+    async def check(self, *, escrow_id: str = "", with_razorpay: bool = False) -> Result:
+        """Check one escrow, or all. Raises Refusal, and GatewayError where Razorpay is asked."""
+        findings: list[Finding] = []
+        checked = 0
+        after_id = ""
+        while page := await self._store.books(after_id=after_id, limit=PAGE, escrow_id=escrow_id):
+            for book in page:
+                findings += books.check(book)
+                await asyncio.sleep(0)  # Others' calls go on between two escrows.
+            if with_razorpay:
+                for found in await asyncio.gather(*(self._compare(book) for book in page)):
+                    findings += found
+            checked += len(page)
+            after_id = page[-1].escrow.escrow_id
+            if escrow_id:
+                break
+        return Result(checked, tuple(findings))
+
+    async def _compare(self, book: Book) -> list[Finding]:
+        escrow = book.escrow
+        if outstanding(escrow) or not escrow.payment.is_captured:
+            return []
+        async with self._slots:
+            found = await look_at(self._gateway, escrow)
+        now = await self._store.escrow(escrow.escrow_id)
+        if now is None or now.version != escrow.version:
+            return []  # It went on meanwhile: the next check sees it at rest.
+        return books.compare(escrow, found)
