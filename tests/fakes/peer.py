@@ -42,12 +42,12 @@ class Peer:
             writer.transport.abort()
 
 
-def http(status: int, body: bytes | str, more: str = "") -> Answer:
-    """Answer with one complete HTTP response and close."""
+def http(status: int, body: bytes | str, more: str = "", *, missing: int = 0) -> Answer:
+    """Answer with one HTTP response and close; `missing` bytes are promised and not sent."""
     raw = body.encode() if isinstance(body, str) else body
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n{more}"
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(raw) + missing}\r\nConnection: close\r\n{more}"
         writer.write(head.encode() + b"\r\n" + raw)
         writer.write_eof()
         await writer.wait_closed()
