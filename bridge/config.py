@@ -21,7 +21,10 @@ _OUR_PREFIXES = ("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "DEMO_", "ALLOWED_", "
 # Both processes share an environment; these belong to the other.
 _OF_CORE = frozenset({"CORE_LISTEN"})
 # Kubernetes writes such names by itself for a Service that is called `core` or `bridge`.
-_KUBERNETES = re.compile(r"(CORE|BRIDGE)_(SERVICE_(HOST|PORT)|PORT)(_\w+)?")
+_KUBERNETES = re.compile(
+    r"(CORE|BRIDGE)_"
+    r"(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT=(tcp|udp)://.*|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?=.*)"
+)
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 
@@ -139,8 +142,10 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     known = {name.upper() for name in Settings.model_fields} | _OF_CORE
     return sorted(
         name
-        for name in environ
-        if name.startswith(_OUR_PREFIXES) and name not in known and not _KUBERNETES.fullmatch(name)
+        for name, value in environ.items()
+        if name.startswith(_OUR_PREFIXES)
+        and name not in known
+        and not _KUBERNETES.fullmatch(f"{name}={value}")
     )
 
 

@@ -8,7 +8,7 @@ from time import time
 from typing import Any
 
 import jwt
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
 from bridge.auth import USER_ID_CHARACTERS
 from bridge.origin import Origins
@@ -41,6 +41,10 @@ class DemoLogin:
             return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", "this origin may not log in")
         try:
             user_id, roles = _read(await request.read())
+        except (ClientPayloadError, web.RequestPayloadError):
+            return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", "the body cannot be read")
+        except web.HTTPRequestEntityTooLarge:
+            return refuse(413, "INVALID_ARGUMENT", "FIELD_INVALID", "the body is too large")
         except ValueError as error:
             return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", str(error))
         now = int(self._clock())

@@ -38,8 +38,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> web.Applicat
     """Wire the bridge. It connects to core by itself, and serves whether or not core is there."""
     limits = limits or Limits()
     origins = Origins(settings.allowed_origins)
-    # aiohttp refuses a body that is as large as its limit.
-    app = web.Application(client_max_size=limits.webhook_bytes + 1, middlewares=[cors(origins)])
+    app = web.Application(client_max_size=limits.webhook_bytes, middlewares=[cors(origins)])
     app[SETTINGS] = settings
     app[LIMITS] = limits
     app[METRICS] = Metrics()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -105,7 +106,8 @@ class Core:
         self._token = token
         self._limits = limits
         self._roads = [_Road(address, tls) for address in addresses]
-        self._turn = 0
+        # Taken apart, because a subscription makes one of each: together they would fall in step.
+        self._calls, self._streams = count(), count()
         self._connected = asyncio.Event()
         self._watchers = [asyncio.create_task(self._watch_road(road)) for road in self._roads]
 
@@ -200,7 +202,7 @@ class Core:
     ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
         """Follow an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
         request = service.WatchEscrowRequest(escrow_id=escrow_id, after_version=after_version)
-        call = self._road().stub.WatchEscrow(request, metadata=_metadata(self._token))
+        call = self._road(self._streams).stub.WatchEscrow(request, metadata=_metadata(self._token))
         try:
             while True:
                 async with asyncio.timeout(self._limits.watch_silence_s):
@@ -232,7 +234,7 @@ class Core:
     async def _call(
         self, path: str, request: Message, reply: type[Reply], token: str | None, timeout_s: float
     ) -> Reply:
-        method = self._road().channel.unary_unary(
+        method = self._road(self._calls).channel.unary_unary(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
@@ -246,11 +248,9 @@ class Core:
             call.cancel()
         return answer
 
-    def _road(self) -> _Road:
-        self._turn += 1
-        turn = self._turn % len(self._roads)
-        roads = self._roads[turn:] + self._roads[:turn]
-        return next((road for road in roads if road.ready), roads[0])
+    def _road(self, turns: Iterator[int]) -> _Road:
+        ready = [road for road in self._roads if road.ready] or self._roads
+        return ready[next(turns) % len(ready)]
 
     async def _watch_road(self, road: _Road) -> None:
         while True:

@@ -7,7 +7,7 @@ is answered 503, so that Razorpay sends it again.
 from __future__ import annotations
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
 from bridge.limits import Limits
 from bridge.metrics import Metrics
@@ -40,10 +40,11 @@ class WebhookDoor:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            body = b" " * (self._limits.webhook_bytes + 1)
-        if len(body) > self._limits.webhook_bytes:
             text = "a delivery has at most 1 MiB"
             return self._refuse("too_big", 413, "INVALID_ARGUMENT", "WEBHOOK_TOO_BIG", text)
+        except (ClientPayloadError, web.RequestPayloadError):
+            text = "the body cannot be read"
+            return self._refuse("refused", 400, "INVALID_ARGUMENT", "WEBHOOK_MALFORMED", text)
         signature = _header(request, "X-Razorpay-Signature")
         if not signature:
             text = "X-Razorpay-Signature is missing"

@@ -11,7 +11,7 @@ from bridge.config import Settings
 from bridge.limits import Limits
 from bridge.server import create_app
 from tests.fakes.bridge import SECRET, Bridge, token
-from tests.fakes.core import FakeCore
+from tests.fakes.core import FakeCore, fake_core
 
 ORIGIN = "https://shop.example"
 StartBridge = Callable[..., Any]
@@ -19,7 +19,7 @@ StartBridge = Callable[..., Any]
 
 @pytest.fixture
 async def core() -> AsyncIterator[FakeCore]:
-    fake = FakeCore(SECRET)
+    fake = fake_core(SECRET)
     await fake.start()
     yield fake
     await fake.stop()
@@ -28,10 +28,10 @@ async def core() -> AsyncIterator[FakeCore]:
 @pytest.fixture
 def settings(core: FakeCore) -> Settings:
     return Settings(
-        core_address=core.address,
+        core_address=(core.address,),
         jwt_secret=SecretStr(SECRET),
         bridge_token=SecretStr(token("bridge", roles=["service"])),
-        allowed_origins=ORIGIN,
+        allowed_origins=(ORIGIN,),
         demo_login=True,
     )
 

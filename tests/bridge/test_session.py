@@ -357,7 +357,7 @@ async def test_a_reader_too_slow_is_closed_4408_and_resumes(
         async with bridge.browser() as slow:
             await slow.subscribe("e1")
 
-            reading = slow.socket._response.connection.transport  # type: ignore[union-attr]
+            reading = slow.socket._response.connection.transport
             reading.pause_reading()
             sent = 1
             while not await bridge.metric('holdfast_bridge_closes_total{code="4408"}'):

@@ -98,10 +98,10 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
     async def append(
         self,
         escrow_id: str,
-        kind: pb.EventType = pb.EVENT_TYPE_UPDATE_PUBLISHED,
+        kind: pb.EventType.ValueType = pb.EVENT_TYPE_UPDATE_PUBLISHED,
         *,
         escrow: pb.Escrow | None = None,
-        status: int | None = None,
+        status: pb.EscrowStatus.ValueType | None = None,
         data: dict[str, Any] | None = None,
         **fields: Any,
     ) -> pb.EscrowEvent:
@@ -211,3 +211,8 @@ async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:
     rich = rpc_status.to_status(status)
     await context.abort(code, rich.details, rich.trailing_metadata)
     raise AssertionError("abort always raises")
+
+
+def fake_core(secret: str) -> FakeCore:
+    """Make one whose tokens are signed with `secret`; what it lacks answers UNIMPLEMENTED."""
+    return FakeCore(secret)  # type: ignore[abstract]

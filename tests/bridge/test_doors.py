@@ -1,0 +1,161 @@
+"""The small doors: health, metrics, the demo's login, the dashboard's files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bridge.auth import Verifier
+from bridge.pages import Pages
+from tests.bridge.conftest import ORIGIN, StartBridge
+from tests.fakes.bridge import SECRET, Bridge
+from tests.fakes.core import FakeCore
+
+
+async def status(bridge: Bridge, path: str) -> int:
+    async with bridge.http.get(bridge.url + path) as response:
+        await response.read()
+        return response.status
+
+
+async def test_ready_follows_core_and_healthy_does_not(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(health_s=0.3)
+    assert await status(bridge, "/readyz") == 200
+    await core.set_serving(False)
+    assert await status(bridge, "/readyz") == 503
+    await core.set_serving(True)
+    assert await status(bridge, "/readyz") == 200
+    await core.stop()
+    assert await status(bridge, "/readyz") == 503
+    assert await status(bridge, "/healthz") == 200
+
+
+async def test_metrics_count_what_happens(bridge: Bridge, core: FakeCore) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await core.append("e1")
+        await browser.versions(1)
+        for name in ("sockets", "subscriptions", "watches", "core_connected"):
+            assert await bridge.metric(f"holdfast_bridge_{name}") == 1
+        assert await bridge.metric("holdfast_bridge_frames_sent_total") == 3
+        assert await bridge.metric("holdfast_bridge_event_to_frame_seconds_count") == 1
+
+
+async def ask_demo(bridge: Bridge, body: Any, **options: Any) -> tuple[int, Any]:
+    url = bridge.url + "/api/v1/demo/token"
+    async with bridge.http.post(url, data=body, **options) as response:
+        return response.status, await response.json(content_type=None)
+
+
+async def test_the_demo_hands_out_a_token_that_is_believed(bridge: Bridge) -> None:
+    code, answer = await ask_demo(bridge, b'{"user_id":"asha","roles":["user","admin"]}')
+    assert code == 200
+    identity = await Verifier(secret=SECRET).verify(answer["token"])
+    assert (identity.user_id, identity.roles) == ("asha", ("user", "admin"))
+    async with bridge.with_token(answer["token"]) as browser:
+        assert browser.connected["user_id"] == "asha"
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"", "body"),
+        (b"[]", "body"),
+        (b"\xff", "body"),
+        (b"{}", "user_id"),
+        (b'{"user_id":""}', "user_id"),
+        (b'{"user_id":7}', "user_id"),
+        (b'{"user_id":"\\ud800"}', "user_id"),
+        (b'{"user_id":"%s"}' % (b"x" * 129), "user_id"),
+        (b'{"user_id":"a","roles":"admin"}', "roles"),
+        (b'{"user_id":"a","roles":["king"]}', "roles"),
+        (b'{"user_id":"a","roles":[[]]}', "roles"),
+        (b'{"user_id":"a","roles":[]}', "roles"),
+    ],
+)
+async def test_a_bad_demo_login_names_the_field(bridge: Bridge, body: bytes, named: str) -> None:
+    code, answer = await ask_demo(bridge, body)
+    assert code == 400
+    assert named in answer["error"]["message"]
+
+
+async def test_a_foreign_page_gets_no_demo_token(bridge: Bridge) -> None:
+    headers = {"Origin": "https://evil.example"}
+    assert (await ask_demo(bridge, b'{"user_id":"a"}', headers=headers))[0] == 403
+
+
+async def test_the_demo_login_is_closed_by_default(start_bridge: StartBridge) -> None:
+    bridge = await start_bridge({"demo_login": False})
+    assert (await ask_demo(bridge, b'{"user_id":"a"}'))[0] == 404
+
+
+async def test_listed_origins_may_read_the_api_and_others_not(bridge: Bridge) -> None:
+    url = bridge.url + "/api/v1/demo/token"
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    async with bridge.http.options(url, headers=asked) as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+    async with bridge.http.post(url, data=b"{}", headers={"Origin": ORIGIN}) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert response.headers["Vary"] == "Origin"
+    asked["Origin"] = "https://evil.example"
+    async with bridge.http.options(url, headers=asked) as response:
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.fixture
+async def site(tmp_path: Path, bridge: Bridge) -> Any:
+    """A bridge of pages only, over a built dashboard."""
+    dist = tmp_path / "dist"
+    (dist / "assets").mkdir(parents=True)
+    (dist / "index.html").write_text("<title>Holdfast</title>")
+    (dist / "assets" / "index-abc123.js").write_text("1")
+    (tmp_path / "secret.txt").write_text("secret")
+    app = web.Application()
+    app.router.add_get("/{path:.*}", Pages(pay_url="http://127.0.0.1:8001", dist=dist).give)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield Bridge(runner, bridge.http)
+    await runner.cleanup()
+
+
+async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) -> None:
+    async with site.http.get(site.url + "/assets/index-abc123.js") as response:
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    for path in ("/", "/index.html", "/escrows/e1"):
+        async with site.http.get(site.url + path) as response:
+            assert await response.text() == "<title>Holdfast</title>"
+            assert response.headers["Cache-Control"] == "no-cache"
+            assert "https://checkout.razorpay.com" in response.headers["Content-Security-Policy"]
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/assets/gone-999.js", "/api/v1/nothing", "/api"])
+async def test_what_no_page_can_mean_is_404(site: Bridge, path: str) -> None:
+    assert await status(site, path) == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%00", "/" + "x" * 300]
+)
+async def test_nothing_outside_the_dashboard_is_served(site: Bridge, path: str) -> None:
+    from yarl import URL
+
+    async with site.http.get(URL(site.url + path, encoded=True)) as response:
+        assert "secret" not in await response.text()
+
+
+async def test_without_a_build_there_is_a_hint(tmp_path: Path, site: Bridge) -> None:
+    for file in (tmp_path / "dist").rglob("*.*"):
+        file.unlink()
+    async with site.http.get(site.url + "/") as response:
+        assert response.status == 200
+        assert "make run" in await response.text()
+    assert await status(site, "/favicon.ico") == 404

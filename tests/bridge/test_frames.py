@@ -1,0 +1,202 @@
+"""Events and escrows as bytes: exact fields, encoded for JSON, framed for a WebSocket."""
+
+import json
+import struct
+from typing import Any
+
+import pytest
+from escrow.v1 import escrow_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bridge import frames, view
+
+
+def unframe(wire: bytes) -> list[dict[str, Any]]:
+    """Take unmasked, final text frames apart, by RFC 6455 section 5.2."""
+    found = []
+    while wire:
+        assert wire[0] == 0x81
+        size, start = wire[1], 2
+        if size == 126:
+            (size,), start = struct.unpack("!H", wire[2:4]), 4
+        elif size == 127:
+            (size,), start = struct.unpack("!Q", wire[2:10]), 10
+        found.append(json.loads(wire[start : start + size]))
+        wire = wire[start + size :]
+    return found
+
+
+def escrow(**changed: Any) -> pb.Escrow:
+    fields: dict[str, Any] = {
+        "escrow_id": "e1",
+        "buyer_id": "buyer",
+        "seller_id": "seller",
+        "arbiter_id": "arbiter",
+        "title": "A cow",
+        "description": "brown",
+        "amount": pb.Money(amount_minor=100_050, currency="INR"),
+        "status": pb.ESCROW_STATUS_HELD,
+        "version": 4,
+        "held": pb.Money(amount_minor=100_050, currency="INR"),
+        "create_time": Timestamp(seconds=1_700_000_000),
+        "update_time": Timestamp(seconds=1_700_000_001, nanos=500_000_000),
+    }
+    return pb.Escrow(**{**fields, **changed})
+
+
+def test_data_of_a_plain_escrow_is_exactly_this() -> None:
+    assert view.escrow_data(escrow()) == {
+        "escrow_id": "e1",
+        "status": "HELD",
+        "version": 4,
+        "amount": 1000.5,
+        "amount_minor": 100_050,
+        "currency": "INR",
+        "held_minor": 100_050,
+        "released_minor": 0,
+        "refunded_minor": 0,
+        "fee_minor": 0,
+        "buyer_id": "buyer",
+        "seller_id": "seller",
+        "arbiter_id": "arbiter",
+        "title": "A cow",
+        "description": "brown",
+        "payment": {"status": None, "order_id": None, "payment_id": None},
+        "confirmations": [],
+        "dispute": None,
+        "settlement": None,
+        "milestones": [],
+        "attention": "",
+        "created_at": "2023-11-14T22:13:20Z",
+        "updated_at": "2023-11-14T22:13:21.500Z",
+    }
+
+
+def test_payment_confirmations_dispute_and_settlement_have_no_prefixes() -> None:
+    data = view.escrow_data(
+        escrow(
+            payment=pb.Payment(
+                status=pb.PAYMENT_STATUS_PARTIALLY_REFUNDED, order_id="order_1", payment_id="pay_1"
+            ),
+            confirmations=[
+                pb.Confirmation(party=pb.PARTY_BUYER, time=Timestamp(seconds=1_700_000_000))
+            ],
+            dispute=pb.Dispute(raised_by="buyer", reason="late", status=pb.DISPUTE_STATUS_OPEN),
+            settlement=pb.Settlement(
+                release=pb.Money(amount_minor=3), refund=pb.Money(amount_minor=2)
+            ),
+        )
+    )
+    paid = {"status": "partially_refunded", "order_id": "order_1", "payment_id": "pay_1"}
+    assert data["payment"] == paid
+    assert data["confirmations"] == [{"party": "buyer", "time": "2023-11-14T22:13:20Z"}]
+    assert data["dispute"] == {"raised_by": "buyer", "reason": "late", "status": "open"}
+    assert data["settlement"] == {"release_minor": 3, "refund_minor": 2, "fee_minor": 0}
+
+
+def test_a_milestone_has_the_fields_of_a_small_escrow() -> None:
+    milestone = pb.Milestone(
+        milestone_id="m1",
+        title="half",
+        amount=pb.Money(amount_minor=500),
+        status=pb.ESCROW_STATUS_DISPUTED,
+        fee=pb.Money(amount_minor=1),
+        dispute=pb.Dispute(raised_by="seller", reason="x", status=pb.DISPUTE_STATUS_RESOLVED),
+    )
+    assert view.escrow_data(escrow(milestones=[milestone]))["milestones"] == [
+        {
+            "milestone_id": "m1",
+            "title": "half",
+            "amount_minor": 500,
+            "status": "DISPUTED",
+            "held_minor": 0,
+            "released_minor": 0,
+            "refunded_minor": 0,
+            "fee_minor": 1,
+            "confirmations": [],
+            "dispute": {"raised_by": "seller", "reason": "x", "status": "resolved"},
+            "settlement": None,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("minor", "rupees"),
+    [(100_000, "1000"), (100_050, "1000.5"), (1, "0.01"), (0, "0"), (10**12, "10000000000")],
+)
+def test_amount_is_a_number_of_rupees(minor: int, rupees: str) -> None:
+    data = view.escrow_data(escrow(amount=pb.Money(amount_minor=minor)))
+    assert json.dumps(data["amount"]) == rupees
+
+
+def event(**changed: Any) -> pb.EscrowEvent:
+    fields: dict[str, Any] = {
+        "escrow_id": "e1",
+        "version": 4,
+        "type": pb.EVENT_TYPE_CONFIRMATION_ADDED,
+        "create_time": Timestamp(seconds=1_700_000_000),
+        "actor_id": "buyer",
+        "old_status": pb.ESCROW_STATUS_HELD,
+        "new_status": pb.ESCROW_STATUS_HELD,
+        "escrow": escrow(),
+    }
+    return pb.EscrowEvent(**{**fields, **changed})
+
+
+def types(one: pb.EscrowEvent) -> list[str]:
+    ready = frames.event_frames(one)
+    told = unframe(ready.wire)
+    assert len(told) == ready.count
+    assert {frame["version"] for frame in told} == {ready.version}
+    return [frame["type"] for frame in told]
+
+
+def test_an_event_implies_only_the_frames_of_what_changed() -> None:
+    assert types(event()) == ["escrow_update"]
+    captured = event(payment_status=pb.PAYMENT_STATUS_CAPTURED)
+    assert types(captured) == ["payment_status", "escrow_update"]
+    settling = event(new_status=pb.ESCROW_STATUS_SETTLING)
+    assert types(settling) == ["status_change", "escrow_update"]
+    first = event(
+        old_status=pb.ESCROW_STATUS_UNSPECIFIED, new_status=pb.ESCROW_STATUS_INITIATED, version=1
+    )
+    assert types(first) == ["escrow_update"]
+
+
+def test_an_update_says_what_happened_beside_the_escrow() -> None:
+    one = event(milestone_id="m1")
+    one.data.update({"escrow_id": "other", "n": 3, "list": [1, None, {"a": True}]})
+    (told,) = unframe(frames.event_frames(one).wire)
+    data = told["data"]
+    assert (data["escrow_id"], data["event_type"]) == ("e1", "confirmation_added")
+    assert (data["actor_id"], data["milestone_id"]) == ("buyer", "m1")
+    assert data["time"] == "2023-11-14T22:13:20Z"
+    assert data["event_data"] == {"escrow_id": "other", "n": 3, "list": [1, None, {"a": True}]}
+
+
+def test_numbers_that_json_does_not_know_do_not_break_the_frame() -> None:
+    one = event()
+    one.data.update({"nan": float("nan"), "inf": float("-inf"), "big": 1e300})
+    (told,) = unframe(frames.event_frames(one).wire)
+    assert told["data"]["event_data"] == {"nan": None, "inf": None, "big": 1e300}
+
+
+def test_values_of_a_newer_core_are_named_by_number() -> None:
+    told = view.escrow_data(escrow(status=99))
+    assert told["status"] == "UNKNOWN_99"
+    assert view.event_type(event(type=99)) == "unknown_99"
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 1_000_000])
+def test_the_header_fits_every_size(size: int) -> None:
+    payload = json.dumps({"x": "y" * size}).encode()
+    assert unframe(frames.wire(payload)) == [{"x": "y" * size}]
+
+
+def test_a_snapshot_is_put_in_as_it_is_and_the_id_comes_back() -> None:
+    snapshot = frames.snapshot(escrow(title='"ü\u2028'))
+    for frame_id in (None, 7, "a", '"\ud800'):
+        (told,) = unframe(frames.subscribed("e1", 4, snapshot, frame_id))
+        assert told["data"]["title"] == '"ü\u2028'
+        assert (told["type"], told["version"]) == ("subscribed", 4)
+        assert told.get("id") == frame_id

@@ -1,0 +1,105 @@
+"""`python -m bridge` as a process: its start, its end, its exit codes."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.fakes.bridge import SECRET, token
+from tests.fakes.browser import Browser
+from tests.fakes.core import FakeCore
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_S = 20.0
+
+Start = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def start(core: FakeCore) -> AsyncIterator[Start]:
+    started: list[Process] = []
+
+    async def run(**changed: str) -> Process:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PORT": "0",
+            "CORE_ADDRESS": core.address,
+            "JWT_SECRET": SECRET,
+            "BRIDGE_TOKEN": token("bridge", roles=["service"]),
+            "LOG_FORMAT": "json",
+            **changed,
+        }
+        command = (sys.executable, "-m", "bridge")
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=ROOT, env=environment, stderr=PIPE, stdout=PIPE
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def address(process: Process) -> str:
+    assert process.stderr is not None
+    async with asyncio.timeout(LIMIT_S):
+        while line := await process.stderr.readline():
+            if b"the bridge is ready" in line:
+                return str(json.loads(line)["address"])
+    raise AssertionError("the bridge ended before it was ready")
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_drains_and_ends_with_0(
+    start: Start, core: FakeCore, name: signal.Signals
+) -> None:
+    await core.create("e1")
+    process = await start()
+    url = await address(process)
+    async with (
+        aiohttp.ClientSession() as http,
+        Browser(http, f"{url}/api/v1/ws?token={token('buyer')}") as browser,
+    ):
+        await browser.subscribe("e1")
+        process.send_signal(name)
+        assert (await browser.next())["type"] == "reconnect"
+        assert await browser.closed() == 1012
+    _out, err = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert process.returncode == 0
+    assert b"the bridge is gone" in err
+    assert b"Traceback" not in err
+
+
+async def test_wrong_settings_end_with_2_and_one_message(start: Start) -> None:
+    process = await start(PORT="x", BRIDGE_TOKEN="")
+    _out, err = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert process.returncode == 2
+    assert b"PORT" in err
+    assert b"BRIDGE_TOKEN" in err
+    assert b"Traceback" not in err
+
+
+async def test_a_taken_port_ends_with_1_and_one_message(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await start(PORT=str(taken.getsockname()[1]))
+        _out, err = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert process.returncode == 1
+    assert b"Traceback" not in err
+
+
+async def test_it_serves_while_core_is_away(start: Start, core: FakeCore) -> None:
+    await core.stop()
+    url = await address(await start())
+    async with aiohttp.ClientSession() as http, http.get(url + "/healthz") as response:
+        assert response.status == 200

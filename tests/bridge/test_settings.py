@@ -1,0 +1,119 @@
+"""The environment: what is wrong is named, all at once, and nothing secret is printed."""
+
+import os
+
+import pytest
+
+from bridge import config
+
+GOOD = {"JWT_SECRET": "s" * 32, "BRIDGE_TOKEN": "a.b.c"}
+
+
+@pytest.fixture(autouse=True)
+def _only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in tuple(os.environ):
+        if name.startswith(("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "ALLOW", "DEMO_", "LOG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("PORT", raising=False)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    settings = config.read()
+    assert settings.core_address == ("127.0.0.1:50051",)
+    assert (settings.bridge_host, settings.port) == ("127.0.0.1", 8000)
+    assert (settings.log_format, settings.log_level) == ("console", "info")
+    assert settings.allow_query_token
+    assert not settings.demo_login
+
+
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORE_ADDRESS", "core-1:50051, [::1]:50052")
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://Shop.example/,http://localhost:5173")
+    settings = config.read()
+    assert settings.core_address == ("core-1:50051", "[::1]:50052")
+    assert settings.allowed_origins == ("https://shop.example", "http://localhost:5173")
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_JWKS_URL", "")
+    monkeypatch.setenv("PORT", "")
+    assert config.read().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("JWT_SECRET", "short"),
+        ("BRIDGE_TOKEN", "two words"),
+        ("BRIDGE_TOKEN", ""),
+        ("CORE_ADDRESS", "localhost"),
+        ("CORE_ADDRESS", "http://localhost:50051"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://shop.example/path"),
+        ("DEMO_LOGIN", "perhaps"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("GRPC_TLS_CERT", "/nowhere/cert.pem"),
+        ("JWT_JWKS_URL", "file:///etc/passwd"),
+        ("JWT_JWKS_URL", "https://keys.example/jwks"),
+        ("JWT_SECERT", "x"),
+        ("BRIDGE_PORT", "1"),
+        ("CORE_ADDRES", "x"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(config.ConfigError, match=name):
+        config.read()
+
+
+def test_all_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BRIDGE_TOKEN")
+    monkeypatch.setenv("JWT_SECRET", "tiny secret")
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("JWT_FOO", "1")
+    with pytest.raises(config.ConfigError) as error:
+        config.read()
+    for name in ("BRIDGE_TOKEN", "JWT_SECRET", "PORT", "JWT_FOO"):
+        assert name in str(error.value)
+    assert "tiny secret" not in str(error.value)
+
+
+def test_neither_secret_nor_keys_is_contradictory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JWT_SECRET")
+    with pytest.raises(config.ConfigError, match="JWT_SECRET or JWT_JWKS_URL"):
+        config.read()
+
+
+def test_a_demo_login_needs_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JWT_SECRET")
+    monkeypatch.setenv("JWT_JWKS_URL", "https://keys.example/jwks")
+    monkeypatch.setenv("DEMO_LOGIN", "1")
+    with pytest.raises(config.ConfigError, match="DEMO_LOGIN"):
+        config.read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CORE_LISTEN", "0.0.0.0:50051"),
+        ("CORE_SERVICE_HOST", "10.0.0.1"),
+        ("CORE_SERVICE_PORT_GRPC", "50051"),
+        ("BRIDGE_PORT", "tcp://10.0.0.1:80"),
+        ("CORE_PORT_50051_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_variables_of_core_and_of_kubernetes_are_let_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert config.read().core_address == ("127.0.0.1:50051",)
+
+
+def test_secrets_do_not_print() -> None:
+    assert GOOD["JWT_SECRET"] not in repr(config.read())
+    assert GOOD["BRIDGE_TOKEN"] not in repr(config.read())

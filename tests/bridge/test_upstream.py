@@ -1,0 +1,139 @@
+"""The way to core: several addresses, fail over, TLS."""
+
+import datetime
+import ipaddress
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bridge.limits import Limits
+from bridge.upstream import Core, CoreError
+from tests.bridge.conftest import StartBridge
+from tests.fakes.bridge import SECRET, token
+from tests.fakes.core import FakeCore, fake_core
+from tests.fakes.wait import until
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[list[FakeCore]]:
+    """Two cores of one database."""
+    cores = [fake_core(SECRET), fake_core(SECRET)]
+    cores[1].records = cores[0].records
+    for core in cores:
+        await core.start()
+    yield cores
+    for core in cores:
+        await core.stop()
+
+
+async def test_several_addresses_are_balanced(
+    start_bridge: StartBridge, pair: list[FakeCore]
+) -> None:
+    bridge = await start_bridge({"core_address": tuple(core.address for core in pair)})
+    async with bridge.browser() as browser:
+        for number in range(20):
+            await pair[0].create(f"e{number}")
+            await browser.subscribe(f"e{number}")
+        calls = Counter({place: core.calls["GetEscrow"] for place, core in enumerate(pair)})
+    assert calls.total() == 20
+    assert min(calls.values()) >= 5
+
+
+async def test_when_one_address_goes_the_other_takes_over(
+    start_bridge: StartBridge, pair: list[FakeCore]
+) -> None:
+    bridge = await start_bridge({"core_address": tuple(core.address for core in pair)})
+    await pair[0].create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await until(lambda: pair[0].watching + pair[1].watching)
+        used = pair[0] if pair[0].watching else pair[1]
+        other = pair[1] if used is pair[0] else pair[0]
+        await used.stop()
+        await other.append("e1")
+        assert await browser.versions(1) == [2]
+        assert (await browser.ask("unsubscribe", escrow_id="e1"))["type"] == "unsubscribed"
+        assert (await browser.subscribe("e1"))["version"] == 2
+
+
+async def test_a_refusal_carries_cores_reason(core: FakeCore) -> None:
+    core.refusals["GetEscrow"] = (grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATUS")
+    opened = Core((core.address,), "x", Limits())
+    with pytest.raises(CoreError) as refused:
+        await opened.get_escrow("e1", token())
+    await opened.close()
+    assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "WRONG_STATUS")
+    assert not refused.value.away
+
+
+async def test_nobody_there_is_unavailable_after_the_wait() -> None:
+    opened = Core(("localhost:1",), "x", Limits(core_wait_s=0.1))
+    with pytest.raises(CoreError) as refused:
+        await opened.get_escrow("e1", token())
+    await opened.close()
+    assert refused.value.away
+    assert not opened.connected
+
+
+def write_certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_file, key_file
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+async def test_core_is_reached_over_tls_and_mutual_tls(
+    start_bridge: StartBridge, tmp_path: Path, mutual: bool
+) -> None:
+    cert, key = write_certificate(tmp_path)
+    pem = cert.read_bytes()
+    core = fake_core(SECRET)
+    core.credentials = grpc.ssl_server_credentials(
+        [(key.read_bytes(), pem)],
+        root_certificates=pem if mutual else None,
+        require_client_auth=mutual,
+    )
+    await core.start()
+    await core.create("e1")
+    changed = {
+        "core_address": (core.address,),
+        "grpc_tls_cert": cert,
+        "grpc_tls_key": key,
+        "grpc_tls_client_ca": cert if mutual else None,
+    }
+    bridge = await start_bridge(changed)
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await core.append("e1")
+        assert await browser.versions(1) == [2]
+    await core.stop()
