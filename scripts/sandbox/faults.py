@@ -1,7 +1,6 @@
 """How the sandbox misbehaves on request: a plan of chances, checked, and the dice for it."""
 
 import dataclasses
-import math
 import random
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -98,6 +97,6 @@ def _number(name: str, value: object) -> float:
     limit = MAX_WAIT_S if name.endswith("_s") else 1.0
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} must be a number.")
-    if not math.isfinite(value) or not 0 <= value <= limit:
+    if not 0 <= value <= limit:
         raise ValueError(f"{name} must be between 0 and {limit:g}.")
     return float(value)

@@ -1,0 +1,400 @@
+"""The sandbox's law: what it refuses, and how its entities change, over plain HTTP."""
+
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from scripts.sandbox import Sandbox
+from tests.fakes.visitor import Visitor
+from tests.fakes.wait import until
+
+ACCOUNT = "acc_12345678901234"
+ORDER: dict[str, Any] = {"amount": 100_000, "currency": "INR"}
+
+
+@pytest.fixture
+async def visitor() -> AsyncIterator[Visitor]:
+    async with Sandbox(seed=1, process_delay_s=0) as sandbox, Visitor(sandbox) as visitor:
+        yield visitor
+
+
+async def refused(visitor: Visitor, path: str, body: object, method: str = "POST") -> Any:
+    status, told = await visitor.api(method, path, body)
+    assert status == 400, told
+    assert told["error"]["code"] == "BAD_REQUEST_ERROR"
+    return told["error"]
+
+
+def transfer(amount: int, account: str = ACCOUNT, **more: object) -> dict[str, object]:
+    return {"transfers": [{"account": account, "amount": amount, "currency": "INR", **more}]}
+
+
+async def test_an_order_looks_like_one_of_razorpay(visitor: Visitor) -> None:
+    _, order = await visitor.api("POST", "/orders", {**ORDER, "receipt": "r1", "notes": {"a": "b"}})
+    assert order.pop("id").startswith("order_")
+    assert isinstance(order.pop("created_at"), int)
+    assert order == {
+        "entity": "order",
+        "amount": 100_000,
+        "amount_paid": 0,
+        "amount_due": 100_000,
+        "currency": "INR",
+        "receipt": "r1",
+        "offer_id": None,
+        "status": "created",
+        "attempts": 0,
+        "notes": {"a": "b"},
+    }
+
+
+async def test_empty_notes_come_back_as_a_list(visitor: Visitor) -> None:
+    empty: list[object] = [{}, [], None]
+    for notes in empty:
+        _, order = await visitor.api("POST", "/orders", {**ORDER, "notes": notes})
+        assert order["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"amount": 99}, "amount_less_than_minimum_amount"),
+        ({"amount": -5}, "amount_less_than_minimum_amount"),
+        ({"amount": 10**13}, "amount_exceeds_maximum_amount_allowed"),
+        ({"amount": 100.5}, "input_validation_failed"),
+        ({"amount": "100"}, "input_validation_failed"),
+        ({"amount": True}, "input_validation_failed"),
+        ({"amount": None}, "input_validation_failed"),
+        ({"currency": None}, "input_validation_failed"),
+        ({"currency": "rupees"}, "input_validation_failed"),
+        ({"currency": "KWD", "amount": 99_991}, "input_validation_failed"),
+        ({"receipt": "r" * 41}, "input_validation_failed"),
+        ({"receipt": 7}, "input_validation_failed"),
+        ({"notes": {str(n): "x" for n in range(16)}}, "input_validation_failed"),
+        ({"notes": {"a": "x" * 257}}, "input_validation_failed"),
+        ({"notes": {"a": {}}}, "input_validation_failed"),
+        ({"notes": "text"}, "input_validation_failed"),
+        ({"payment": {"capture": "later"}}, "input_validation_failed"),
+        ({"transfers": [{}]}, "input_validation_failed"),
+    ],
+)
+async def test_a_wrong_order_is_refused_and_not_made(
+    visitor: Visitor, change: dict[str, object], reason: str
+) -> None:
+    assert (await refused(visitor, "/orders", {**ORDER, **change}))["reason"] == reason
+    assert (await visitor.state())["orders"] == []
+
+
+async def test_a_receipt_is_taken_once(visitor: Visitor) -> None:
+    body = {**ORDER, "receipt": "r" * 40}
+    _, first = await visitor.api("POST", "/orders", body)
+    assert "unique" in (await refused(visitor, "/orders", body))["description"]
+    _, again = await visitor.api("POST", "/orders", {**body, "unique_receipt": True})
+    assert again == first
+    _, found = await visitor.api("GET", f"/orders?receipt={'r' * 40}")
+    assert (found["count"], found["items"]) == (1, [first])
+
+
+async def test_a_body_that_is_no_json_object_is_refused(visitor: Visitor) -> None:
+    wrong: list[object] = [[], "text", 7]
+    for body in wrong:
+        await refused(visitor, "/orders", body)
+    keys = aiohttp.encode_basic_auth(visitor.sandbox.key_id, visitor.sandbox.key_secret)
+    for raw in (b"{", b"\xff{}", b"[" * 100_000):
+        headers = {"Authorization": keys}
+        async with visitor.http.post("/v1/orders", data=raw, headers=headers) as answer:
+            assert answer.status == 400
+            assert "JSON" in (await answer.json())["error"]["description"]
+    async with visitor.http.post(
+        "/v1/orders", data=io.BytesIO(bytes(2**21)), headers=headers
+    ) as answer:
+        assert answer.status == 413
+
+
+@pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic eDp5", "Bearer abc", "Basic ö"])
+async def test_without_the_right_keys_there_is_401(visitor: Visitor, header: str) -> None:
+    status, told = await visitor.api("GET", "/orders", headers={"Authorization": header})
+    assert (status, told["error"]["description"]) == (401, "Authentication failed")
+
+
+async def test_an_unknown_url_answers_404_in_razorpays_shape(visitor: Visitor) -> None:
+    status, told = await visitor.api("GET", "/invoices")
+    assert (status, told["error"]["code"]) == (404, "BAD_REQUEST_ERROR")
+    status, _ = await visitor.api("POST", "/payments", {})
+    assert status == 405
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/orders/order_x"),
+        ("GET", "/orders/order_x/payments"),
+        ("GET", "/payments/pay_x"),
+        ("POST", "/payments/pay_x/capture"),
+        ("POST", "/payments/pay_x/refund"),
+        ("GET", "/payments/pay_x/refunds"),
+        ("GET", "/payments/pay_x/transfers"),
+        ("GET", "/refunds/rfnd_x"),
+        ("PATCH", "/transfers/trf_x"),
+        ("POST", "/transfers/trf_x/reversals"),
+        ("GET", "/transfers/trf_x/reversals"),
+    ],
+)
+async def test_an_unknown_id_is_refused_with_400(visitor: Visitor, method: str, path: str) -> None:
+    body = {"amount": 100, "currency": "INR"} if method == "POST" else None
+    error = await refused(visitor, path, body, method)
+    assert error["description"] == "The id provided does not exist"
+
+
+async def test_a_paid_order_takes_no_second_payment_unless_forced(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    await visitor.pay(order_id)
+    status, told = await visitor.door("POST", f"/orders/{order_id}/pay", {"outcome": "captured"})
+    assert (status, told["error"]["reason"]) == (400, "order_already_paid")
+    await visitor.pay(order_id, force=True)
+    state = await visitor.state()
+    assert [p["status"] for p in state["payments"]] == ["captured", "captured"]
+    assert (state["orders"][0]["status"], state["orders"][0]["amount_paid"]) == ("paid", 100_000)
+
+
+async def test_while_a_payment_is_authorized_a_second_is_refused(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    await visitor.pay(order_id, "authorized")
+    status, told = await visitor.door("POST", f"/orders/{order_id}/pay", {"outcome": "captured"})
+    assert (status, told["error"]["reason"]) == (400, "payment_already_authorized")
+
+
+async def test_an_order_with_manual_capture_waits_for_it(visitor: Visitor) -> None:
+    order_id = await visitor.order(payment={"capture": "manual"})
+    payment_id = await visitor.pay(order_id, "captured")
+    _, payment = await visitor.api("GET", f"/payments/{payment_id}")
+    assert (payment["status"], payment["captured"], payment["fee"]) == ("authorized", False, None)
+    await refused(visitor, f"/payments/{payment_id}/capture", {"amount": 99_999, "currency": "INR"})
+    _, payment = await visitor.api("POST", f"/payments/{payment_id}/capture", ORDER)
+    assert (payment["status"], payment["fee"], payment["tax"]) == ("captured", 2_360, 360)
+    await refused(visitor, f"/payments/{payment_id}/capture", ORDER)
+
+
+async def test_a_failed_attempt_leaves_the_order_open(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    failed = await visitor.pay(order_id, "failed")
+    await refused(visitor, f"/payments/{failed}/capture", ORDER)
+    await visitor.pay(order_id)
+    state = await visitor.state()
+    assert [p["status"] for p in state["payments"]] == ["failed", "captured"]
+    assert (state["orders"][0]["status"], state["orders"][0]["attempts"]) == ("paid", 2)
+
+
+@pytest.mark.parametrize("change", [{"amount": 99_999}, {"currency": "USD"}])
+async def test_a_payment_of_something_else_leaves_the_order_unpaid(
+    visitor: Visitor, change: dict[str, Any]
+) -> None:
+    order_id = await visitor.order()
+    payment_id = await visitor.pay(order_id, **change)
+    _, payment = await visitor.api("GET", f"/payments/{payment_id}")
+    assert payment["status"] == "captured"
+    assert {name: payment[name] for name in change} == change
+    _, order = await visitor.api("GET", f"/orders/{order_id}")
+    assert order["status"] == "attempted"
+
+
+async def test_a_failed_payment_may_be_authorized_late(visitor: Visitor) -> None:
+    for capture, status in ((False, "authorized"), (True, "captured")):
+        payment_id = await visitor.pay(await visitor.order(), "failed")
+        _, payment = await visitor.door(
+            "POST", f"/payments/{payment_id}/authorize", {"capture": capture}
+        )
+        assert (payment["status"], payment["error_reason"]) == (status, None)
+        told, _ = await visitor.door("POST", f"/payments/{payment_id}/authorize", {})
+        assert told == 400
+
+
+async def test_a_late_payment_of_a_paid_order_is_refunded_at_once(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    late = await visitor.pay(order_id, "failed")
+    await visitor.pay(order_id)
+    _, payment = await visitor.door("POST", f"/payments/{late}/authorize", {"capture": True})
+    assert (payment["status"], payment["captured"]) == ("refunded", False)
+    (refund,) = (await visitor.state())["refunds"]
+    assert (refund["payment_id"], refund["amount"]) == (late, 100_000)
+
+
+async def test_refunds_never_exceed_what_was_paid(visitor: Visitor) -> None:
+    payment_id = await visitor.pay(await visitor.order())
+    path = f"/payments/{payment_id}/refund"
+    await refused(visitor, path, {"amount": 99})
+    await refused(visitor, path, {"amount": 100_001})
+    await visitor.api("POST", path, {"amount": 60_000})
+    _, payment = await visitor.api("GET", f"/payments/{payment_id}")
+    assert (payment["status"], payment["refund_status"]) == ("captured", "partial")
+    await refused(visitor, path, {"amount": 40_001})
+    _, rest = await visitor.api("POST", path, {})
+    assert rest["amount"] == 40_000
+    _, payment = await visitor.api("GET", f"/payments/{payment_id}")
+    assert (payment["status"], payment["refund_status"]) == ("refunded", "full")
+    error = await refused(visitor, path, {})
+    assert error["description"] == "The payment has been fully refunded already"
+
+
+async def test_only_a_captured_payment_is_refunded_or_transferred(visitor: Visitor) -> None:
+    payment_id = await visitor.pay(await visitor.order(), "authorized")
+    await refused(visitor, f"/payments/{payment_id}/refund", {})
+    await refused(visitor, f"/payments/{payment_id}/transfers", transfer(100))
+
+
+async def test_a_refund_is_pending_first_and_processed_a_moment_later(visitor: Visitor) -> None:
+    payment_id = await visitor.pay(await visitor.order())
+    _, refund = await visitor.api("POST", f"/payments/{payment_id}/refund", {})
+    assert (refund["status"], refund["speed_processed"]) == ("pending", None)
+    entity = visitor.sandbox.books.find("refund", refund["id"])
+    await until(lambda: entity["status"] == "processed")
+    _, refund = await visitor.api("GET", f"/refunds/{refund['id']}")
+    assert refund["speed_processed"] == "normal"
+
+
+async def test_a_refund_key_gives_the_same_refund_only_for_the_same_body(visitor: Visitor) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/refund"
+    key = {"X-Refund-Idempotency": "escrow-1-refund"}
+    _, first = await visitor.api("POST", path, {"amount": 100}, headers=key)
+    _, again = await visitor.api("POST", path, {"amount": 100}, headers=key)
+    assert again["id"] == first["id"]
+    status, told = await visitor.api("POST", path, {"amount": 101}, headers=key)
+    assert status == 409
+    assert "Different request" in told["error"]["description"]
+    status, _ = await visitor.api(
+        "POST", path, {"amount": 100}, headers={"X-Refund-Idempotency": "short"}
+    )
+    assert status == 400
+
+
+async def test_a_refused_refund_does_not_use_up_its_key(visitor: Visitor) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/refund"
+    key = {"X-Refund-Idempotency": "escrow-1-refund"}
+    status, _ = await visitor.api("POST", path, {"amount": 10**9}, headers=key)
+    assert status == 400
+    status, _ = await visitor.api("POST", path, {"amount": 100}, headers=key)
+    assert status == 200
+
+
+async def test_transfers_may_take_the_whole_payment_and_no_more(visitor: Visitor) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/transfers"
+    await refused(visitor, path, transfer(100_001))
+    _, made = await visitor.api("POST", path, transfer(60_000))
+    await refused(visitor, path, transfer(40_001))
+    # What is reversed can be transferred again.
+    await visitor.api("POST", f"/transfers/{made['items'][0]['id']}/reversals", {"amount": 10_000})
+    await refused(visitor, path, transfer(50_001))
+    status, _ = await visitor.api("POST", path, transfer(50_000))
+    assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (transfer(100, "acc_inactive123456"), "account_not_activated"),
+        (transfer(100, "acc_short"), "input_validation_failed"),
+        (transfer(100, ACCOUNT + "5"), "input_validation_failed"),
+        (transfer(99), "amount_less_than_minimum_amount"),
+        (transfer(100, currency="USD"), "input_validation_failed"),
+        (transfer(100, on_hold="yes"), "input_validation_failed"),
+        ({"transfers": []}, "input_validation_failed"),
+        ({"transfers": ["x"]}, "input_validation_failed"),
+        ({}, "input_validation_failed"),
+    ],
+)
+async def test_a_wrong_transfer_is_refused_and_not_made(
+    visitor: Visitor, body: object, reason: str
+) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/transfers"
+    assert (await refused(visitor, path, body))["reason"] == reason
+    assert (await visitor.state())["transfers"] == []
+
+
+async def test_one_wrong_part_undoes_the_whole_transfer_call(visitor: Visitor) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/transfers"
+    parts = [*transfer(100)["transfers"], *transfer(100, "acc_inactive123456")["transfers"]]  # type: ignore[misc]
+    await refused(visitor, path, {"transfers": parts})
+    assert (await visitor.state())["transfers"] == []
+
+
+async def test_no_transfer_follows_a_refund(visitor: Visitor) -> None:
+    payment_id = await visitor.pay(await visitor.order())
+    await visitor.api("POST", f"/payments/{payment_id}/refund", {"amount": 100})
+    await refused(visitor, f"/payments/{payment_id}/transfers", transfer(100))
+
+
+async def test_a_transfer_waits_on_hold_and_is_released(visitor: Visitor) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/transfers"
+    _, made = await visitor.api("POST", path, transfer(100, on_hold=True))
+    (item,) = made["items"]
+    assert (item["status"], item["settlement_status"]) == ("pending", None)
+    entity = visitor.sandbox.books.find("transfer", item["id"])
+    await until(lambda: entity["status"] == "processed")
+    assert entity["settlement_status"] == "on_hold"
+    for on_hold, settlement in ((False, "pending"), (False, "pending"), (True, "on_hold")):
+        _, item = await visitor.api("PATCH", f"/transfers/{item['id']}", {"on_hold": on_hold})
+        assert (item["on_hold"], item["settlement_status"]) == (on_hold, settlement)
+    await refused(visitor, f"/transfers/{item['id']}", {"on_hold": "no"}, "PATCH")
+
+
+async def test_a_refund_with_reverse_all_takes_the_transfers_back(visitor: Visitor) -> None:
+    payment_id = await visitor.pay(await visitor.order())
+    await visitor.api("POST", f"/payments/{payment_id}/transfers", transfer(60_000))
+    path = f"/payments/{payment_id}/refund"
+    await refused(visitor, path, {"amount": 100, "reverse_all": True})
+    await visitor.api("POST", path, {"reverse_all": True})
+    state = await visitor.state()
+    assert [r["amount"] for r in state["reversals"]] == [60_000]
+    assert state["transfers"][0]["status"] == "reversed"
+
+
+async def test_lists_come_in_pages_newest_first(visitor: Visitor) -> None:
+    ids = [await visitor.order() for _ in range(12)]
+    _, page = await visitor.api("GET", "/orders")
+    assert [item["id"] for item in page["items"]] == ids[:1:-1]
+    _, page = await visitor.api("GET", "/orders?count=5&skip=10")
+    assert [item["id"] for item in page["items"]] == ids[1::-1]
+    _, page = await visitor.api("GET", "/orders?to=1")
+    assert page == {"entity": "collection", "count": 0, "items": []}
+    for wrong in ("count=101", "count=0", "skip=-1", "skip=x", "from=" + "9" * 5000):
+        await refused(visitor, f"/orders?{wrong}", None, "GET")
+
+
+async def test_a_dispute_goes_its_way(visitor: Visitor) -> None:
+    path = f"/payments/{await visitor.pay(await visitor.order())}/dispute"
+    assert (await visitor.door("POST", path, {"event": "won"}))[0] == 400
+    _, dispute = await visitor.door("POST", path, {"event": "created"})
+    assert (dispute["status"], dispute["amount"]) == ("open", 100_000)
+    assert dispute["id"].startswith("disp_")
+    for event in ("under_review", "lost"):
+        _, dispute = await visitor.door("POST", path, {"event": event})
+        assert dispute["status"] == event
+    assert dispute["amount_deducted"] == 100_000
+    assert (await visitor.door("POST", path, {"event": "forgotten"}))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"outcome": "maybe"}, {"outcome": "captured", "amount": 5}, {"outcome": []}, []]
+)
+async def test_a_wrong_word_at_the_pay_door_pays_nothing(visitor: Visitor, body: object) -> None:
+    status, told = await visitor.door("POST", f"/orders/{await visitor.order()}/pay", body)
+    assert (status, told["error"]["code"]) == (400, "BAD_REQUEST_ERROR")
+    assert (await visitor.state())["payments"] == []
+
+
+async def test_the_state_shows_whole_entities_and_nothing_else(visitor: Visitor) -> None:
+    payment_id = await visitor.pay(await visitor.order())
+    state = await visitor.state()
+    assert set(state) == {"orders", "payments", "refunds", "transfers", "reversals"}
+    _, payment = await visitor.api("GET", f"/payments/{payment_id}")
+    assert state["payments"] == [payment]
+
+
+async def test_the_same_seed_gives_the_same_ids() -> None:
+    ids = set()
+    for _ in range(2):
+        async with Sandbox(seed=7) as sandbox, Visitor(sandbox) as visitor:
+            ids.add(await visitor.pay(await visitor.order()))
+    assert len(ids) == 1
