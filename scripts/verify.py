@@ -1,0 +1,105 @@
+"""Checks an exported history offline: `python scripts/verify.py export.json`.
+
+Takes what ListEvents answers, from grpcurl or from the JSON API: one answer or several after one
+another, an object with `events` or a bare list, of one escrow or of many, in either spelling of the
+field names. Names the first event of each escrow that was changed, removed or inserted. A history
+that was cut off at its end is a valid beginning: compare the last hash that is printed with the one
+that GetEscrow's newest event has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+# Run as a file, Python looks for packages beside it and not in the project.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from escrow.v1 import escrow_pb2 as pb
+
+from core.record import event_hash
+
+
+class Unreadable(Exception):
+    """The export is not a list of events."""
+
+
+def read_events(text: str) -> list[pb.EscrowEvent]:
+    """Read an export. Raises Unreadable with a sentence."""
+    events = []
+    for number, given in enumerate(_documents(text), start=1):
+        try:
+            events.append(json_format.ParseDict(given, pb.EscrowEvent()))
+        except (json_format.ParseError, TypeError, AttributeError) as error:
+            raise Unreadable(f"entry {number} is not an event: {error}") from None
+    return events
+
+
+def _documents(text: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder()
+    position = 0
+    while position < len(text.rstrip()):
+        position += len(text[position:]) - len(text[position:].lstrip())
+        try:
+            document, position = decoder.raw_decode(text, position)
+        except ValueError as error:
+            raise Unreadable(f"not JSON: {error}") from None
+        if isinstance(document, dict) and not ({"escrow_id", "escrowId"} & document.keys()):
+            document = document.get("events", [])
+        yield from document if isinstance(document, list) else [document]
+
+
+def first_fault(events: Sequence[pb.EscrowEvent]) -> str | None:
+    """Answer the first thing that is wrong with the history of one escrow, or None.
+
+    `events` are in the order of the export, from version 1 on.
+    """
+    previous = b""
+    for expected, event in enumerate(events, start=1):
+        if event.version > expected:
+            return f"version {expected} was removed"
+        if event.version < expected:
+            return f"version {event.version} was inserted: it stands where {expected} is expected"
+        if event.hash != event_hash(event):
+            return f"version {expected} was changed: its content does not have its hash"
+        if event.previous_hash != previous:
+            return f"version {expected} was inserted: it does not follow from the one before it"
+        previous = event.hash
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the file that is named; answers 0 when all of it holds, 1 when not, 2 for bad use."""
+    parser = argparse.ArgumentParser(prog="verify.py", description=__doc__)
+    parser.add_argument("export", help="a file of ListEvents answers as JSON; - is standard input")
+    path = parser.parse_args(arguments).export
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        events = read_events(text)
+    except (OSError, UnicodeDecodeError, Unreadable, RecursionError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    if not events:
+        print(f"{path}: there are no events in it", file=sys.stderr)
+        return 2
+    histories: defaultdict[str, list[pb.EscrowEvent]] = defaultdict(list)
+    for event in events:
+        histories[event.escrow_id].append(event)
+    faults = 0
+    for escrow_id, history in histories.items():
+        fault = first_fault(history)
+        faults += fault is not None
+        last = history[-1]
+        print(f"{escrow_id}: {fault or f'{last.version} events hold, last {last.hash.hex()}'}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
