@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -56,7 +57,8 @@ class Pages:
 
 def _policy(pay_url: str | None) -> str:
     """Ours, Razorpay Checkout's (its script, its frame, its calls), and the sandbox's pay page."""
-    pay = f" {pay_url}" if pay_url else ""
+    parts = urlsplit(pay_url or "")
+    pay = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
     return "; ".join(
         (
             "default-src 'self'",

@@ -117,7 +117,7 @@ async def site(tmp_path: Path, bridge: Bridge) -> Any:
     (dist / "assets" / "index-abc123.js").write_text("1")
     (tmp_path / "secret.txt").write_text("secret")
     app = web.Application()
-    app.router.add_get("/{path:.*}", Pages(pay_url="http://127.0.0.1:8001", dist=dist).give)
+    app.router.add_get("/{path:.*}", Pages(pay_url="http://127.0.0.1:8001/v1", dist=dist).give)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -133,7 +133,9 @@ async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) 
         async with site.http.get(site.url + path) as response:
             assert await response.text() == "<title>Holdfast</title>"
             assert response.headers["Cache-Control"] == "no-cache"
-            assert "https://checkout.razorpay.com" in response.headers["Content-Security-Policy"]
+            policy = response.headers["Content-Security-Policy"]
+            assert "script-src 'self' https://checkout.razorpay.com;" in policy
+            assert "form-action 'self' https://api.razorpay.com http://127.0.0.1:8001;" in policy
             assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
