@@ -1,0 +1,156 @@
+"""A gRPC client that knows no proto file: all that it knows, the server's reflection told it."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2, status_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+PACKAGE = "escrow.v1."
+LIMIT_S = 15.0
+
+
+@dataclass
+class Refused(Exception):
+    """A call that failed: its canonical code, and what ErrorInfo and BadRequest say."""
+
+    code: str
+    message: str
+    reason: str = ""
+    domain: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}: {self.message} {self.fields or ''}"
+
+
+class Api:
+    """Every method of the services of Holdfast, as a running core describes them."""
+
+    def __init__(self, address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            told = ProtoReflectionDescriptorDatabase(channel)
+            pool = DescriptorPool(told)
+            self.services = sorted(told.get_services())
+            # Everything is looked up now: the pool asks the server for what it does not know.
+            ours = [name for name in self.services if name.startswith(PACKAGE)]
+            self.methods: dict[str, MethodDescriptor] = {
+                method.name: method
+                for name in ours
+                for method in pool.FindServiceByName(name).methods
+            }
+            self._enums = {
+                name: pool.FindEnumTypeByName(PACKAGE + name)
+                for name in ("EscrowStatus", "EventType", "PaymentStatus")
+            }
+
+    def request(self, rpc: str, fields: dict[str, Any]) -> Any:
+        """Make a request from what proto3's JSON mapping would write."""
+        return json_format.ParseDict(fields, self._class(self.methods[rpc].input_type))
+
+    def answer(self, rpc: str) -> Any:
+        return self._class(self.methods[rpc].output_type)
+
+    def number(self, enum: str, name: str) -> int:
+        """The number of an enum's value by its name without prefix."""
+        return int(self._enums[enum].values_by_name[_prefix(enum) + name].number)
+
+    def name(self, enum: str, number: int) -> str:
+        """The name of an enum's value, without prefix."""
+        name: str = self._enums[enum].values_by_number[number].name
+        return name.removeprefix(_prefix(enum))
+
+    def path(self, rpc: str) -> str:
+        method = self.methods[rpc]
+        return f"/{method.containing_service.full_name}/{method.name}"
+
+    def _class(self, kind: Any) -> Any:
+        return GetMessageClass(kind)()
+
+
+def _prefix(enum: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", enum).upper() + "_"
+
+
+class Caller:
+    """Someone with a token and a channel."""
+
+    def __init__(self, api: Api, channel: grpc.aio.Channel, user_id: str, token: str) -> None:
+        self.api = api
+        self.user_id = user_id
+        self.token = token
+        self._channel = channel
+
+    async def call(self, rpc: str, **fields: Any) -> Any:
+        """Make a unary call. Raises Refused."""
+        return await self.send(rpc, self.api.request(rpc, fields).SerializeToString())
+
+    async def send(self, rpc: str, body: bytes) -> Any:
+        """Make a unary call with these very bytes. Raises Refused."""
+        method = self._channel.unary_unary(
+            self.api.path(rpc), response_deserializer=type(self.api.answer(rpc)).FromString
+        )
+        try:
+            return await method(body, metadata=self._metadata(), timeout=LIMIT_S)
+        except grpc.aio.AioRpcError as error:
+            raise refused(error) from None
+
+    async def refusal(self, rpc: str, **fields: Any) -> Refused:
+        """Make a unary call that must fail."""
+        try:
+            answer = await self.call(rpc, **fields)
+        except Refused as error:
+            return error
+        raise AssertionError(f"{rpc} was not refused: {answer}")
+
+    async def watch(
+        self, escrow_id: str, after: int | None = None, limit_s: float = LIMIT_S
+    ) -> AsyncIterator[Any]:
+        """Every message of WatchEscrow. Raises Refused."""
+        fields: dict[str, Any] = {"escrow_id": escrow_id}
+        if after is not None:
+            fields["after_version"] = after
+        method = self._channel.unary_stream(
+            self.api.path("WatchEscrow"),
+            response_deserializer=type(self.api.answer("WatchEscrow")).FromString,
+        )
+        body = self.api.request("WatchEscrow", fields).SerializeToString()
+        call = method(body, metadata=self._metadata(), timeout=limit_s)
+        try:
+            async for message in call:
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise refused(error) from None
+        finally:
+            call.cancel()
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+
+
+def refused(error: grpc.aio.AioRpcError) -> Refused:
+    """Read a failed call's status and its details."""
+    told = Refused(error.code().name, error.details() or "")
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            assert isinstance(value, bytes)
+            _read_details(told, status_pb2.Status.FromString(value))
+    return told
+
+
+def _read_details(told: Refused, status: Any) -> None:
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status.details:
+        if detail.Unpack(info):
+            told.reason, told.domain = info.reason, info.domain
+        elif detail.Unpack(bad):
+            told.fields = {v.field: v.description for v in bad.field_violations}

@@ -1,0 +1,227 @@
+"""Core, bridge and sandbox as real processes on free ports, and clients for them.
+
+The clients know only the contract: no room of core or bridge is imported.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import jwt
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.fakes.process import Process
+from tests.fakes.rpc import Api, Caller
+from tests.fakes.viewer import Viewer
+
+JWT_SECRET = "a secret of these tests, longer than 32 bytes"
+WEBHOOK_SECRET = "the webhook secret of these tests"
+KEY_ID, KEY_SECRET = "rzp_test_journeys", "the key secret of these tests"
+WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
+READY_LIMIT_S = 60.0
+ASK_LIMIT_S = 5.0
+LOOK_EVERY_S = 0.02
+# grpc.aio's own back-off after a lost connection begins at a second.
+CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    # Otherwise a channel would share the connection, and the back-off, of an earlier test's.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def token(user_id: str, *roles: str, seconds: float = 3600, **claims: Any) -> str:
+    """A token as CONTRACT.md, section 2, describes it."""
+    body: dict[str, Any] = {"sub": user_id, "exp": time.time() + seconds, **claims}
+    if roles:
+        body["roles"] = list(roles)
+    return jwt.encode(body, JWT_SECRET, "HS256")
+
+
+class Port:
+    """A free port that stays ours: bound but not listening, it is given to nobody who asks for 0.
+
+    A server that sets SO_REUSEADDR, as all of ours do, may listen there all the same.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.number: int = self._socket.getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.number}"
+
+    def give_back(self) -> None:
+        self._socket.close()
+
+
+class Stack:
+    """The three processes. Bound to no event loop: `client` opens what a test needs."""
+
+    def __init__(self, folder: Path, *, database_url: str | None = None, **env: str) -> None:
+        self._ports = {name: Port() for name in ("core", "bridge", "sandbox")}
+        self.core_address = self._ports["core"].address
+        self.bridge_url = f"http://{self._ports['bridge'].address}"
+        self.sandbox_url = f"http://{self._ports['sandbox'].address}"
+        self._folder = folder
+        url = database_url or f"sqlite+aiosqlite:///{folder / 'holdfast.db'}"
+        shared = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "JWT_SECRET": JWT_SECRET,
+            "RAZORPAY_KEY_ID": KEY_ID,
+        }
+        of_razorpay = {
+            "RAZORPAY_KEY_SECRET": KEY_SECRET,
+            "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        }
+        self.core_env = {
+            **shared,
+            **of_razorpay,
+            "CORE_LISTEN": self.core_address,
+            "DATABASE_URL": url,
+            "RAZORPAY_BASE_URL": self.sandbox_url,
+            **env,
+        }
+        bridge_env = {
+            **shared,
+            "CORE_ADDRESS": self.core_address,
+            "PORT": str(self._ports["bridge"].number),
+            "BRIDGE_TOKEN": token("bridge", "service"),
+            "DEMO_LOGIN": "1",
+        }
+        webhook = ["--webhook-url", self.bridge_url + WEBHOOK_PATH]
+        port = ["--port", str(self._ports["sandbox"].number)]
+        self.sandbox = self._process(
+            "sandbox", ["scripts.sandbox", *port, *webhook], {**shared, **of_razorpay}
+        )
+        self.core = self._process("core", ["core"], self.core_env)
+        self.bridge = self._process("bridge", ["bridge"], bridge_env)
+        self.api: Api
+
+    def _process(self, name: str, command: list[str], env: Mapping[str, str]) -> Process:
+        return Process(name, command, env, self._folder / f"{name}.log")
+
+    def another_core(self, name: str, **env: str) -> Process:
+        """One more core, with the settings of ours but for `env`; not started."""
+        return self._process(name, ["core"], {**self.core_env, **env})
+
+    async def start(self) -> None:
+        """Start what does not run, and return when all of it answers."""
+        for process in (self.sandbox, self.core, self.bridge):
+            if not process.is_running:
+                process.spawn()
+        await self.ready()
+        if not hasattr(self, "api"):
+            self.api = Api(self.core_address)
+
+    def stop(self) -> None:
+        for process in (self.bridge, self.core, self.sandbox):
+            process.kill()
+        for port in self._ports.values():
+            port.give_back()
+
+    async def ready(self) -> None:
+        """Wait until sandbox, core and bridge answer."""
+        await self.core_serves()
+        async with aiohttp.ClientSession() as http:
+            for url in (f"{self.sandbox_url}/sandbox/state", f"{self.bridge_url}/readyz"):
+                await self._until_answers(http, url)
+
+    async def core_serves(self) -> None:
+        """Wait until core's health service says SERVING."""
+        async with grpc.aio.insecure_channel(self.core_address, CHANNEL_OPTIONS) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            answer = await health.Check(
+                health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=READY_LIMIT_S
+            )
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING, self.core.lines
+
+    async def _until_answers(self, http: aiohttp.ClientSession, url: str) -> None:
+        async with asyncio.timeout(READY_LIMIT_S):
+            while True:
+                try:
+                    async with asyncio.timeout(ASK_LIMIT_S), http.get(url) as answer:
+                        if answer.status == 200:
+                            return
+                except (aiohttp.ClientError, TimeoutError):
+                    pass
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator["Client"]:
+        """Connections of one test, closed at its end."""
+        async with AsyncExitStack() as opened:
+            channel = await opened.enter_async_context(
+                grpc.aio.insecure_channel(self.core_address, CHANNEL_OPTIONS)
+            )
+            connector = aiohttp.TCPConnector(limit=0)
+            http = await opened.enter_async_context(aiohttp.ClientSession(connector=connector))
+            yield Client(self, channel, http, opened, secrets.token_hex(4))
+
+
+@dataclass
+class Client:
+    """One test's view of the stack. `mark` sets its users apart from those of other tests."""
+
+    stack: Stack
+    channel: grpc.aio.Channel
+    http: aiohttp.ClientSession
+    opened: AsyncExitStack
+    mark: str
+
+    def name(self, who: str) -> str:
+        return f"{who}-{self.mark}"
+
+    def caller(self, who: str, *roles: str) -> Caller:
+        """Someone of this test."""
+        user_id = self.name(who)
+        return self.with_token(token(user_id, *roles), user_id)
+
+    def with_token(self, text: str, user_id: str = "") -> Caller:
+        return Caller(self.stack.api, self.channel, user_id, text)
+
+    async def viewer(self, caller: Caller) -> Viewer:
+        """A WebSocket of this user, open until the end of the test."""
+        url = f"{self.stack.bridge_url}/api/v1/ws?token={caller.token}"
+        return await self.opened.enter_async_context(Viewer(self.http, url))
+
+    async def pay(self, order_id: str, outcome: str = "captured", **more: Any) -> dict[str, str]:
+        """Act as the customer; answers what Checkout hands over."""
+        url = f"{self.stack.sandbox_url}/sandbox/orders/{order_id}/pay"
+        async with self.http.post(url, json={"outcome": outcome, **more}) as answer:
+            assert answer.status == 200, await answer.text()
+            told: dict[str, str] = await answer.json()
+            return told
+
+    async def faults(self, **plan: Any) -> None:
+        """Have the sandbox misbehave in this way only; without arguments, not at all."""
+        url = f"{self.stack.sandbox_url}/sandbox/faults"
+        async with self.http.put(url, json=plan) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def state(self) -> dict[str, list[dict[str, Any]]]:
+        async with self.http.get(f"{self.stack.sandbox_url}/sandbox/state") as answer:
+            told: dict[str, list[dict[str, Any]]] = await answer.json()
+            return told
+
+    async def webhook(self, body: bytes, signature: str, event_id: str = "") -> tuple[int, Any]:
+        """Knock at the bridge's door as Razorpay does."""
+        headers = {"X-Razorpay-Signature": signature, "Content-Type": "application/json"}
+        if event_id:
+            headers["X-Razorpay-Event-Id"] = event_id
+        url = self.stack.bridge_url + WEBHOOK_PATH
+        async with self.http.post(url, data=body, headers=headers) as answer:
+            return answer.status, await answer.json()

@@ -1,0 +1,30 @@
+"""One stack for all journeys of a test process; every test has users and connections of its own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.deal import Deal
+from tests.fakes.stack import Client, Stack
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    running = Stack(tmp_path_factory.mktemp("journeys"))
+    try:
+        await running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[Client]:
+    async with stack.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def deal(client: Client) -> Deal:
+    return Deal(client)
