@@ -109,7 +109,7 @@ def _said(fields: Mapping[str, object], name: str) -> str:
 def _json(response: requests.Response) -> Mapping[str, object] | None:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, Mapping) else None
 

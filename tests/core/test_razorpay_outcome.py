@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from core.razorpay import (
 )
 from scripts.sandbox import Sandbox
 from scripts.sandbox.faults import ApiFaults, Plan
-from tests.fakes.peer import Answer, Peer, hang_up, http, stay_silent
+from tests.fakes.peer import Answer, Peer, hang_up, http, self_signed, stay_silent
 from tests.fakes.visitor import Visitor
 from tests.fakes.wait import until
 
@@ -80,6 +81,7 @@ UNCLEAR = {
     "redirect": http(302, "", "Location: http://127.0.0.1:9/\r\n"),
     "200 in HTML": http(200, "<html>Welcome</html>"),
     "200 with a list": http(200, "[]"),
+    "200 too deep": http(200, "[" * 100_000),
     "200 with another entity": http(200, '{"id":"order_1","entity":"order"}'),
     "200 not UTF-8": http(200, b"\xff\xfe\xfd"),
     "204": http(204, ""),
@@ -125,6 +127,16 @@ async def test_nobody_listening_is_unavailable_because_nothing_was_sent(
     async with opened(f"http://127.0.0.1:{port}") as gateway:
         with pytest.raises(GatewayUnavailable, match="cannot be reached"):
             await call(gateway)
+
+
+async def test_a_certificate_that_nobody_vouches_for_ends_a_call_before_it_is_sent(
+    tmp_path: Path,
+) -> None:
+    async with Peer(hang_up, tls=self_signed(tmp_path)) as peer, opened(peer.url) as gateway:
+        for call in (read, write):
+            with pytest.raises(GatewayUnavailable, match="certificate"):
+                await call(gateway)
+        assert peer.requests == []
 
 
 @pytest.mark.parametrize(

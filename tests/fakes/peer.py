@@ -1,7 +1,15 @@
 """A peer on a real socket that answers a request with exactly the bytes it is told to."""
 
 import asyncio
+import datetime
+import ipaddress
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -9,15 +17,16 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 class Peer:
     """Use with `async with`. Reads one request of each connection, then lets `answer` write."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
+        self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self.requests: list[bytes] = []
 
     async def __aenter__(self) -> "Peer":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         host, port = self._server.sockets[0].getsockname()
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -47,8 +56,9 @@ def http(status: int, body: bytes | str, more: str = "", *, missing: int = 0) ->
     raw = body.encode() if isinstance(body, str) else body
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(raw) + missing}\r\nConnection: close\r\n{more}"
-        writer.write(head.encode() + b"\r\n" + raw)
+        length = f"Content-Length: {len(raw) + missing}"
+        head = f"HTTP/1.1 {status} X\r\n{length}\r\nConnection: close\r\n{more}\r\n"
+        writer.write(head.encode() + raw)
         writer.write_eof()
         await writer.wait_closed()
 
@@ -62,3 +72,27 @@ async def hang_up(_: asyncio.StreamWriter) -> None:
 async def stay_silent(writer: asyncio.StreamWriter) -> None:
     """Say nothing until the other side leaves."""
     await writer.wait_closed()
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """Make a context for 127.0.0.1 whose certificate no authority has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "peer.pem"
+    pem = serialization.Encoding.PEM
+    file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(pem)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
