@@ -28,11 +28,25 @@ const dark: MantineColorsTuple = [
   '#0a100f',
 ];
 
+/** Mantine's greys, warmed to go with paper. */
+const gray: MantineColorsTuple = [
+  '#faf9f5',
+  '#f2f0e9',
+  '#e8e4da',
+  '#dcd7ca',
+  '#cbc5b6',
+  '#a8a293',
+  '#7d796d',
+  '#565a55',
+  '#38413e',
+  '#1d2825',
+];
+
 export const theme = createTheme({
   primaryColor: 'kelp',
   primaryShade: { light: 6, dark: 4 },
   autoContrast: true,
-  colors: { kelp, dark },
+  colors: { kelp, dark, gray },
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, monospace',
   headings: { fontFamily: "'Source Serif 4 Variable', Georgia, serif", fontWeight: '560' },
@@ -42,6 +56,7 @@ export const theme = createTheme({
   components: {
     Modal: Modal.extend({
       defaultProps: { centered: true, radius: 'lg', padding: 'lg', transitionProps: { duration: 120 } },
+      classNames: { content: 'hf-modal', header: 'hf-modal', title: 'hf-modal-title' },
     }),
   },
 });

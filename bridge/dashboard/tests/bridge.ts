@@ -175,7 +175,7 @@ export class FakeBridge extends Bridge {
     this.#users.set(socket, claims.sub);
     this.#watching.set(socket, new Set());
     socket.on('close', () => this.#watching.delete(socket));
-    socket.on('message', (data) => this.#hear(socket, JSON.parse(String(data)) as Frame));
+    socket.on('message', (data) => this.#hear(socket, JSON.parse((data as Buffer).toString()) as Frame));
     const { sub: user_id, exp: expires_at } = claims;
     send(socket, { type: 'connected', user_id, expires_at, ping_interval: this.pingInterval_s });
   }

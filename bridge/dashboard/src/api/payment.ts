@@ -1,5 +1,5 @@
 /** Paying: Razorpay Checkout with real keys, the sandbox's page without. */
-import { useEffect, useRef } from 'react';
+import { useCallback, useEffect, useRef } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import { commandPath, useCommand } from './command';
 import { useConfig } from './query';
@@ -80,22 +80,20 @@ export function useReturnedPayment(escrowId: string) {
 
 function useConfirmPayment(escrowId: string) {
   const { mutate, error, isPending } = useCommand();
-  const latest = useRef(mutate);
-  useEffect(() => {
-    latest.current = mutate;
-  });
-  const send = useRef((proof: Proof) =>
-    latest.current({
-      path: commandPath(escrowId, 'confirmPayment'),
-      body: {
-        order_id: proof.razorpay_order_id,
-        payment_id: proof.razorpay_payment_id,
-        signature: proof.razorpay_signature,
-      },
-      key: `checkout-${proof.razorpay_payment_id}`,
-    }),
+  const send = useCallback(
+    (proof: Proof) =>
+      mutate({
+        path: commandPath(escrowId, 'confirmPayment'),
+        body: {
+          order_id: proof.razorpay_order_id,
+          payment_id: proof.razorpay_payment_id,
+          signature: proof.razorpay_signature,
+        },
+        key: `checkout-${proof.razorpay_payment_id}`,
+      }),
+    [mutate, escrowId],
   );
-  return { send: send.current, error, isPending };
+  return { send, error, isPending };
 }
 
 function sandboxAddress(base: string, orderId: string): string {

@@ -88,7 +88,7 @@ export function readEscrow(wire: WireEscrow): Escrow {
     title: wire.title ?? '',
     description: wire.description ?? '',
     payment: {
-      status: (enumName(wire.payment?.status, 'PAYMENT_STATUS_') as PaymentStatus) || null,
+      status: enumName<PaymentStatus>(wire.payment?.status, 'PAYMENT_STATUS_') || null,
       order_id: wire.payment?.order_id || null,
       payment_id: wire.payment?.payment_id || null,
     },
@@ -172,7 +172,7 @@ function minor(money: WireMoney | null | undefined): number {
   return Number(money?.amount_minor ?? 0);
 }
 
-function enumName(name: string | undefined, prefix: string): string {
+function enumName<T extends string>(name: string | undefined, prefix: string): T | '' {
   const bare = (name ?? '').replace(prefix, '').toLowerCase();
-  return bare === 'unspecified' ? '' : bare;
+  return bare === 'unspecified' ? '' : (bare as T);
 }

@@ -1,5 +1,5 @@
 import { Button, Group, Modal, Stack, Text, Textarea } from '@mantine/core';
-import { useState, type FormEvent } from 'react';
+import { useState, type SyntheticEvent } from 'react';
 import { useCommand } from '../api/command';
 import type { Escrow } from '../api/wire';
 import type { Action } from '../escrow/action';
@@ -19,7 +19,7 @@ export function ActionDialog({ escrow, action, onClose }: Props) {
   const [words, setWords] = useState('');
   const [isMissing, setMissing] = useState(false);
   const command = useCommand();
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     const said = words.trim();
     if (ask.words?.isRequired && !said) return setMissing(true);

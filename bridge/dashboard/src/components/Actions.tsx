@@ -1,4 +1,4 @@
-import { Button, Group, Stack, Text } from '@mantine/core';
+import { Button, Stack, Text } from '@mantine/core';
 import { useState } from 'react';
 import { usePay } from '../api/payment';
 import type { Escrow } from '../api/wire';
@@ -6,6 +6,7 @@ import type { Action, Verb } from '../escrow/action';
 import { askFor, type AskedVerb } from '../escrow/ask';
 import { formatMoney } from '../escrow/money';
 import { ActionDialog } from './ActionDialog';
+import classes from './Actions.module.css';
 import { FaultAlert } from './FaultAlert';
 import { ResolveDialog } from './ResolveDialog';
 
@@ -21,7 +22,7 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
   const close = () => setOpened(null);
   return (
     <>
-      <Group gap="sm">
+      <div className={classes.actions} data-size={size}>
         {actions.map((action, index) =>
           action.verb === 'pay' ? (
             <PayButton key="pay" escrow={escrow} />
@@ -36,7 +37,7 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
             </Button>
           ),
         )}
-      </Group>
+      </div>
       {opened && isAsked(opened) && (
         <ActionDialog key={opened.verb} escrow={escrow} action={opened} onClose={close} />
       )}
@@ -49,7 +50,7 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
 
 function PayButton({ escrow }: { escrow: Escrow }) {
   const { pay, isPending, error } = usePay(escrow);
-  const [problem, setProblem] = useState<unknown>(null);
+  const [problem, setProblem] = useState<Error | null>(null);
   return (
     <Stack gap="xs">
       <Button size="md" loading={isPending} onClick={() => void pay().catch(setProblem)}>

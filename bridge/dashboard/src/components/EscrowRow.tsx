@@ -1,4 +1,5 @@
 import { Text } from '@mantine/core';
+import { useState } from 'react';
 import { Link } from 'react-router';
 import type { Escrow } from '../api/wire';
 import { useAuth, type User } from '../contexts/AuthContext';
@@ -12,8 +13,10 @@ import { StatusBadge } from './StatusBadge';
 /** One escrow in a list. The whole row is one link. */
 export function EscrowRow({ escrow }: { escrow: Escrow }) {
   const { user } = useAuth();
+  const [first] = useState(escrow.status);
   if (!user) return null;
   const turn = turnOf(escrow, user);
+  const hasMoved = escrow.status !== first;
   return (
     <li className={`hf-card ${classes.row}`} data-escrow={escrow.escrow_id}>
       <div className={classes.what}>
@@ -30,7 +33,7 @@ export function EscrowRow({ escrow }: { escrow: Escrow }) {
       </div>
       <div className={classes.state}>
         {/* A new key restarts the flash that shows that it has just changed. */}
-        <span key={escrow.status} className={classes.flash}>
+        <span key={escrow.status} className={hasMoved ? classes.flash : undefined}>
           <StatusBadge status={escrow.status} />
         </span>
         {turn ? (

@@ -2,7 +2,7 @@ import { CopyButton, Text, Title, Tooltip, UnstyledButton } from '@mantine/core'
 import type { ReactNode } from 'react';
 import type { Escrow } from '../api/wire';
 import type { User } from '../contexts/AuthContext';
-import { clockTime, span } from '../escrow/time';
+import { minuteTime, span } from '../escrow/time';
 import classes from './Facts.module.css';
 
 /** What was agreed, and between whom. */
@@ -24,7 +24,7 @@ export function Facts({ escrow, user }: { escrow: Escrow; user: User }) {
             <Fact name="Time to inspect">{span(escrow.terms.inspection_period_s)}</Fact>
           </>
         )}
-        <Fact name="Since">{clockTime(escrow.created_at)}</Fact>
+        <Fact name="Since">{minuteTime(escrow.created_at)}</Fact>
         {escrow.payment.payment_id && <Fact name="Payment">{<Id value={escrow.payment.payment_id} />}</Fact>}
         <Fact name="Escrow">
           <Id value={escrow.escrow_id} />

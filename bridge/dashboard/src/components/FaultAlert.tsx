@@ -3,7 +3,7 @@ import { IconAlertTriangle } from '@tabler/icons-react';
 import { Fault } from '../api/http';
 
 interface Props {
-  error: unknown;
+  error: Error | null;
   onRetry?: () => void;
 }
 
@@ -13,7 +13,7 @@ export function FaultAlert({ error, onRetry }: Props) {
   return (
     <Alert role="alert" color="red" icon={<IconAlertTriangle aria-hidden />} title={titleOf(error)}>
       <Group justify="space-between">
-        {error instanceof Error ? error.message : String(error)}
+        {error.message}
         {onRetry && (
           <Button size="xs" variant="default" onClick={onRetry}>
             Try again
@@ -24,6 +24,6 @@ export function FaultAlert({ error, onRetry }: Props) {
   );
 }
 
-function titleOf(error: unknown): string {
+function titleOf(error: Error): string {
   return error instanceof Fault && error.isPassing ? 'Not now' : 'That did not work';
 }

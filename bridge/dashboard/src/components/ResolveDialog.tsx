@@ -1,5 +1,5 @@
 import { Button, Group, Modal, Slider, Stack, Text, Textarea, TextInput } from '@mantine/core';
-import { useState, type FormEvent } from 'react';
+import { useState, type SyntheticEvent } from 'react';
 import { useCommand } from '../api/command';
 import type { Escrow } from '../api/wire';
 import type { Action } from '../escrow/action';
@@ -28,7 +28,7 @@ export function ResolveDialog({ escrow, action, onClose }: Props) {
   const shown_minor = Math.min(release_minor ?? 0, held_minor);
   const money = (amount_minor: number) => formatMoney(amount_minor, escrow.currency);
 
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     if (problem || release_minor === null) return;
     const fields = {

@@ -28,8 +28,8 @@ export interface Auth {
   /** Why the last session ended, where its user did not end it. */
   ended: 'expired' | 'refused' | null;
   /** Throws TypeError when it is no token, RangeError when it has expired. */
-  login(token: string): void;
-  logout(): void;
+  login: (token: string) => void;
+  logout: () => void;
 }
 
 export interface AuthProviderProps {
@@ -46,7 +46,7 @@ const AuthContext = createContext<Auth | null>(null);
 /** Reads whom a token names, without checking its signature: that is the server's part. */
 export function readToken(token: string): User {
   const [, payload = ''] = token.split('.');
-  let claims: { sub?: unknown; exp?: unknown; roles?: unknown };
+  let claims: { sub?: unknown; exp?: unknown; roles?: unknown } | null;
   try {
     const text = atob(payload.replace(/-/g, '+').replace(/_/g, '/'));
     const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));

@@ -28,6 +28,10 @@ export function clockTime(time: string): string {
   return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'medium' });
 }
 
+export function minuteTime(time: string): string {
+  return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'short' });
+}
+
 /** `3 days`, `12 hours`, `90 seconds`. */
 export function span(seconds: number): string {
   for (const [unit, length_s] of STEPS) {

@@ -171,7 +171,7 @@ function Loading() {
   );
 }
 
-function Missing({ error, onRetry }: { error: unknown; onRetry: () => void }) {
+function Missing({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
   return (
     <Stack maw={560} mx="auto" align="flex-start">
       <Title order={1}>This escrow cannot be shown</Title>

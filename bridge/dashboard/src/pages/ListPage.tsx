@@ -2,12 +2,14 @@ import { Button, Group, Select, Skeleton, Stack, Text, TextInput, Title, Visuall
 import { IconPlus, IconSearch } from '@tabler/icons-react';
 import { useMemo } from 'react';
 import { Link, useSearchParams } from 'react-router';
+import type { EscrowPage } from '../api/cache';
 import { useEscrows } from '../api/query';
 import type { Escrow } from '../api/wire';
 import { EscrowRow } from '../components/EscrowRow';
 import { FaultAlert } from '../components/FaultAlert';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { partOf, turnOf } from '../escrow/action';
+import { formatMoney } from '../escrow/money';
 import { STATUS_WORDS, STATUSES } from '../escrow/word';
 import classes from './ListPage.module.css';
 import { usePageTitle } from './title';
@@ -52,7 +54,10 @@ export function ListPage() {
   return (
     <Stack gap="lg">
       <Group justify="space-between" align="center">
-        <Title order={1}>Escrows</Title>
+        <div>
+          <Title order={1}>Escrows</Title>
+          {user && list.data && !list.hasNextPage && <Summary pages={list.data.pages} user={user} />}
+        </div>
         <Button component={Link} to="/new" leftSection={<IconPlus size={17} aria-hidden />}>
           New escrow
         </Button>
@@ -108,6 +113,22 @@ export function ListPage() {
         </Button>
       )}
     </Stack>
+  );
+}
+
+/** How much is held, and how many wait for the user; only where all escrows are known. */
+function Summary({ pages, user }: { pages: EscrowPage[]; user: User }) {
+  const all = pages.flatMap((page) => page.escrows);
+  const held_minor = all.reduce((sum, one) => sum + one.held_minor, 0);
+  const waiting = all.filter((one) => turnOf(one, user)).length;
+  const parts = [
+    held_minor > 0 && `${formatMoney(held_minor)} held`,
+    waiting > 0 && `${waiting} ${waiting === 1 ? 'waits' : 'wait'} for you`,
+  ];
+  return (
+    <Text c="dimmed" className={classes.summary}>
+      {parts.filter(Boolean).join(' · ')}
+    </Text>
   );
 }
 

@@ -1,7 +1,7 @@
 import { Alert, Button, Divider, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
 import { IconInfoCircle } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
-import { useState, type FormEvent } from 'react';
+import { useState, type SyntheticEvent } from 'react';
 import { request } from '../api/http';
 import { useConfig } from '../api/query';
 import { FaultAlert } from '../components/FaultAlert';
@@ -56,7 +56,7 @@ function DemoLogin() {
       request<{ token: string }>('/api/v1/demo/token', { method: 'POST', body }),
     onSuccess: ({ token }) => login(token),
   });
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     if (name.trim()) enter.mutate({ user_id: name.trim(), roles: ['user'] });
   };
@@ -101,7 +101,7 @@ function TokenLogin() {
   const { login } = useAuth();
   const [token, setToken] = useState('');
   const [problem, setProblem] = useState('');
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     try {
       login(token);
@@ -110,12 +110,13 @@ function TokenLogin() {
     }
   };
   return (
-    <form onSubmit={submit} className={classes.row} data-end={problem ? undefined : ''}>
+    <form onSubmit={submit} className={classes.row}>
       <PasswordInput
         label="Token"
         placeholder="Paste your access token"
         value={token}
-        error={problem}
+        error={problem !== ''}
+        aria-describedby="token-problem"
         onChange={(event) => {
           setToken(event.currentTarget.value);
           setProblem('');
@@ -125,6 +126,9 @@ function TokenLogin() {
       <Button type="submit" variant="default" disabled={!token.trim()}>
         Log in
       </Button>
+      <Text id="token-problem" role="alert" size="sm" c="red" className={classes.problem}>
+        {problem}
+      </Text>
     </form>
   );
 }

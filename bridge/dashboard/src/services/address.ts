@@ -4,8 +4,9 @@ const SOCKET_PATH = '/api/v1/ws';
 
 /** The base of the JSON API, without a trailing slash. Empty means same origin. */
 export function apiBase(): string {
-  const configured = import.meta.env?.VITE_API_URL as string | undefined;
-  return (configured ?? '').replace(/\/+$/, '');
+  // Only Vite gives modules an environment.
+  const env = import.meta.env as Record<string, string | undefined> | undefined;
+  return (env?.VITE_API_URL ?? '').replace(/\/+$/, '');
 }
 
 /** The socket's address: http becomes ws, and https wss. */
@@ -17,5 +18,5 @@ export function socketAddress(base: string = apiBase(), pageOrigin: string = own
 }
 
 function ownOrigin(): string {
-  return globalThis.location?.origin ?? 'http://localhost:8000';
+  return typeof location === 'undefined' ? 'http://localhost:8000' : location.origin;
 }

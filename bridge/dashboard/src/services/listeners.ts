@@ -78,6 +78,8 @@ export class Listeners {
 }
 
 function report(error: unknown): void {
-  if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
-  else queueMicrotask(() => Promise.reject(error));
+  // Thrown from a turn of its own it reaches whoever hears of uncaught errors, as it would from an event.
+  queueMicrotask(() => {
+    throw error;
+  });
 }
