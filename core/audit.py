@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from core import books
@@ -27,6 +28,7 @@ MAX_AT_ONCE = 4
 class Result:
     """What a check has found."""
 
+    check_time_us: int
     escrows_checked: int
     findings: tuple[Finding, ...]
 
@@ -34,9 +36,10 @@ class Result:
 class Auditor:
     """Checks the books."""
 
-    def __init__(self, store: Store, gateway: Gateway) -> None:
+    def __init__(self, store: Store, gateway: Gateway, *, now_us: Callable[[], int]) -> None:
         self._store = store
         self._gateway = gateway
+        self._now_us = now_us
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self.last: Result | None = None
 
@@ -73,7 +76,7 @@ class Auditor:
             after_id = page[-1].escrow.escrow_id
             if escrow_id:
                 break
-        return Result(checked, tuple(findings))
+        return Result(self._now_us(), checked, tuple(findings))
 
     async def _compare(self, book: Book) -> list[Finding]:
         escrow = book.escrow

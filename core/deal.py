@@ -306,6 +306,7 @@ def pass_deadline(
         return None
     if escrow.status is Status.INITIATED:
         return _cancelled(escrow, caller, now_us, {"note": "The payment window is over."})
-    part = next(p for p in escrow.parts if _inspection_end_us(p) == due_us)
+    # All of one moment together: the deadline is the cause, and a cause makes one event.
+    parts = [p for p in escrow.parts if _inspection_end_us(p) == due_us]
     note = "The inspection period is over."
-    return _start(escrow, [part], c.ReleaseEscrow(note), caller, now_us, is_release=True)
+    return _start(escrow, parts, c.ReleaseEscrow(note), caller, now_us, is_release=True)

@@ -229,6 +229,12 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
         return bool(self.parts[0].part_id)
 
     @property
+    def party_ids(self) -> tuple[str, ...]:
+        """Buyer, seller, and the arbiter where there is one. They never change."""
+        ids = (self.buyer_id, self.seller_id, self.arbiter_id)
+        return ids if self.arbiter_id else ids[:2]
+
+    @property
     def has_order(self) -> bool:
         return bool(self.payment.order_id) or self.spent_orders > 0
 

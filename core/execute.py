@@ -79,6 +79,8 @@ class Committed:
     escrow_id: str
     version: int
     body: bytes
+    # Who it concerns: buyer, seller and arbiter.
+    parties: tuple[str, ...]
 
 
 class _Batch:
@@ -153,7 +155,7 @@ class _Batch:
         self.changed.add(escrow.escrow_id)
         if not isinstance(asked.command, _STILL):
             self.stirred.add(escrow.escrow_id)
-        self.committed.append(Committed(escrow.escrow_id, escrow.version, body))
+        self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))
 
     async def save(self, transaction: Transaction) -> None:
@@ -289,9 +291,9 @@ class Executor:
 
     async def _transact(self, asked: Sequence[Asked]) -> None:
         async with self._store.write() as transaction:
+            # Locked first: what another process does with the same cause is then seen.
+            loaded = await transaction.load({a.escrow_id for a in asked})
             known = await transaction.known({a.cause for a in asked})
-            ids = {a.escrow_id for a in asked if a.cause not in known}
-            loaded = await transaction.load(ids)
             batch = _Batch(known, loaded, self._now_us())
             for one in asked:
                 try:

@@ -107,11 +107,21 @@ class Feed:
             if not watched.watchers and self._watched.get(escrow_id) is watched:
                 del self._watched[escrow_id]
 
-    async def _read(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
-        """Read what is after a version: from memory, or once for all who ask at the same time."""
+    async def read(self, escrow_id: str, after: int) -> list[bytes]:
+        """Read serialized events after a version (exclusive): from memory as far as they are."""
+        return self._cached(escrow_id, after) or await self._store.events_after(
+            escrow_id, after, READ_LIMIT
+        )
+
+    def _cached(self, escrow_id: str, after: int) -> list[bytes]:
         bodies: list[bytes] = []
         while (body := self._cache.get((escrow_id, after + 1 + len(bodies)))) is not None:
             bodies.append(body)
+        return bodies
+
+    async def _read(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+        """Read what is after a version: from memory, or once for all who ask at the same time."""
+        bodies = self._cached(escrow_id, after)
         if bodies or 0 < watched.version <= after:
             return bodies
         reading = watched.reading.get(after)
@@ -132,7 +142,8 @@ class Feed:
                 wait_s = min(wait_s * 2, 2.0)
         for version, body in enumerate(bodies, start=after + 1):
             self._remember(escrow_id, version, body)
-        watched.version = max(watched.version, after + len(bodies))
+        if bodies:  # Nothing found may also mean a cursor that is ahead of the escrow.
+            watched.ring(after + len(bodies))
         return bodies
 
     def _remember(self, escrow_id: str, version: int, body: bytes) -> None:

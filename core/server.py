@@ -31,6 +31,7 @@ from core.database import connect
 from core.deadline import Clock
 from core.execute import Committed, Executor
 from core.feed import Feed
+from core.follow import Followers
 from core.guard import Guard
 from core.migrations import upgrade
 from core.razorpay import Gateway
@@ -87,6 +88,7 @@ class Rooms:
 
     store: Store
     feed: Feed
+    followers: Followers
     gateway: Gateway
     executor: Executor
     settler: Settler
@@ -105,6 +107,7 @@ async def opened(settings: Settings, *, patience: Patience | None = None) -> Asy
         await upgrade(engine)
         store = Store(engine)
         feed = Feed(store)
+        followers = Followers(store, feed, now_us=now_us)
         gateway = Gateway(
             key_id=settings.razorpay_key_id,
             key_secret=settings.razorpay_key_secret.get_secret_value(),
@@ -114,6 +117,7 @@ async def opened(settings: Settings, *, patience: Patience | None = None) -> Asy
 
         def published(committed: Sequence[Committed]) -> None:
             feed.publish(committed)
+            followers.publish(committed)
             settler.ring()
 
         executor = Executor(store, now_us=now_us, published=published)
@@ -128,11 +132,12 @@ async def opened(settings: Settings, *, patience: Patience | None = None) -> Asy
         yield Rooms(
             store=store,
             feed=feed,
+            followers=followers,
             gateway=gateway,
             executor=executor,
             settler=settler,
             reconciler=Reconciler(store, executor, gateway, now_us=now_us),
-            auditor=Auditor(store, gateway),
+            auditor=Auditor(store, gateway, now_us=now_us),
             inbox=inbox,
             clock=Clock(store, executor, now_us=now_us),
         )
@@ -174,6 +179,7 @@ async def serving(settings: Settings, *, patience: Patience | None = None) -> As
         finally:
             await healthy.enter_graceful_shutdown()
             rooms.feed.close()
+            rooms.followers.close()
             await server.stop(DRAIN_S)
             await rooms.executor.close()
 
@@ -182,7 +188,9 @@ def _add_services(
     server: grpc.aio.Server, rooms: Rooms, settings: Settings
 ) -> health.HealthServicer:
     store, executor = rooms.store, rooms.executor
-    escrows = EscrowService(store, executor, rooms.feed, fee_bps=settings.platform_fee_bps)
+    escrows = EscrowService(
+        store, executor, rooms.feed, rooms.followers, fee_bps=settings.platform_fee_bps
+    )
     payments = PaymentService(
         store,
         executor,
@@ -211,11 +219,16 @@ def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:
         rooms.auditor.run(),
         rooms.clock.run(),
         rooms.feed.sweep(),
+        rooms.followers.sweep(),
     ]
     if rooms.store.is_postgres:
         dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-        feed = rooms.feed
-        loops.append(bell.listen(dsn, ring=feed.ring, reconnected=feed.look))
+
+        def ring(escrow_id: str, version: int) -> None:
+            rooms.feed.ring(escrow_id, version)
+            rooms.followers.ring(escrow_id)
+
+        loops.append(bell.listen(dsn, ring=ring, reconnected=rooms.feed.look))
     return loops
 
 

@@ -107,6 +107,32 @@ class Store:
             found.update((row.escrow_id, row.version) for row in await self._rows(statement))
         return found
 
+    async def parties(self, escrow_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Answer who each of these escrows concerns."""
+        c = t.escrows.c
+        found: dict[str, tuple[str, ...]] = {}
+        for chunk in chunks(list(escrow_ids)):
+            statement = sa.select(c.escrow_id, c.buyer_id, c.seller_id, c.arbiter_id)
+            for row in await self._rows(statement.where(c.escrow_id.in_(chunk))):
+                found[row.escrow_id] = tuple(filter(None, row[1:]))
+        return found
+
+    async def versions_of(self, user_id: str, since_us: int = 0) -> dict[str, int]:
+        """Answer the version of each escrow of a user that changed since a time."""
+        c = t.escrows.c
+        mine = sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
+        statement = sa.select(c.escrow_id, c.version).where(mine, c.update_time_us >= since_us)
+        return {row.escrow_id: row.version for row in await self._rows(statement)}
+
+    async def several(self, escrow_ids: Collection[str]) -> list[Escrow]:
+        """Load these escrows, in no order."""
+        c = t.escrows.c
+        found: list[Escrow] = []
+        for chunk in chunks(list(escrow_ids)):
+            rows = await self._rows(sa.select(c.body).where(c.escrow_id.in_(chunk)))
+            found += [load_row(row.body) for row in rows]
+        return found
+
     async def owner_of_order(self, order_id: str) -> str | None:
         c = t.orders.c
         rows = await self._rows(sa.select(c.escrow_id).where(c.order_id == order_id))

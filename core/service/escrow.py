@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, TypeVar
 
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as rpc
 from escrow.v1 import escrow_service_pb2_grpc as service
-from google.protobuf.json_format import MessageToDict
+from google.protobuf import json_format
 
 from core import command as c
 from core.command import Caller, Command
@@ -20,6 +20,7 @@ from core.errors import Reason, Refusal
 from core.escrow import Escrow, Status
 from core.execute import Executor
 from core.feed import Feed
+from core.follow import Followers
 from core.guard import caller, expires_at_s
 from core.record import escrow_message
 from core.rules import may_see
@@ -46,10 +47,19 @@ async def visible(store: Store, escrow_id: str, who: Caller) -> Escrow:
 class EscrowService(service.EscrowServiceServicer):
     """The life of an escrow over gRPC."""
 
-    def __init__(self, store: Store, executor: Executor, feed: Feed, *, fee_bps: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        feed: Feed,
+        followers: Followers,
+        *,
+        fee_bps: int,
+    ) -> None:
         self._store = store
         self._executor = executor
         self._feed = feed
+        self._followers = followers
         self._fee_bps = fee_bps
 
     async def _run(self, request: Any, command: Command, escrow_id: str) -> pb.Escrow:
@@ -189,19 +199,44 @@ class EscrowService(service.EscrowServiceServicer):
     ) -> AsyncIterator[rpc.WatchEscrowResponse | bytes]:
         check_ = Check()
         check_.range("after_version", request.after_version, least=0, most=2**63 - 1)
+        check_.user_id("user_id", request.user_id, may_be_empty=True)
+        if request.user_id and (request.escrow_id or request.HasField("after_version")):
+            check_.problem("user_id", "goes with neither escrow_id nor after_version")
         check_.done()
+        watching = self._follow(request) if request.user_id else self._watch(request)
+        async with contextlib.aclosing(watching):
+            async for response in _until(watching, expires_at_s(), time.time):
+                yield response
+
+    async def _watch(
+        self, request: rpc.WatchEscrowRequest
+    ) -> AsyncGenerator[rpc.WatchEscrowResponse | bytes]:
         escrow = await visible(self._store, request.escrow_id, caller())
         after = request.after_version
         if not request.HasField("after_version"):
             yield rpc.WatchEscrowResponse(snapshot=escrow_message(escrow))
             after = escrow.version
-        watching = self._feed.watch(escrow.escrow_id, after)
-        async with contextlib.aclosing(watching):
-            async for version, body in _until(watching, expires_at_s(), time.time):
+        async with contextlib.aclosing(self._feed.watch(escrow.escrow_id, after)) as watching:
+            async for version, body in watching:
                 if body is None:
                     yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat(version=version))
                 else:
                     yield event_response(body)
+
+    async def _follow(
+        self, request: rpc.WatchEscrowRequest
+    ) -> AsyncGenerator[rpc.WatchEscrowResponse | bytes]:
+        who = caller()
+        if request.user_id != who.user_id and not who.sees_all:
+            raise Refusal(Reason.NOT_A_PARTY, "A user can follow only what concerns that user.")
+        async with contextlib.aclosing(self._followers.follow(request.user_id)) as following:
+            async for item in following:
+                if item is None:
+                    yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat())
+                elif isinstance(item, Escrow):
+                    yield rpc.WatchEscrowResponse(snapshot=escrow_message(item))
+                else:
+                    yield event_response(item)
 
 
 def event_response(body: bytes) -> bytes:
@@ -222,11 +257,12 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
+_Item = TypeVar("_Item")
+
+
 async def _until(
-    watching: AsyncIterator[tuple[int, bytes | None]],
-    expires_at: float,
-    now_s: Callable[[], float],
-) -> AsyncIterator[tuple[int, bytes | None]]:
+    watching: AsyncIterator[_Item], expires_at: float, now_s: Callable[[], float]
+) -> AsyncIterator[_Item]:
     """Hand on until the token expires. Raises Refusal TOKEN_EXPIRED then."""
     while True:
         try:
@@ -236,6 +272,8 @@ async def _until(
             raise Refusal(
                 Reason.TOKEN_EXPIRED, "The token has expired; watch again with a fresh one."
             ) from None
+        except StopAsyncIteration:
+            return
         yield item
 
 
@@ -314,8 +352,8 @@ def _checked(request: Any, *, note: int = 0, reason: int = 0) -> str:
 
 def _struct(request: rpc.PublishUpdateRequest) -> dict[str, Any]:
     try:
-        data: dict[str, Any] = MessageToDict(request.data)
-    except (ValueError, TypeError) as error:
+        data: dict[str, Any] = json_format.MessageToDict(request.data)
+    except (json_format.Error, ValueError, TypeError) as error:
         # A number that JSON does not know, or a value of no kind.
         raise Refusal(
             Reason.FIELD_INVALID, f"data: {error}", {"data": "must be writable as JSON"}

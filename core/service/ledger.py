@@ -8,7 +8,7 @@ from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import ledger_service_pb2 as rpc
 from escrow.v1 import ledger_service_pb2_grpc as service
 
-from core.audit import Auditor
+from core.audit import Auditor, Result
 from core.errors import Reason, Refusal
 from core.guard import caller
 from core.razorpay import GatewayError
@@ -86,16 +86,33 @@ class LedgerService(service.LedgerServiceServicer):
         return rpc.CheckBooksResponse(
             balanced=not result.findings,
             escrows_checked=result.escrows_checked,
-            findings=[
-                rpc.Finding(escrow_id=f.escrow_id, check=f.check, message=f.message)
-                for f in result.findings
-            ],
+            findings=_findings(result),
+        )
+
+    async def GetLastCheck(
+        self, request: rpc.GetLastCheckRequest, context: Any
+    ) -> rpc.GetLastCheckResponse:
+        _require_keeper()
+        last = self._auditor.last
+        if last is None:
+            return rpc.GetLastCheckResponse()
+        return rpc.GetLastCheckResponse(
+            check_time=timestamp(last.check_time_us),
+            escrows_checked=last.escrows_checked,
+            findings=_findings(last),
         )
 
 
 def _require_keeper() -> None:
     if caller().roles.isdisjoint({"admin", "service"}):
         raise Refusal(Reason.ROLE_MISSING, "The books are for the roles admin and service.")
+
+
+def _findings(result: Result) -> list[rpc.Finding]:
+    return [
+        rpc.Finding(escrow_id=f.escrow_id, check=f.check, message=f.message)
+        for f in result.findings
+    ]
 
 
 def _entry(row: PostingRow) -> rpc.Entry:
