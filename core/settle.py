@@ -27,6 +27,7 @@ from core.razorpay import (
     GatewayError,
     GatewayRefused,
     GatewayUnavailable,
+    OutcomeUnknown,
 )
 from core.row import Owed
 from core.rules import outstanding
@@ -67,8 +68,11 @@ class Patience:
 
     # A worker that is not heard of for so long has lost its escrow to another.
     lease_s: float = 15.0
-    # After a call of unknown outcome, until its listing is believed. Above the gateway's own
-    # longest call, so that one that is still on its way cannot be made twice.
+    # For a call that changes something, its wait for a free thread included: one that has not
+    # begun by then never does.
+    call_s: float = 10.0
+    # After a call of unknown outcome, until its listing is believed. Above the longest call, so
+    # that one that is still on its way cannot be made twice.
     listing_s: float = 20.0
     # While Razorpay works on a transfer or refund: doubled from the first to the last.
     pending_first_s: float = 0.2
@@ -96,7 +100,6 @@ class Settler:
         self._now_us = now_us
         self._patience = patience or Patience()
         self._rung = asyncio.Event()
-        self._lease_id = uuid.uuid4().hex
         self._working: set[asyncio.Task[None]] = set()
         self._next_look_us: int | None = None
 
@@ -113,6 +116,8 @@ class Settler:
                     await self._take()
                 except Refusal as refusal:
                     log.warning("what is owed could not be read: %s", refusal)
+                except Exception:  # The loop must outlive whatever is wrong with one row.
+                    log.exception("what is owed could not be read")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_s()):
                         await self._rung.wait()
@@ -135,7 +140,8 @@ class Settler:
             return
         async with self._store.write() as transaction:
             taken = await transaction.lease(
-                lease_id=self._lease_id,
+                # A fresh one each time: a worker of ours that was too slow is a stranger too.
+                lease_id=uuid.uuid4().hex,
                 now_us=now_us,
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 limit=free,
@@ -213,7 +219,10 @@ class Settler:
             return work
         work = await self._remember(work, mark(step, found))
         try:
-            await self._call(escrow, step)
+            async with asyncio.timeout(self._patience.call_s):
+                await self._call(escrow, step)
+        except TimeoutError:
+            raise OutcomeUnknown("Razorpay takes too long.") from None
         except (GatewayRefused, GatewayUnavailable):
             await self._remember(work, None)  # For certain nothing was done.
             raise
