@@ -17,6 +17,9 @@ from core.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 NOTIFY_LIMIT = 7_900
 NOTIFY_CHANNEL = "holdfast"
 
+# `attempts` of work that became due by itself while somebody held its lease.
+_STIRRED = -1
+
 
 class Transaction:
     """One write transaction. Everything here is done, or nothing."""
@@ -156,10 +159,16 @@ class Transaction:
             await self._connection.execute(
                 sa.update(t.owed)
                 .where(c.escrow_id.in_(ids))
-                .values(lease_id=lease_id, lease_until_us=until_us)
+                .values(
+                    lease_id=lease_id,
+                    lease_until_us=until_us,
+                    attempts=sa.case((c.attempts < 0, 0), else_=c.attempts),
+                )
             )
         return [
-            Owed(row.escrow_id, row.version, row.attempts, lease_id, row.asked, row.asked_us)
+            Owed(
+                row.escrow_id, row.version, max(row.attempts, 0), lease_id, row.asked, row.asked_us
+            )
             for row in rows
         ]
 
@@ -184,7 +193,7 @@ class Transaction:
         free = {"lease_id": None, "lease_until_us": None}
         result = await self._connection.execute(
             sa.update(t.owed)
-            .where(mine, c.version <= seen_version)
+            .where(mine, c.version <= seen_version, c.attempts != _STIRRED)
             .values(due_us=due_us, attempts=attempts, **free)
         )
         if not result.rowcount:
@@ -212,7 +221,7 @@ class Transaction:
         else:
             which = c.escrow_id == escrow_id
         await self._connection.execute(
-            sa.update(t.owed).where(which).values(due_us=now_us, attempts=0)
+            sa.update(t.owed).where(which).values(due_us=now_us, attempts=_STIRRED)
         )
 
     async def payee(self, user_id: str) -> PayeeRow | None:
