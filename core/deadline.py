@@ -38,6 +38,8 @@ class Clock:
                     pass
             except Refusal as refusal:
                 log.warning("the deadlines could not be read: %s", refusal)
+            except Exception:  # The clock must outlive whatever is wrong with one escrow.
+                log.exception("a deadline could not be passed")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> int:
