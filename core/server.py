@@ -167,9 +167,6 @@ async def serving(settings: Settings, *, patience: Patience | None = None) -> As
         port = _bind(server, settings)
         tasks = [asyncio.create_task(loop) for loop in _loops(rooms, settings)]
         stack.push_async_callback(_stop, tasks)
-        caught_up = await rooms.inbox.catch_up()
-        if caught_up:
-            log.info("%d stored webhooks were worked off", caught_up)
         await server.start()
         for name in ["", *SERVICES]:
             await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -181,6 +178,7 @@ async def serving(settings: Settings, *, patience: Patience | None = None) -> As
             rooms.feed.close()
             rooms.followers.close()
             await server.stop(DRAIN_S)
+            await rooms.settler.close()
             await rooms.executor.close()
 
 
@@ -214,6 +212,7 @@ def _add_services(
 def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:
     loops = [
         rooms.executor.run(),
+        rooms.inbox.run(),
         rooms.settler.run(),
         rooms.reconciler.run(),
         rooms.auditor.run(),

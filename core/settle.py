@@ -58,6 +58,8 @@ US_PER_S = 1_000_000
 MAX_AT_ONCE = 8
 # How often the table is asked for work that nobody has rung for.
 POLL_S = 1.0
+# How long a step under way may take when the process stops: a little above the gateway's time-out.
+DRAIN_S = 9.0
 # Steps of one escrow under one lease; the longest honest way takes about ten for a part.
 MAX_STEPS = 400
 
@@ -102,15 +104,22 @@ class Settler:
         self._rung = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._next_look_us: int | None = None
+        self._closed = False
 
     def ring(self) -> None:
         """Something may be owed; look at once."""
         self._rung.set()
 
+    async def close(self) -> None:
+        """Take no more work, and finish the step that each escrow is at."""
+        self._closed = True
+        if self._working:
+            await asyncio.wait(self._working, timeout=DRAIN_S)
+
     async def run(self) -> None:
         """Take what is due and bring it on, until cancelled, and with it what is under way."""
         try:
-            while True:
+            while not self._closed:
                 self._rung.clear()
                 try:
                     await self._take()
@@ -173,6 +182,8 @@ class Settler:
             escrow = await self._store.escrow(work.escrow_id)
             if escrow is None or not outstanding(escrow):
                 return await self._drop(work, escrow)
+            if self._closed:
+                return await self._give_back(work, escrow, 0.0)
             if escrow.version == reported_version:
                 # The law had no use for the report: do not spin.
                 return await self._give_back(work, escrow, self._pending_s(work))

@@ -164,12 +164,12 @@ class Store:
         rows = await self._rows(sa.select(sa.func.min(t.escrows.c.deadline_us)))
         return rows[0][0] if rows else None
 
-    async def waiting_webhooks(self, limit: int) -> list[tuple[str, bytes]]:
-        """List webhooks that were stored and not worked off, oldest first."""
+    async def waiting_webhooks(self, before_us: int, limit: int) -> list[tuple[str, bytes]]:
+        """List webhooks that were stored before a time and not worked off, oldest first."""
         c = t.inbox.c
         statement = (
             sa.select(c.event_id, c.body)
-            .where(c.outcome.is_(None))
+            .where(c.outcome.is_(None), c.receive_time_us <= before_us)
             .order_by(c.receive_time_us)
             .limit(limit)
         )

@@ -5,6 +5,7 @@ The body is stored before anything else; what a crash leaves unread is read at t
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -25,6 +26,13 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1 << 20
 MAX_EVENT_ID_CHARACTERS = 128
+US_PER_S = 1_000_000
+# Within the five seconds after which Razorpay takes a delivery for failed.
+ANSWER_S = 3.0
+CATCH_UP_EVERY_S = 10.0
+# A younger one is still being applied by whoever took it in.
+CATCH_UP_AGE_S = 5.0
+CATCH_UP_PAGE = 100
 
 APPLIED, DUPLICATE, IGNORED = "APPLIED", "DUPLICATE", "IGNORED"
 
@@ -59,6 +67,7 @@ class Inbox:
         self._secrets = secrets
         self._now_us = now_us
         self._ring_settlement = ring_settlement
+        self._applying: set[asyncio.Task[str]] = set()
 
     async def ingest(self, body: bytes, signature: str, event_id: str) -> str:
         """Verify, keep and apply one delivery; answers APPLIED, DUPLICATE or IGNORED.
@@ -75,16 +84,36 @@ class Inbox:
             )
         if outcome is not None:
             return DUPLICATE
-        return await self._apply(event_id, news)
+        applying = asyncio.create_task(self._apply(event_id, news))
+        self._applying.add(applying)
+        applying.add_done_callback(self._applied)
+        done, _ = await asyncio.wait({applying}, timeout=ANSWER_S)
+        # Razorpay waits for five seconds: what is stored is answered, and applied meanwhile.
+        return applying.result() if done else APPLIED
 
-    async def catch_up(self) -> int:
-        """Apply what was stored and not worked off before; answers how many there were."""
-        count = 0
-        while waiting := await self._store.waiting_webhooks(limit=100):
+    def _applied(self, applying: asyncio.Task[str]) -> None:
+        self._applying.discard(applying)
+        if not applying.cancelled() and applying.exception() is not None:
+            log.warning("a webhook waits to be applied: %s", applying.exception())
+
+    async def run(self) -> None:
+        """Apply what was stored and not worked off, at the start and now and then; until cancelled.
+
+        Razorpay delivers again what was not answered, so that this is the last resort.
+        """
+        while True:
+            try:
+                await self._catch_up()
+            except Refusal as refusal:
+                log.warning("stored webhooks could not be worked off: %s", refusal)
+            await asyncio.sleep(CATCH_UP_EVERY_S)
+
+    async def _catch_up(self) -> None:
+        before_us = self._now_us() - round(CATCH_UP_AGE_S * US_PER_S)
+        while waiting := await self._store.waiting_webhooks(before_us, limit=CATCH_UP_PAGE):
             for event_id, body in waiting:
                 await self._apply(event_id, read(body))
-            count += len(waiting)
-        return count
+            log.info("%d stored webhooks were worked off", len(waiting))
 
     async def _apply(self, event_id: str, news: News | None) -> str:
         outcome = IGNORED if news is None else await self._tell(news)
