@@ -164,7 +164,12 @@ def refund_reported(
     for surplus in escrow.surplus:
         if surplus.payment_id == command.payment_id:
             return _surplus_returned(escrow, surplus, command, caller, now_us)
-    if command.payment_id != escrow.payment.payment_id or not escrow.payment.is_captured:
+    if not escrow.payment.is_captured:
+        # Of a payment that we are still to hear of; one to a cancelled escrow is looked up then.
+        if escrow.status is Status.CANCELLED or command.part_id is not None:
+            return None
+        return _foreign_refund(escrow, command, caller, now_us)
+    if command.payment_id != escrow.payment.payment_id:
         return None
     if escrow.status is Status.CANCELLED and command.amount_minor == escrow.held_minor:
         return _refunded(escrow, escrow.parts, command, caller, now_us)
@@ -271,7 +276,8 @@ def bank_dispute_reported(
 ) -> Event | None:
     is_open = command.dispute_id in escrow.bank_disputes
     is_over = command.dispute_id in escrow.ended_bank_disputes
-    if command.payment_id != escrow.payment.payment_id or is_over:
+    is_ours = command.payment_id == escrow.payment.payment_id or not escrow.payment.is_captured
+    if is_over or not is_ours or any(s.payment_id == command.payment_id for s in escrow.surplus):
         return None
     rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
     if command.phase in _ENDED:
@@ -285,7 +291,8 @@ def bank_dispute_reported(
             f"Payment {command.payment_id} {verb} the bank's dispute {command.dispute_id} of"
             f" {command.amount_minor} {escrow.currency}; nothing is released meanwhile."
         )
-        if is_open and attention == escrow.attention:
+        # What is open stays as it was first told, until it is lost: phases come in any order.
+        if is_open and (command.phase != "lost" or attention == escrow.attention):
             return None
     return step(
         escrow,
