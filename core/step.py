@@ -128,9 +128,8 @@ def payments_of(escrow: Escrow) -> list[str]:
 def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -> Iterator[Step]:
     for surplus in escrow.surplus:
         if not surplus.is_returned:
-            yield from _refund(
-                found[surplus.payment_id], surplus.amount_minor, "", surplus.payment_id
-            )
+            have = found[surplus.payment_id]
+            yield from _refund_all(have, surplus.amount_minor, surplus.payment_id)
     have = found.get(escrow.payment.payment_id)
     if have is None:
         return
@@ -138,7 +137,7 @@ def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -
         yield _capture(escrow, have)
     elif escrow.status is Status.CANCELLED:
         if escrow.held_minor:
-            yield from _refund(have, escrow.held_minor, "", escrow.escrow_id)
+            yield from _refund_all(have, escrow.held_minor, escrow.escrow_id)
     else:
         yield from _settle(escrow, have, account_id)
 
@@ -147,14 +146,16 @@ def _capture(escrow: Escrow, have: Found) -> Step:
     payment = have.payment
     if payment.status == "authorized":
         return Capture(payment.payment_id, escrow.amount_minor)
-    if payment.status in ("captured", "refunded"):
-        return payment_report(payment)
-    return Wait()
+    report = payment_report(payment)
+    return report if payment.status in ("captured", "refunded") else Wait()
 
 
 def payment_report(payment: Payment) -> Report:
     """Turn what Razorpay says of a payment into the command and its cause."""
-    status = "captured" if payment.status == "refunded" else payment.status
+    status = payment.status
+    if status == "refunded":
+        # The fee is known from the capture on: without it an authorization was given back.
+        status = "failed" if payment.fee_minor is None else "captured"
     command = c.ReportPayment(
         payment_id=payment.payment_id,
         order_id=payment.order_id,
@@ -271,6 +272,18 @@ def _hold_report(part: Part, live: Sequence[Transfer], standing: int) -> Step:
 def _refund(have: Found, amount: int, part_id: str, key: str) -> Iterator[Step]:
     tag = part_id or WHOLE
     ours = [r for r in have.refunds if r.notes.get("part") == tag]
+    yield from _repay(have, ours, amount, part_id, key)
+
+
+def _refund_all(have: Found, amount: int, key: str) -> Iterator[Step]:
+    """Bring the whole payment back, if it is not, whoever asked for it."""
+    ours = [r for r in have.refunds if r.notes.get("part") == WHOLE or r.amount_minor == amount]
+    yield from _repay(have, ours, amount, "", key)
+
+
+def _repay(
+    have: Found, ours: Sequence[Refund], amount: int, part_id: str, key: str
+) -> Iterator[Step]:
     failed = sum(r.status == "failed" for r in ours)
     made = [r for r in ours if r.status != "failed"]
     if not made:
@@ -286,13 +299,11 @@ def _refund(have: Found, amount: int, part_id: str, key: str) -> Iterator[Step]:
 
 def _release(escrow: Escrow, part: Part, settlement: Settlement, have: Found) -> Step:
     if settlement.release_minor:
-        if escrow.bank_disputes:
-            return Blocked()
         for transfer in have.transfers:
             is_ours = _is_of(transfer.notes, escrow.escrow_id, part.part_id)
             is_live = transfer.amount_minor > transfer.reversed_minor
             if is_ours and is_live and transfer.on_hold and transfer.status != "failed":
-                return Unhold(transfer.transfer_id)
+                return Blocked() if escrow.bank_disputes else Unhold(transfer.transfer_id)
     cause = f"settle:{escrow.escrow_id}:{part.part_id or WHOLE}"
     return Report(c.CompleteSettlement(part.part_id), cause)
 
