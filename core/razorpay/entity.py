@@ -5,6 +5,7 @@ raises ValueError with a sentence that names the field; it never guesses an amou
 Field names and statuses: razorpay.com/docs/api (orders, payments, refunds, route).
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ _REFUND_STATUSES = frozenset({"pending", "processed", "failed"})
 _TRANSFER_STATUSES = frozenset(
     {"created", "pending", "processed", "failed", "reversed", "partially_reversed"}
 )
+# Far above any payment, and below what a signed 64-bit column and a JSON number hold.
+_MAX_AMOUNT_MINOR = 10**15
+# Theirs are a prefix and 14 letters or digits.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Razorpay writes it where it has nothing to say.
 _ABSENT = "NA"
 
@@ -105,7 +110,7 @@ def parse_payment(entity: object) -> Payment:
     fields = _fields(entity, "payment")
     return Payment(
         payment_id=_id(fields, "id", "pay_"),
-        order_id=_optional_text(fields, "order_id"),
+        order_id=_id(fields, "order_id", "order_") if _has(fields, "order_id") else "",
         status=_status(fields, ("status",), _PAYMENT_STATUSES),
         amount_minor=_amount(fields, "amount"),
         currency=_currency(fields),
@@ -176,17 +181,19 @@ def _text(fields: Entity, name: str) -> str:
     return value
 
 
+def _has(fields: Entity, name: str) -> bool:
+    return fields.get(name) not in (None, "", _ABSENT)
+
+
 def _optional_text(fields: Entity, name: str) -> str:
-    if fields.get(name) in (None, "", _ABSENT):
-        return ""
-    return _text(fields, name)
+    return _text(fields, name) if _has(fields, name) else ""
 
 
 def _id(fields: Entity, name: str, prefix: str) -> str:
     value = _text(fields, name)
-    if not value.startswith(prefix):
+    if not value.startswith(prefix) or not _ID.fullmatch(value):
         raise ValueError(
-            f"Razorpay's field {name!r} must begin with {prefix!r}, got {value!r:.60}."
+            f"Razorpay's field {name!r} must be an id of {prefix!r}, got {value!r:.60}."
         )
     return value
 
@@ -200,13 +207,13 @@ def _currency(fields: Entity) -> str:
 
 def _amount(fields: Entity, name: str) -> int:
     value = fields.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if type(value) is not int or not 0 <= value <= _MAX_AMOUNT_MINOR:
         raise ValueError(f"Razorpay's field {name!r} must be a whole number, got {value!r:.60}.")
     return value
 
 
 def _optional_amount(fields: Entity, name: str) -> int | None:
-    return None if fields.get(name) in (None, "", _ABSENT) else _amount(fields, name)
+    return _amount(fields, name) if _has(fields, name) else None
 
 
 def _flag(fields: Entity, name: str) -> bool:
