@@ -128,8 +128,8 @@ def payments_of(escrow: Escrow) -> list[str]:
 def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -> Iterator[Step]:
     for surplus in escrow.surplus:
         if not surplus.is_returned:
-            have = found[surplus.payment_id]
-            yield from _refund_all(have, surplus.amount_minor, surplus.payment_id)
+            paid = found[surplus.payment_id]
+            yield from _refund_all(paid, surplus.amount_minor, surplus.payment_id)
     have = found.get(escrow.payment.payment_id)
     if have is None:
         return
