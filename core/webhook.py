@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,10 @@ CATCH_UP_EVERY_S = 10.0
 # A younger one is still being applied by whoever took it in.
 CATCH_UP_AGE_S = 5.0
 CATCH_UP_PAGE = 100
+
+# Of the news of the bank's disputes (RZP/webhooks/disputes.md).
+_PHASES = frozenset({"created", "under_review", "action_required", "won", "lost", "closed"})
+_RAZORPAY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 APPLIED, DUPLICATE, IGNORED = "APPLIED", "DUPLICATE", "IGNORED"
 
@@ -172,15 +177,16 @@ def _news(event: str, payload: dict[str, Any]) -> News | None:
     if event in ("transfer.processed", "transfer.failed", "transfers.failed"):
         notes = payload["transfer"]["entity"].get("notes") or {}
         return News("", _text(notes, "escrow_id"))
-    if event.startswith("payment.dispute."):
-        return _dispute_news(event.removeprefix("payment.dispute."), payload)
+    phase = event.removeprefix("payment.dispute.")
+    if phase in _PHASES:
+        return _dispute_news(phase, payload)
     return None
 
 
 def _refund_news(event: str, payload: dict[str, Any]) -> News:
     refund = parse_refund(payload["refund"]["entity"])
     payment = (payload.get("payment") or {}).get("entity") or {}
-    order_id = _text(payment, "order_id")
+    order_id = _id(payment, "order_id") if payment.get("order_id") else ""
     escrow_id = refund.notes.get("escrow_id", "")
     if event == "refund.failed":
         return News(order_id, escrow_id)
@@ -191,18 +197,28 @@ def _refund_news(event: str, payload: dict[str, Any]) -> News:
 def _dispute_news(phase: str, payload: dict[str, Any]) -> News:
     dispute = payload["dispute"]["entity"]
     payment = (payload.get("payment") or {}).get("entity") or {}
+    amount = dispute.get("amount") or 0
+    if type(amount) is not int:
+        raise TypeError("the amount of a dispute must be a whole number")
     command = c.ReportBankDispute(
-        dispute_id=_text(dispute, "id"),
-        payment_id=_text(dispute, "payment_id") or _text(payment, "id"),
+        dispute_id=_id(dispute, "id"),
+        payment_id=_id(dispute, "payment_id") if "payment_id" in dispute else _id(payment, "id"),
         phase=phase,
-        amount_minor=int(dispute.get("amount") or 0),
+        amount_minor=amount,
         reason=_text(dispute, "reason_code"),
     )
     return News(
-        _text(payment, "order_id"),
+        _id(payment, "order_id") if payment.get("order_id") else "",
         command=command,
         cause=f"razorpay:{command.dispute_id}:{phase}",
     )
+
+
+def _id(entity: Any, name: str) -> str:
+    value = _text(entity, name)
+    if not _RAZORPAY_ID.fullmatch(value):
+        raise ValueError(f"{name} must be an id")
+    return value
 
 
 def _text(entity: Any, name: str) -> str:
