@@ -104,11 +104,15 @@ class Verifier:
 
 def _verified(claims: dict[str, Any]) -> Verified:
     user_id, roles = claims["sub"], claims.get("roles", ["user"])
-    if not user_id or len(user_id) > MAX_USER_ID_CHARACTERS:
-        raise _invalid(f"sub must be 1 to {MAX_USER_ID_CHARACTERS} characters")
+    if not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS or not user_id.isprintable():
+        raise _invalid(f"sub must be 1 to {MAX_USER_ID_CHARACTERS} printable characters")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise _invalid("roles must be a list of strings")
-    return Verified(Caller(user_id, ROLES.intersection(roles)), float(claims["exp"]))
+    try:
+        expires_at_s = float(claims["exp"])
+    except (ValueError, TypeError, OverflowError):
+        raise _invalid("exp is no time") from None
+    return Verified(Caller(user_id, ROLES.intersection(roles)), expires_at_s)
 
 
 def _invalid(why: str) -> Refusal:
