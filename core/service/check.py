@@ -138,7 +138,10 @@ def escrow_id(value: str) -> str:
 
 def cause(caller: Caller, request_id: str) -> str:
     """Answer the cause of a call: the same for the same caller and request id."""
-    return f"rpc:{caller.user_id}:{request_id}" if request_id else f"once:{uuid.uuid4()}"
+    if not request_id:
+        return f"once:{uuid.uuid4()}"
+    # Both may contain colons: the length tells where the one ends.
+    return f"rpc:{len(caller.user_id)}:{caller.user_id}:{request_id}"
 
 
 def fingerprint(request: Message) -> bytes:
