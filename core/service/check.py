@@ -27,6 +27,8 @@ MAX_REASON = 2_000
 MAX_REQUEST_ID = 128
 MAX_MILESTONES = 20
 MAX_DATA_BYTES = 16 << 10
+# A level is up to three messages in one another, and readers of protobuf allow 100 in all.
+MAX_DATA_DEPTH = 20
 DAY_US = 86_400 * US_PER_S
 
 _TOKEN = re.compile(r"[!-~]+")
@@ -123,6 +125,14 @@ class Check:
                 f"must be at most {MAX_REQUEST_ID} printable ASCII characters without blanks",
             )
         return value
+
+
+def is_flat(value: Any, depth: int) -> bool:
+    """Whether objects and lists nest at most so deep."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(is_flat(one, depth - 1) for one in inner)
 
 
 def escrow_id(value: str) -> str:

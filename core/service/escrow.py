@@ -358,6 +358,9 @@ def _struct(request: rpc.PublishUpdateRequest) -> dict[str, Any]:
         raise Refusal(
             Reason.FIELD_INVALID, f"data: {error}", {"data": "must be writable as JSON"}
         ) from None
+    if not check.is_flat(data, check.MAX_DATA_DEPTH):
+        problem = f"must nest at most {check.MAX_DATA_DEPTH} deep"
+        raise Refusal(Reason.FIELD_INVALID, f"data: {problem}", {"data": problem})
     return data
 
 
