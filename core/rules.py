@@ -133,7 +133,7 @@ def _target(escrow: Escrow, rule: Rule, command: Command) -> Escrow | Part | lis
         raise field_invalid("milestone_id", "must name one of the escrow's milestones")
     part = escrow.part(part_id)
     if part is None:
-        raise Refusal(Reason.MILESTONE_NOT_FOUND, f"The escrow has no milestone {part_id!r}.")
+        raise Refusal(Reason.MILESTONE_NOT_FOUND, f"The escrow has no milestone {part_id!r:.40}.")
     return part if rule.scope == "part" else [part]
 
 
