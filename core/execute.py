@@ -103,12 +103,7 @@ class _Batch:
         """Decide one command against the state that those before it have left."""
         known = self.known.get(asked.cause)
         if known is not None:
-            if known.fingerprint != asked.fingerprint:
-                raise Refusal(
-                    Reason.REQUEST_ID_REUSED,
-                    "request_id was used before with another body; take a fresh one.",
-                    {"request_id": "was used before with another body"},
-                )
+            _require_same(known, asked.fingerprint)
             self.answers.append(known)
             return
         loaded = self.loaded.get(asked.escrow_id)
@@ -248,6 +243,14 @@ class Executor:
             raise Refusal(Reason.OVERLOADED, "Too many commands wait; try again.") from None
         return await answer
 
+    async def recall(self, cause: str, fingerprint: bytes) -> Answer | None:
+        """Answer what a cause has made before, if it has. Raises Refusal REQUEST_ID_REUSED."""
+        known = await self._store.known(cause)
+        if known is None:
+            return None
+        _require_same(known, fingerprint)
+        return await self._repeat(known)
+
     async def run(self) -> None:
         """Work commands off until cancelled; `close` first, so that none is left behind."""
         while True:
@@ -313,10 +316,22 @@ class Executor:
             asked.answer.set_exception(answer)
             return
         if isinstance(answer, Known):
-            body = await self._store.event(answer.escrow_id, answer.version)
-            event = pb.EscrowEvent.FromString(body)
-            answer = Answer(event.escrow, event, is_repeat=True)
-        asked.answer.set_result(answer)
+            answer = await self._repeat(answer)
+        if not asked.answer.done():
+            asked.answer.set_result(answer)
+
+    async def _repeat(self, known: Known) -> Answer:
+        event = pb.EscrowEvent.FromString(await self._store.event(known.escrow_id, known.version))
+        return Answer(event.escrow, event, is_repeat=True)
+
+
+def _require_same(known: Known, fingerprint: bytes) -> None:
+    if known.fingerprint != fingerprint:
+        raise Refusal(
+            Reason.REQUEST_ID_REUSED,
+            "request_id was used before with another body; take a fresh one.",
+            {"request_id": "was used before with another body"},
+        )
 
 
 def _fail(batch: Sequence[Asked], error: Exception) -> None:

@@ -91,6 +91,13 @@ class Store:
         )
         return [row.body for row in await self._rows(statement)]
 
+    async def known(self, cause: str) -> Known | None:
+        """Answer which event a cause has made, if it has."""
+        c = t.events.c
+        statement = sa.select(c.escrow_id, c.version, c.fingerprint).where(c.cause == cause)
+        rows = await self._rows(statement)
+        return Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint)) if rows else None
+
     async def event(self, escrow_id: str, version: int) -> bytes:
         c = t.events.c
         rows = await self._rows(

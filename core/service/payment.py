@@ -54,16 +54,19 @@ class PaymentService(service.PaymentServiceServicer):
         check_.done()
         who = caller()
         escrow = await visible(self._store, request.escrow_id, who)
-        # The law is asked before Razorpay is, and again when the order is recorded.
-        decide(escrow, c.RecordOrder(""), who, self._now_us())
-        order_id = escrow.payment.order_id or await self._make_order(escrow)
-        answer = await self._executor.execute(
-            c.RecordOrder(order_id),
-            escrow_id=escrow.escrow_id,
-            caller=who,
-            cause=check.cause(who, request.request_id),
-            fingerprint=check.fingerprint(request),
-        )
+        cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
+        answer = await self._executor.recall(cause, fingerprint)
+        if answer is None:
+            # The law is asked before Razorpay is, and again when the order is recorded.
+            decide(escrow, c.RecordOrder(""), who, self._now_us())
+            order_id = escrow.payment.order_id or await self._make_order(escrow)
+            answer = await self._executor.execute(
+                c.RecordOrder(order_id),
+                escrow_id=escrow.escrow_id,
+                caller=who,
+                cause=cause,
+                fingerprint=fingerprint,
+            )
         return rpc.StartPaymentResponse(
             order_id=answer.escrow.payment.order_id,
             key_id=self._gateway.key_id,
