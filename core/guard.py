@@ -6,6 +6,7 @@ Bytes that are no message of the right type reach no handler, and answer INVALID
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import time
@@ -92,8 +93,9 @@ class Guard(grpc.aio.ServerInterceptor):
         ) -> AsyncIterator[Any]:
             try:
                 await self._admit(request, context)
-                async for response in behave(request, context):
-                    yield response
+                async with contextlib.aclosing(behave(request, context)) as responses:
+                    async for response in responses:
+                        yield response
             except Refusal as refusal:
                 await _abort(context, refusal)
             except Exception as error:

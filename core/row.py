@@ -38,6 +38,7 @@ class Owed:
 
     escrow_id: str
     version: int
+    stirs: int
     attempts: int
     lease_id: str
     asked: str | None

@@ -14,7 +14,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core import command as c
 from core.command import RAZORPAY, SETTLEMENT
@@ -281,7 +281,7 @@ class Settler:
             )
         if not is_ours:
             raise Refusal(Reason.OVERLOADED, "another process has taken over")
-        return Owed(work.escrow_id, work.version, work.attempts, work.lease_id, asked, asked_us)
+        return replace(work, asked=asked, asked_us=asked_us)
 
     async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
         """Raise the attention of a person, and wait for one."""

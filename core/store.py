@@ -96,7 +96,9 @@ class Store:
         c = t.events.c
         statement = sa.select(c.escrow_id, c.version, c.fingerprint).where(c.cause == cause)
         rows = await self._rows(statement)
-        return Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint)) if rows else None
+        return (
+            Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint)) if rows else None
+        )
 
     async def event(self, escrow_id: str, version: int) -> bytes:
         c = t.events.c

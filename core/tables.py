@@ -87,6 +87,8 @@ owed = Table(
     Column("escrow_id", _ESCROW_ID, primary_key=True),
     # The escrow's version that last changed what is owed.
     Column("version", BigInteger, nullable=False),
+    # How often somebody has asked to look again, beside the events.
+    Column("stirs", Integer, nullable=False, default=0, server_default="0"),
     # Null while it waits for a person or a payee.
     Column("due_us", BigInteger),
     Column("attempts", Integer, nullable=False, default=0),

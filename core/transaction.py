@@ -17,9 +17,6 @@ from core.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 NOTIFY_LIMIT = 7_900
 NOTIFY_CHANNEL = "holdfast"
 
-# `attempts` of work that became due by itself while somebody held its lease.
-_STIRRED = -1
-
 
 class Transaction:
     """One write transaction. Everything here is done, or nothing."""
@@ -145,7 +142,7 @@ class Transaction:
         c = t.owed.c
         free = sa.or_(c.lease_until_us.is_(None), c.lease_until_us < now_us)
         statement = (
-            sa.select(c.escrow_id, c.version, c.attempts, c.asked, c.asked_us)
+            sa.select(c.escrow_id, c.version, c.stirs, c.attempts, c.asked, c.asked_us)
             .where(c.due_us <= now_us, free)
             .order_by(c.due_us)
             .limit(limit)
@@ -159,18 +156,9 @@ class Transaction:
             await self._connection.execute(
                 sa.update(t.owed)
                 .where(c.escrow_id.in_(ids))
-                .values(
-                    lease_id=lease_id,
-                    lease_until_us=until_us,
-                    attempts=sa.case((c.attempts < 0, 0), else_=c.attempts),
-                )
+                .values(lease_id=lease_id, lease_until_us=until_us)
             )
-        return [
-            Owed(
-                row.escrow_id, row.version, max(row.attempts, 0), lease_id, row.asked, row.asked_us
-            )
-            for row in rows
-        ]
+        return [Owed(lease_id=lease_id, **row._mapping) for row in rows]
 
     async def renew(
         self, work: Owed, *, until_us: int, asked: str | None, asked_us: int | None
@@ -193,7 +181,7 @@ class Transaction:
         free = {"lease_id": None, "lease_until_us": None}
         result = await self._connection.execute(
             sa.update(t.owed)
-            .where(mine, c.version <= seen_version, c.attempts != _STIRRED)
+            .where(mine, c.version <= seen_version, c.stirs == work.stirs)
             .values(due_us=due_us, attempts=attempts, **free)
         )
         if not result.rowcount:
@@ -207,6 +195,7 @@ class Transaction:
                 c.escrow_id == work.escrow_id,
                 c.lease_id == work.lease_id,
                 c.version <= seen_version,
+                c.stirs == work.stirs,
             )
         )
 
@@ -221,7 +210,7 @@ class Transaction:
         else:
             which = c.escrow_id == escrow_id
         await self._connection.execute(
-            sa.update(t.owed).where(which).values(due_us=now_us, attempts=_STIRRED)
+            sa.update(t.owed).where(which).values(due_us=now_us, attempts=0, stirs=c.stirs + 1)
         )
 
     async def payee(self, user_id: str) -> PayeeRow | None:

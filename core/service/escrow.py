@@ -204,8 +204,11 @@ class EscrowService(service.EscrowServiceServicer):
             check_.problem("user_id", "goes with neither escrow_id nor after_version")
         check_.done()
         watching = self._follow(request) if request.user_id else self._watch(request)
-        async with contextlib.aclosing(watching):
-            async for response in _until(watching, expires_at_s(), time.time):
+        async with (
+            contextlib.aclosing(watching),
+            contextlib.aclosing(_until(watching, expires_at_s(), time.time)) as responses,
+        ):
+            async for response in responses:
                 yield response
 
     async def _watch(
@@ -262,7 +265,7 @@ _Item = TypeVar("_Item")
 
 async def _until(
     watching: AsyncIterator[_Item], expires_at: float, now_s: Callable[[], float]
-) -> AsyncIterator[_Item]:
+) -> AsyncGenerator[_Item]:
     """Hand on until the token expires. Raises Refusal TOKEN_EXPIRED then."""
     while True:
         try:

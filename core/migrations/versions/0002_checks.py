@@ -20,6 +20,7 @@ def upgrade() -> None:
     with op.batch_alter_table("checks", schema=None) as batch_op:
         batch_op.create_index("checks_due", ["due_us"], unique=False)
 
+    op.add_column("owed", sa.Column("stirs", sa.Integer(), nullable=False, server_default="0"))
     # Escrows that have an order already are asked about at once.
     op.execute(
         "INSERT INTO checks (escrow_id, due_us, attempts)"
