@@ -96,7 +96,7 @@ class Caller:
 
     async def send(self, rpc: str, body: bytes) -> Any:
         """Make a unary call with these very bytes. Raises Refused."""
-        method = self._channel.unary_unary(
+        method: Any = self._channel.unary_unary(
             self.api.path(rpc), response_deserializer=type(self.api.answer(rpc)).FromString
         )
         try:
@@ -119,7 +119,7 @@ class Caller:
         fields: dict[str, Any] = {"escrow_id": escrow_id}
         if after is not None:
             fields["after_version"] = after
-        method = self._channel.unary_stream(
+        method: Any = self._channel.unary_stream(
             self.api.path("WatchEscrow"),
             response_deserializer=type(self.api.answer("WatchEscrow")).FromString,
         )
@@ -132,6 +132,15 @@ class Caller:
             raise refused(error) from None
         finally:
             call.cancel()
+
+    async def follow(self, escrow_id: str, seen: list[Any], limit_s: float = LIMIT_S) -> Refused:
+        """Watch from the beginning, append what comes, and answer the error that ends it."""
+        try:
+            async for message in self.watch(escrow_id, 0, limit_s):
+                seen.append(message)  # noqa: PERF401 - it must grow while it is awaited
+        except Refused as refusal:
+            return refusal
+        raise AssertionError("the stream ended without an error")
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
