@@ -19,7 +19,7 @@ from core import tables as t
 from core.database import storage_errors
 from core.escrow import Escrow, Status
 from core.record import load_row
-from core.row import Book, PayeeRow, PostingRow, chunks, latest_payee
+from core.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
 from core.transaction import Transaction
 
 
@@ -96,9 +96,9 @@ class Store:
         c = t.events.c
         statement = sa.select(c.escrow_id, c.version, c.fingerprint).where(c.cause == cause)
         rows = await self._rows(statement)
-        return (
-            Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint)) if rows else None
-        )
+        if not rows:
+            return None
+        return Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint))
 
     async def event(self, escrow_id: str, version: int) -> bytes:
         c = t.events.c
