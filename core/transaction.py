@@ -222,17 +222,18 @@ class Transaction:
         row = (await self._connection.execute(statement)).one_or_none()
         return PayeeRow(**row._mapping) if row else None
 
-    async def add_payee(self, row: PayeeRow) -> None:
-        await self._connection.execute(
-            sa.insert(t.payees).values(
-                user_id=row.user_id,
-                version=row.version,
-                account_id=row.account_id,
-                cause=row.cause,
-                fingerprint=row.fingerprint,
-                create_time_us=row.create_time_us,
-            )
+    async def add_payee(self, row: PayeeRow) -> bool:
+        """Add a seller's account; False where another process was faster with version or cause."""
+        statement = self._insert(t.payees).values(
+            user_id=row.user_id,
+            version=row.version,
+            account_id=row.account_id,
+            cause=row.cause,
+            fingerprint=row.fingerprint,
+            create_time_us=row.create_time_us,
         )
+        result = await self._connection.execute(statement.on_conflict_do_nothing())
+        return bool(result.rowcount)
 
     async def keep_webhook(self, *, event_id: str, body: bytes, now_us: int) -> str | None:
         """Store a webhook unless it is there; answer the outcome it has already, or None."""

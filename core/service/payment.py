@@ -26,6 +26,10 @@ from core.store import Store
 from core.webhook import Inbox
 
 
+# Registrations of one payee that may overtake one another.
+MAX_TRIES = 5
+
+
 class PaymentService(service.PaymentServiceServicer):
     """Money in through Razorpay, and where it goes out to."""
 
@@ -155,15 +159,20 @@ class PaymentService(service.PaymentServiceServicer):
         check_.done()
         who = caller()
         _require_self(who, user_id)
-        payee = await self._register(
-            user_id, account_id, check.cause(who, request.request_id), check.fingerprint(request)
-        )
+        cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
+        for _ in range(MAX_TRIES):
+            payee = await self._register(user_id, account_id, cause, fingerprint)
+            if payee is not None:
+                break
+        else:
+            raise Refusal(Reason.OVERLOADED, "This payee is being changed; try again.")
         self._ring_settlement()
         return rpc.RegisterPayeeResponse(payee=_payee_message(payee))
 
     async def _register(
         self, user_id: str, account_id: str, cause: str, fingerprint: bytes
-    ) -> PayeeRow:
+    ) -> PayeeRow | None:
+        """Answer the payee, or None where another call was faster."""
         async with self._store.write() as transaction:
             known = await transaction.payee_by_cause(cause)
             if known is not None:
@@ -181,8 +190,7 @@ class PaymentService(service.PaymentServiceServicer):
                 return latest
             version = latest.version + 1 if latest else 1
             payee = PayeeRow(user_id, version, account_id, cause, fingerprint, now_us)
-            await transaction.add_payee(payee)
-            return payee
+            return payee if await transaction.add_payee(payee) else None
 
     async def GetPayee(self, request: rpc.GetPayeeRequest, context: Any) -> rpc.GetPayeeResponse:
         check_ = Check()
