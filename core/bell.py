@@ -33,17 +33,20 @@ async def listen(
     while True:
         try:
             connection = await asyncpg.connect(dsn, timeout=PROBE_EVERY_S)
-        except (OSError, asyncpg.PostgresError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection failed: %s", error)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, RECONNECT_LAST_S)
             continue
         wait_s = RECONNECT_FIRST_S
         try:
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(NOTIFY_CHANNEL, lambda *args: _heard(str(args[-1]), ring))
             reconnected()
             while True:
-                await asyncio.sleep(PROBE_EVERY_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), PROBE_EVERY_S)
                 await connection.execute("SELECT 1", timeout=PROBE_EVERY_S)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection is lost: %s", error)
