@@ -40,19 +40,24 @@ async def listen(
             continue
         wait_s = RECONNECT_FIRST_S
         try:
-            lost = asyncio.Event()
-            connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(NOTIFY_CHANNEL, lambda *args: _heard(str(args[-1]), ring))
             reconnected()
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), PROBE_EVERY_S)
-                await connection.execute("SELECT 1", timeout=PROBE_EVERY_S)
+            await _probe(connection)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection is lost: %s", error)
         finally:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await connection.close(timeout=1.0)
+
+
+async def _probe(connection: asyncpg.Connection) -> None:
+    """Ask now and then, and as soon as the driver says so, until the connection is lost."""
+    lost = asyncio.Event()
+    connection.add_termination_listener(lambda _: lost.set())
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(lost.wait(), PROBE_EVERY_S)
+        await connection.execute("SELECT 1", timeout=PROBE_EVERY_S)
 
 
 def _heard(payload: str, ring: Callable[[str, int], None]) -> None:

@@ -25,7 +25,6 @@ from core.step import payment_report
 from core.store import Store
 from core.webhook import Inbox
 
-
 # Registrations of one payee that may overtake one another.
 MAX_TRIES = 5
 
