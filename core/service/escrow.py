@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as rpc
@@ -25,13 +24,11 @@ from core.guard import caller, expires_at_s
 from core.record import escrow_message
 from core.rules import may_see
 from core.service import check
+from core.service.agreement import new_escrow
 from core.service.check import Check
+from core.service.stream import event_response, until
 from core.store import Store
 
-DEFAULT_WINDOW_US = 3 * check.DAY_US
-MAX_WINDOW_US = 30 * check.DAY_US
-DEFAULT_INSPECTION_US = 7 * check.DAY_US
-MAX_INSPECTION_US = 90 * check.DAY_US
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500
 
@@ -77,7 +74,7 @@ class EscrowService(service.EscrowServiceServicer):
         self, request: rpc.CreateEscrowRequest, context: Any
     ) -> rpc.CreateEscrowResponse:
         escrow_id = str(uuid.uuid4())
-        command = _new_escrow(request, escrow_id, self._fee_bps)
+        command = new_escrow(request, escrow_id, self._fee_bps)
         return rpc.CreateEscrowResponse(escrow=await self._run(request, command, escrow_id))
 
     async def GetEscrow(self, request: rpc.GetEscrowRequest, context: Any) -> rpc.GetEscrowResponse:
@@ -206,7 +203,7 @@ class EscrowService(service.EscrowServiceServicer):
         watching = self._follow(request) if request.user_id else self._watch(request)
         async with (
             contextlib.aclosing(watching),
-            contextlib.aclosing(_until(watching, expires_at_s(), time.time)) as responses,
+            contextlib.aclosing(until(watching, expires_at_s(), time.time)) as responses,
         ):
             async for response in responses:
                 yield response
@@ -240,104 +237,6 @@ class EscrowService(service.EscrowServiceServicer):
                     yield rpc.WatchEscrowResponse(snapshot=escrow_message(item))
                 else:
                     yield event_response(item)
-
-
-def event_response(body: bytes) -> bytes:
-    """Wrap a serialized EscrowEvent as a serialized WatchEscrowResponse, without parsing it."""
-    return _EVENT_TAG + _varint(len(body)) + body
-
-
-# Field 2, length-delimited (protobuf encoding, "Message structure").
-_EVENT_TAG = bytes([2 << 3 | 2])
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_Item = TypeVar("_Item")
-
-
-async def _until(
-    watching: AsyncIterator[_Item], expires_at: float, now_s: Callable[[], float]
-) -> AsyncGenerator[_Item]:
-    """Hand on until the token expires. Raises Refusal TOKEN_EXPIRED then."""
-    while True:
-        try:
-            async with asyncio.timeout(max(expires_at - now_s(), 0)):
-                item = await anext(watching)
-        except TimeoutError:
-            raise Refusal(
-                Reason.TOKEN_EXPIRED, "The token has expired; watch again with a fresh one."
-            ) from None
-        except StopAsyncIteration:
-            return
-        yield item
-
-
-def _new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -> c.CreateEscrow:
-    check_ = Check()
-    check_.request_id(request.request_id)
-    parties = {
-        "buyer_id": check_.user_id("buyer_id", request.buyer_id),
-        "seller_id": check_.user_id("seller_id", request.seller_id),
-        "arbiter_id": check_.user_id("arbiter_id", request.arbiter_id, may_be_empty=True),
-    }
-    if parties["seller_id"] == parties["buyer_id"]:
-        check_.problem("seller_id", "must not be the buyer")
-    if parties["arbiter_id"] in (parties["buyer_id"], parties["seller_id"]):
-        check_.problem("arbiter_id", "must be neither the buyer nor the seller")
-    title = check_.text("title", request.title, least=1, most=check.MAX_TITLE)
-    description = check_.text("description", request.description, most=check.MAX_DESCRIPTION)
-    amount = check_.amount("amount", request.amount)
-    terms = request.terms
-    window = check_.span(
-        "terms.payment_window",
-        terms.payment_window,
-        is_set=terms.HasField("payment_window"),
-        default=DEFAULT_WINDOW_US,
-        most=MAX_WINDOW_US,
-    )
-    inspection = check_.span(
-        "terms.inspection_period",
-        terms.inspection_period,
-        is_set=terms.HasField("inspection_period"),
-        default=DEFAULT_INSPECTION_US,
-        most=MAX_INSPECTION_US,
-    )
-    milestones = _milestones(check_, request)
-    check_.done()
-    return c.CreateEscrow(
-        escrow_id=escrow_id,
-        title=title,
-        description=description,
-        amount_minor=amount,
-        currency=request.amount.currency,
-        fee_bps=fee_bps,
-        payment_window_us=window,
-        inspection_period_us=inspection,
-        milestones=milestones,
-        **parties,
-    )
-
-
-def _milestones(check_: Check, request: rpc.CreateEscrowRequest) -> tuple[c.NewMilestone, ...]:
-    if len(request.milestones) > check.MAX_MILESTONES:
-        check_.problem("milestones", f"must be at most {check.MAX_MILESTONES}")
-        return ()
-    milestones = []
-    for i, given in enumerate(request.milestones):
-        title = check_.text(f"milestones[{i}].title", given.title, least=1, most=check.MAX_TITLE)
-        amount = check_.amount(f"milestones[{i}].amount", given.amount)
-        milestones.append(c.NewMilestone(title, amount))
-    if milestones and sum(m.amount_minor for m in milestones) != request.amount.amount_minor:
-        check_.problem("milestones", "must add up to amount", Reason.AMOUNT_INVALID)
-    return tuple(milestones)
 
 
 def _checked(request: Any, *, note: int = 0, reason: int = 0) -> str:

@@ -1,0 +1,76 @@
+"""CreateEscrow's request to a command: what may be agreed, and the defaults of what is not said."""
+
+from __future__ import annotations
+
+from escrow.v1 import escrow_service_pb2 as rpc
+
+from core import command as c
+from core.errors import Reason
+from core.service import check
+from core.service.check import Check
+
+DEFAULT_WINDOW_US = 3 * check.DAY_US
+MAX_WINDOW_US = 30 * check.DAY_US
+DEFAULT_INSPECTION_US = 7 * check.DAY_US
+MAX_INSPECTION_US = 90 * check.DAY_US
+
+
+def new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -> c.CreateEscrow:
+    """Check every field. Raises Refusal FIELD_INVALID or AMOUNT_INVALID, naming all that is bad."""
+    check_ = Check()
+    check_.request_id(request.request_id)
+    parties = {
+        "buyer_id": check_.user_id("buyer_id", request.buyer_id),
+        "seller_id": check_.user_id("seller_id", request.seller_id),
+        "arbiter_id": check_.user_id("arbiter_id", request.arbiter_id, may_be_empty=True),
+    }
+    if parties["seller_id"] == parties["buyer_id"]:
+        check_.problem("seller_id", "must not be the buyer")
+    if parties["arbiter_id"] in (parties["buyer_id"], parties["seller_id"]):
+        check_.problem("arbiter_id", "must be neither the buyer nor the seller")
+    title = check_.text("title", request.title, least=1, most=check.MAX_TITLE)
+    description = check_.text("description", request.description, most=check.MAX_DESCRIPTION)
+    amount = check_.amount("amount", request.amount)
+    terms = request.terms
+    window = check_.span(
+        "terms.payment_window",
+        terms.payment_window,
+        is_set=terms.HasField("payment_window"),
+        default=DEFAULT_WINDOW_US,
+        most=MAX_WINDOW_US,
+    )
+    inspection = check_.span(
+        "terms.inspection_period",
+        terms.inspection_period,
+        is_set=terms.HasField("inspection_period"),
+        default=DEFAULT_INSPECTION_US,
+        most=MAX_INSPECTION_US,
+    )
+    milestones = _milestones(check_, request)
+    check_.done()
+    return c.CreateEscrow(
+        escrow_id=escrow_id,
+        title=title,
+        description=description,
+        amount_minor=amount,
+        currency=request.amount.currency,
+        fee_bps=fee_bps,
+        payment_window_us=window,
+        inspection_period_us=inspection,
+        milestones=milestones,
+        **parties,
+    )
+
+
+def _milestones(check_: Check, request: rpc.CreateEscrowRequest) -> tuple[c.NewMilestone, ...]:
+    if len(request.milestones) > check.MAX_MILESTONES:
+        check_.problem("milestones", f"must be at most {check.MAX_MILESTONES}")
+        return ()
+    milestones = []
+    for i, given in enumerate(request.milestones):
+        title = check_.text(f"milestones[{i}].title", given.title, least=1, most=check.MAX_TITLE)
+        amount = check_.amount(f"milestones[{i}].amount", given.amount)
+        milestones.append(c.NewMilestone(title, amount))
+    if milestones and sum(m.amount_minor for m in milestones) != request.amount.amount_minor:
+        check_.problem("milestones", "must add up to amount", Reason.AMOUNT_INVALID)
+    return tuple(milestones)
