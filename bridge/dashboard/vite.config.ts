@@ -15,6 +15,7 @@ export default defineConfig({
   test: {
     include: ['tests/**/*.test.{ts,tsx}'],
     restoreMocks: true,
+    sequence: { shuffle: true },
     testTimeout: 10_000,
   },
 });

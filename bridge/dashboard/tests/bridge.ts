@@ -149,9 +149,11 @@ export class FakeBridge extends Bridge {
     this.advance(escrowId, 'escrow_created');
   }
 
-  /** A token of the demo door's kind, good until `exp`. */
-  token(user: string, ttl_s = 3600, nonce = ''): string {
-    const claims = { sub: user, exp: Math.floor(Date.now() / 1000) + ttl_s, roles: ['user'], nonce };
+  /** A token like no other, good for so long. */
+  token(user: string, ttl_s = 3600): string {
+    this.#made += 1;
+    const jti = this.#made;
+    const claims = { sub: user, jti, exp: Math.floor(Date.now() / 1000) + ttl_s, roles: ['user'] };
     return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
   }
 

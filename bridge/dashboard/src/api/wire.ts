@@ -75,6 +75,7 @@ export interface Escrow extends EscrowData {
 
 export function readEscrow(wire: WireEscrow): Escrow {
   const amount_minor = minor(wire.amount);
+  const paymentStatus = enumName(wire.payment?.status, 'PAYMENT_STATUS_');
   return {
     escrow_id: wire.escrow_id,
     ...readParts(wire),
@@ -88,7 +89,7 @@ export function readEscrow(wire: WireEscrow): Escrow {
     title: wire.title ?? '',
     description: wire.description ?? '',
     payment: {
-      status: enumName<PaymentStatus>(wire.payment?.status, 'PAYMENT_STATUS_') || null,
+      status: paymentStatus === '' ? null : (paymentStatus as PaymentStatus),
       order_id: wire.payment?.order_id || null,
       payment_id: wire.payment?.payment_id || null,
     },
@@ -172,7 +173,7 @@ function minor(money: WireMoney | null | undefined): number {
   return Number(money?.amount_minor ?? 0);
 }
 
-function enumName<T extends string>(name: string | undefined, prefix: string): T | '' {
+function enumName(name: string | undefined, prefix: string): string {
   const bare = (name ?? '').replace(prefix, '').toLowerCase();
-  return bare === 'unspecified' ? '' : (bare as T);
+  return bare === 'unspecified' ? '' : bare;
 }

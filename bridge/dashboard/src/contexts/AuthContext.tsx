@@ -9,7 +9,6 @@ import {
   useContext,
   useEffect,
   useMemo,
-  useRef,
   useState,
   type ReactNode,
 } from 'react';
@@ -116,15 +115,21 @@ export function useAuth(): Auth {
   return auth;
 }
 
+/** The page has one connection, so that whichever provider comes next keeps it. */
+let closing: ReturnType<typeof setTimeout> | undefined;
+
 /** Holds the connection while there is a token. StrictMode's remount finds it as it was. */
 function useConnection(token: string | null): void {
-  const closing = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => {
-    clearTimeout(closing.current);
+    clearTimeout(closing);
     if (token === null) wsService.disconnect();
     else wsService.connect(token);
     return () => {
-      closing.current = setTimeout(wsService.disconnect);
+      const held = wsService.token;
+      if (held === null) return;
+      closing = setTimeout(() => {
+        if (wsService.token === held) wsService.disconnect();
+      });
     };
   }, [token]);
 }

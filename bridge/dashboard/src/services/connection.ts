@@ -35,6 +35,8 @@ export class Connection {
     this.ws = new WebSocket(address, ['bearer', token]);
     this.#pace = new Pace((frame) => this.ws.send(JSON.stringify(frame)));
     this.ws.onmessage = (event: MessageEvent) => this.#receive(event.data);
+    // A close follows every error, and says more.
+    this.ws.onerror = () => undefined;
     this.ws.onclose = (event: CloseEvent) => this.#end(event.code, event.reason);
     this.#expectWithin(OPEN_LIMIT_MS, 'the server did not answer');
   }
@@ -64,15 +66,21 @@ export class Connection {
   /** Ends it without a word to the owner. */
   close(): void {
     this.#stop();
-    this.ws.close(1000);
+    this.#closeSocket();
   }
 
   /** Gives it up: the owner hears at once, however long the socket takes to close. */
   drop(reason: string): void {
     if (this.#isEnded) return;
     this.#stop();
-    this.ws.close();
+    this.#closeSocket();
     this.#owner.onEnd(ABNORMAL, reason);
+  }
+
+  /** A socket that is still opening is closed once it is open: browsers complain otherwise. */
+  #closeSocket(): void {
+    if (this.ws.readyState === WebSocket.CONNECTING) this.ws.onopen = () => this.ws.close(1000);
+    else this.ws.close(1000);
   }
 
   #receive(data: unknown): void {

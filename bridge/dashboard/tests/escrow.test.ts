@@ -1,0 +1,227 @@
+import { describe, expect, test } from 'vitest';
+import { readEscrow, readEvent, type Escrow } from '../src/api/wire';
+import { mergeByVersion } from '../src/api/live';
+import { newer } from '../src/api/cache';
+import { actionsOf, turnOf } from '../src/escrow/action';
+import { EMPTY_DRAFT, fieldOf, problemsIn, requestOf } from '../src/escrow/draft';
+import { formatMoney, parseMoney } from '../src/escrow/money';
+import { pathOf } from '../src/escrow/path';
+import { ago } from '../src/escrow/time';
+import type { EscrowStatus } from '../src/services/websocket';
+
+const WIRE = {
+  escrow_id: 'e1',
+  buyer_id: 'asha',
+  seller_id: 'ravi',
+  arbiter_id: 'meera',
+  title: 'Oak table',
+  amount: { amount_minor: '1000050', currency: 'INR' },
+  status: 'ESCROW_STATUS_HELD',
+  version: '4',
+  held: { amount_minor: '1000050', currency: 'INR' },
+  payment: { status: 'PAYMENT_STATUS_CAPTURED', order_id: 'order_1', payment_id: 'pay_1' },
+  terms: { payment_window: '259200s', inspection_period: '90s' },
+};
+
+function escrow(status: EscrowStatus, more: Partial<Escrow> = {}): Escrow {
+  return { ...readEscrow(WIRE), status, ...more };
+}
+
+function user(user_id: string, roles = ['user']) {
+  return { user_id, roles, expires_at: 0 };
+}
+
+const asha = user('asha');
+const verbs = (of: Escrow, who: ReturnType<typeof user>) => actionsOf(of, who).map((a) => a.verb);
+
+test('proto3 JSON becomes what the socket sends: numbers, and names without their prefix', () => {
+  expect(readEscrow(WIRE)).toMatchObject({
+    amount_minor: 1_000_050,
+    amount: 10_000.5,
+    status: 'HELD',
+    version: 4,
+    held_minor: 1_000_050,
+    refunded_minor: 0,
+    payment: { status: 'captured' },
+    dispute: null,
+    milestones: [],
+    terms: { payment_window_s: 259_200, inspection_period_s: 90 },
+  });
+});
+
+test('an event reads as the escrow right after it, and what happened', () => {
+  const event = readEvent({
+    escrow_id: 'e1',
+    version: '7',
+    type: 'EVENT_TYPE_DISPUTE_RAISED',
+    actor_id: 'asha',
+    data: { reason: 'cracked' },
+    escrow: { ...WIRE, status: 'ESCROW_STATUS_DISPUTED' },
+  });
+  expect(event).toMatchObject({ version: 7, event_type: 'dispute_raised', status: 'DISPUTED' });
+});
+
+test('an older answer never replaces a newer state', () => {
+  const [old, young] = [escrow('HELD', { version: 4 }), escrow('SETTLING', { version: 5 })];
+  expect(newer(young, old)).toBe(young);
+  expect(newer(old, young)).toMatchObject({ status: 'SETTLING', terms: old.terms });
+});
+
+test('history and live events merge to each version once, in order', () => {
+  const event = (version: number) => readEvent({ escrow_id: 'e1', version: `${version}`, type: '' });
+  const merged = mergeByVersion([event(1), event(2)], [event(3), event(2)]);
+  expect(merged.map((one) => one.version)).toEqual([1, 2, 3]);
+});
+
+describe('amounts', () => {
+  test.each([
+    ['10,000', 1_000_000],
+    ['₹ 1,00,000.5', 10_000_050],
+    ['0.05', 5],
+    ['1.005', null],
+    ['-5', null],
+    ['1e9', null],
+    ['', null],
+    ['99999999999', null],
+  ])('%s reads as %s paise', (text, amount_minor) => {
+    expect(parseMoney(text)).toBe(amount_minor);
+  });
+
+  test('they are written as India writes them, with paise only where there are any', () => {
+    expect(formatMoney(10_000_000)).toBe('₹1,00,000');
+    expect(formatMoney(10_000_050)).toBe('₹1,00,000.50');
+  });
+});
+
+describe('what may be done', () => {
+  test('the buyer pays or cancels, the seller cancels', () => {
+    expect(verbs(escrow('INITIATED'), asha)).toEqual(['pay', 'cancel']);
+    expect(verbs(escrow('INITIATED'), user('ravi'))).toEqual(['cancel']);
+    expect(verbs(escrow('INITIATED'), user('meera'))).toEqual([]);
+  });
+
+  test('of held money each side may give its own up, and confirms once', () => {
+    expect(verbs(escrow('HELD'), asha)).toEqual(['confirm', 'release', 'dispute']);
+    expect(verbs(escrow('HELD'), user('ravi'))).toEqual(['confirm', 'refund', 'dispute']);
+    const confirmed = escrow('HELD', { confirmations: [{ party: 'buyer', time: null }] });
+    expect(verbs(confirmed, asha)).toEqual(['release', 'dispute']);
+  });
+
+  test('a dispute is decided by its arbiter and withdrawn by who raised it', () => {
+    const dispute = { raised_by: 'asha', reason: 'cracked', status: 'open' as const };
+    const disputed = escrow('DISPUTED', { dispute });
+    expect(verbs(disputed, user('meera'))).toEqual(['resolve']);
+    expect(verbs(disputed, asha)).toEqual(['withdrawDispute']);
+    expect(verbs(disputed, user('ravi'))).toEqual([]);
+    expect(verbs(disputed, user('root', ['admin']))).toEqual(['resolve']);
+  });
+
+  test('nothing while it settles, but that an admin may try a stuck one again', () => {
+    expect(verbs(escrow('SETTLING'), asha)).toEqual([]);
+    const stuck = escrow('SETTLING', { attention: 'account not activated' });
+    expect(verbs(stuck, user('root', ['admin']))).toEqual(['release', 'refund']);
+  });
+
+  test('of milestones each is acted on by itself', () => {
+    const milestone = { ...escrow('HELD'), milestone_id: 'm2', title: 'Second' };
+    const parted = escrow('HELD', {
+      milestones: [{ ...milestone, milestone_id: 'm1', status: 'RELEASED' }, milestone],
+    });
+    expect(actionsOf(parted, asha).map((a) => [a.verb, a.milestone?.milestone_id])).toEqual([
+      ['confirm', 'm2'],
+      ['release', 'm2'],
+      ['dispute', 'm2'],
+    ]);
+  });
+
+  test('it says whose turn it is', () => {
+    expect(turnOf(escrow('INITIATED'), asha)).toBe('Your turn to pay');
+    expect(turnOf(escrow('INITIATED'), user('ravi'))).toBe('');
+    expect(turnOf(escrow('RELEASED'), asha)).toBe('');
+  });
+});
+
+describe('the path', () => {
+  const drawn = (of: Escrow) => pathOf(of).map((step) => `${step.label} ${step.state}`);
+
+  test('leads from agreed to its end', () => {
+    expect(drawn(escrow('HELD'))).toEqual([
+      'Agreed done',
+      'Held current',
+      'Settling ahead',
+      'Paid out ahead',
+    ]);
+    expect(drawn(escrow('SPLIT', { dispute: { raised_by: '', reason: '', status: 'resolved' } }))).toEqual([
+      'Agreed done',
+      'Held done',
+      'In dispute done',
+      'Settling done',
+      'Split current',
+    ]);
+    expect(drawn(escrow('CANCELLED'))).toEqual(['Agreed done', 'Cancelled current']);
+  });
+
+  test('has exactly one station that is now, in every status', () => {
+    const statuses: EscrowStatus[] = ['INITIATED', 'HELD', 'DISPUTED', 'SETTLING', 'RELEASED'];
+    for (const status of [...statuses, 'REFUNDED', 'SPLIT', 'CANCELLED'] as EscrowStatus[]) {
+      const now = pathOf(escrow(status)).filter((step) => step.state === 'current');
+      expect(now, status).toHaveLength(1);
+    }
+  });
+});
+
+describe('a draft', () => {
+  const good = { ...EMPTY_DRAFT, title: ' Table ', other_id: 'ravi', amount: '48,500' };
+
+  test('becomes the request of the one who writes it', () => {
+    expect(problemsIn(good, 'asha')).toEqual({});
+    expect(requestOf(good, 'asha')).toMatchObject({
+      buyer_id: 'asha',
+      seller_id: 'ravi',
+      title: 'Table',
+      amount: { amount_minor: '4850000', currency: 'INR' },
+      terms: { payment_window: '259200s', inspection_period: '604800s' },
+      milestones: [],
+    });
+    expect(requestOf({ ...good, part: 'seller' }, 'asha')).toMatchObject({ buyer_id: 'ravi' });
+  });
+
+  test('with milestones is worth their sum', () => {
+    const milestones = [
+      { title: 'a', amount: '1.50' },
+      { title: 'b', amount: '2' },
+    ];
+    const parted = { ...good, has_milestones: true, milestones };
+    expect(requestOf(parted, 'asha')).toMatchObject({ amount: { amount_minor: '350' } });
+    expect(problemsIn({ ...parted, milestones: [{ title: '', amount: 'x' }] }, 'asha')).toEqual({
+      'milestones.0.title': 'Give it a name.',
+      'milestones.0.amount': 'Write an amount in rupees, such as 10,000 or 99.50.',
+    });
+  });
+
+  test('is told of each field that is wrong', () => {
+    const bad = { ...EMPTY_DRAFT, other_id: 'asha', arbiter_id: 'asha', amount: '0.5' };
+    expect(Object.keys(problemsIn(bad, 'asha')).sort()).toEqual([
+      'amount',
+      'arbiter_id',
+      'other_id',
+      'title',
+    ]);
+  });
+
+  test("gets the server's words at its own fields", () => {
+    expect(fieldOf('seller_id', good)).toBe('other_id');
+    expect(fieldOf('buyer_id', good)).toBe('part');
+    expect(fieldOf('amount.amount_minor', good)).toBe('amount');
+    expect(fieldOf('milestones[1].amount', good)).toBe('milestones.1.amount');
+    expect(fieldOf('title', good)).toBe('title');
+  });
+});
+
+test('a time grows old in words', () => {
+  const now = Date.parse('2026-01-10T12:00:00Z');
+  expect(ago('2026-01-10T11:59:40Z', now)).toBe('just now');
+  expect(ago('2026-01-10T11:55:00Z', now)).toBe('5 minutes ago');
+  expect(ago('2026-01-09T12:00:00Z', now)).toBe('yesterday');
+  expect(ago('not a time', now)).toBe('');
+});
