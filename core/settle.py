@@ -142,11 +142,18 @@ class Settler:
         self._next_look_us = None
         return min(max(wait_s, 0.01), POLL_S)
 
-    async def _take(self) -> None:
+    async def look(self) -> int:
+        """Take what is due now and bring it on as far as it goes; answers how much was taken."""
+        taken = await self._take()
+        if taken:
+            await asyncio.wait(taken)
+        return len(taken)
+
+    async def _take(self) -> list[asyncio.Task[None]]:
         free = MAX_AT_ONCE - len(self._working)
         now_us = self._now_us()
         if free <= 0 or not await self._store.is_owed(now_us):
-            return
+            return []
         async with self._store.write() as transaction:
             taken = await transaction.lease(
                 # A fresh one each time: a worker of ours that was too slow is a stranger too.
@@ -155,10 +162,11 @@ class Settler:
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 limit=free,
             )
-        for work in taken:
-            task = asyncio.create_task(self._work(work))
+        tasks = [asyncio.create_task(self._work(work)) for work in taken]
+        for task in tasks:
             self._working.add(task)
             task.add_done_callback(self._done)
+        return tasks
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
