@@ -1,0 +1,228 @@
+"""A gateway without a network: the sandbox's own books behind the methods of the real one.
+
+Its truth is Razorpay's account. Nothing happens by itself: webhooks wait in `told`, what Razorpay
+works on in `working` and calls that are still on their way in `underway` until the test's hand.
+"""
+
+import enum
+import json
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from core.razorpay import (
+    Gateway,
+    GatewayRefused,
+    GatewayUnavailable,
+    Order,
+    OutcomeUnknown,
+    Payment,
+    Refund,
+    Reversal,
+    Transfer,
+    parse_order,
+    parse_payment,
+    parse_refund,
+    parse_reversal,
+    parse_transfer,
+)
+from core.razorpay.signature import verify_checkout
+from scripts.sandbox import order, payment, refund, transfer
+from scripts.sandbox.books import Books, Entity
+from scripts.sandbox.refusal import Refusal
+
+KEY_SECRET = "the key secret of a fake"
+
+Answer = TypeVar("Answer")
+
+
+class Fate(enum.Enum):
+    """What becomes of a call."""
+
+    WELL = "it is done and answered"
+    BUSY = "429: for certain nothing is done"
+    FAILED = "500: nothing is done, and the caller cannot know"
+    LOST = "it is done, and the answer is lost"
+    LATE = "the answer is lost, and it is done only later"
+
+
+class FakeGateway(Gateway):
+    """Razorpay in memory.
+
+    `fate` is asked for each call; `around` is awaited before and after each, so that a test can
+    stop the world there.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        fate: Callable[[], Fate] = lambda: Fate.WELL,
+        around: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.key_id = "rzp_test_fake"
+        self.told: list[tuple[str, bytes]] = []
+        self.working: list[Callable[[], None]] = []
+        self.underway: list[Callable[[], object]] = []
+        self.faults = 0
+        self._fate = fate
+        self._around = around
+        self.books = Books(
+            rng=random.Random(seed),
+            tell=self._tell,
+            later=self.working.append,
+            balance_is_short=lambda: False,
+        )
+
+    def _tell(self, event: str, payload: dict[str, Entity], *, lane: str) -> None:
+        envelope = {"entity": "event", "event": event, "payload": payload}
+        self.told.append((f"evt_{len(self.told)}_{lane}", json.dumps(envelope).encode()))
+
+    def work(self) -> None:
+        """Let Razorpay finish what it works on: transfers and refunds."""
+        while self.working:
+            self.working.pop(0)()
+
+    def arrive(self) -> None:
+        """Let the calls that are still on their way arrive; what Razorpay refuses has no effect."""
+        while self.underway:
+            _refusing(self.underway.pop(0))
+
+    async def _call(self, act: Callable[[], Any], parse: Callable[[object], Answer]) -> Answer:
+        if self._around is not None:
+            await self._around()
+        fate = self._fate()
+        self.faults += fate is not Fate.WELL
+        if fate is Fate.BUSY:
+            raise GatewayUnavailable("Razorpay asks for fewer calls (429).")
+        if fate is Fate.FAILED:
+            raise OutcomeUnknown("Razorpay answered 500.")
+        if fate is Fate.LATE:
+            self.underway.append(act)
+            raise OutcomeUnknown("Razorpay did not answer.")
+        try:
+            answer = parse(act())
+        except Refusal as refusal:
+            raise _refused(refusal) from None
+        if self._around is not None:
+            await self._around()
+        if fate is Fate.LOST:
+            raise OutcomeUnknown("Razorpay did not answer.")
+        return answer
+
+    async def _look(self, act: Callable[[], Any], parse: Callable[[object], Answer]) -> Answer:
+        try:
+            return await self._call(act, parse)
+        except OutcomeUnknown as error:
+            raise GatewayUnavailable(str(error)) from None
+
+    async def _things(
+        self, kind: str, parent: str, parse: Callable[[object], Answer]
+    ) -> list[Answer]:
+        def act() -> list[Entity]:
+            return self.books.of(kind, parent)[::-1]
+
+        def parse_all(found: Any) -> list[Answer]:
+            return [parse(entity) for entity in found]
+
+        return await self._look(act, parse_all)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def verify_checkout(self, order_id: str, payment_id: str, signature: str) -> bool:
+        return verify_checkout(order_id, payment_id, signature, KEY_SECRET)
+
+    async def create_order(
+        self, *, receipt: str, amount_minor: int, currency: str, notes: Any
+    ) -> Order:
+        body = {
+            "amount": amount_minor,
+            "currency": currency,
+            "receipt": receipt,
+            "notes": dict(notes),
+            "payment": {"capture": "automatic"},
+        }
+
+        def act() -> Entity:
+            return self.books.order_of_receipt.get(receipt) or order.create(self.books, body)
+
+        return await self._call(act, parse_order)
+
+    async def payments_of_order(self, order_id: str) -> list[Payment]:
+        return await self._things("payment", order_id, parse_payment)
+
+    async def fetch_payment(self, payment_id: str) -> Payment:
+        return await self._look(lambda: self.books.find("payment", payment_id), parse_payment)
+
+    async def capture(self, payment_id: str, amount_minor: int, currency: str) -> Payment:
+        return await self._call(
+            lambda: payment.capture(self.books, payment_id, amount_minor, currency), parse_payment
+        )
+
+    async def transfers(self, payment_id: str) -> list[Transfer]:
+        return await self._things("transfer", payment_id, parse_transfer)
+
+    async def create_transfer(
+        self,
+        *,
+        payment_id: str,
+        account_id: str,
+        amount_minor: int,
+        currency: str,
+        on_hold: bool,
+        notes: Any,
+    ) -> Transfer:
+        one = {
+            "account": account_id,
+            "amount": amount_minor,
+            "currency": currency,
+            "on_hold": on_hold,
+            "notes": dict(notes),
+        }
+        return await self._call(
+            lambda: transfer.create(self.books, payment_id, {"transfers": [one]})[0],
+            parse_transfer,
+        )
+
+    async def release_transfer(self, transfer_id: str) -> Transfer:
+        return await self._call(
+            lambda: transfer.set_hold(self.books, transfer_id, {"on_hold": False}), parse_transfer
+        )
+
+    async def reversals(self, transfer_id: str) -> list[Reversal]:
+        return await self._things("reversal", transfer_id, parse_reversal)
+
+    async def reverse(self, *, transfer_id: str, amount_minor: int, notes: Any) -> Reversal:
+        body = {"amount": amount_minor, "notes": dict(notes)}
+        return await self._call(
+            lambda: transfer.reverse(self.books, transfer_id, body), parse_reversal
+        )
+
+    async def refunds(self, payment_id: str) -> list[Refund]:
+        return await self._things("refund", payment_id, parse_refund)
+
+    async def refund(
+        self, *, payment_id: str, amount_minor: int, idempotency_key: str, notes: Any
+    ) -> Refund:
+        body = {"amount": amount_minor, "notes": dict(notes)}
+        return await self._call(
+            lambda: refund.create(self.books, payment_id, body, idempotency_key), parse_refund
+        )
+
+
+def _refused(refusal: Refusal) -> GatewayRefused:
+    error = refusal.body["error"]
+    return GatewayRefused(
+        status=refusal.status,
+        code=error["code"],
+        reason=error["reason"],
+        description=error["description"],
+    )
+
+
+def _refusing(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except Refusal:
+        return
