@@ -103,7 +103,11 @@ class Sandbox:
         await self._courier.stop()
 
     async def __aenter__(self) -> "Sandbox":
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
