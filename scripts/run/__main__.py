@@ -26,6 +26,7 @@ def introduce(stack: Stack) -> None:
     """Print what a newcomer needs, and the ready line last."""
     if stack.sandbox:
         say(f"[run] The money is pretend: a Razorpay sandbox plays Razorpay, {stack.sandbox.url()}")
+        say("[run] The sandbox forgets its payments when it stops; the database does not.")
     say(f"[run] gRPC is at {stack.core.address()}; a token for it, or for a WebSocket:")
     say("[run]     .venv/bin/python scripts/token.py --user alice")
     say("[run] A whole escrow, told in another terminal: make demo")
