@@ -169,7 +169,8 @@ def refund_reported(
         if escrow.status is Status.CANCELLED or command.part_id is not None:
             return None
         return _foreign_refund(escrow, command, caller, now_us)
-    if command.payment_id != escrow.payment.payment_id:
+    is_whole = escrow.payment.status is PaymentStatus.REFUNDED
+    if command.payment_id != escrow.payment.payment_id or is_whole:
         return None
     if escrow.status is Status.CANCELLED and command.amount_minor == escrow.held_minor:
         return _refunded(escrow, escrow.parts, command, caller, now_us)

@@ -8,7 +8,7 @@ then the un-hold. What is done is told by Razorpay's own listings, never by our 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core import command as c
 from core.command import Command
@@ -278,7 +278,11 @@ def _refund(have: Found, amount: int, part_id: str, key: str) -> Iterator[Step]:
 def _refund_all(have: Found, amount: int, key: str) -> Iterator[Step]:
     """Bring the whole payment back, if it is not, whoever asked for it."""
     ours = [r for r in have.refunds if r.notes.get("part") == WHOLE or r.amount_minor == amount]
-    yield from _repay(have, ours, amount, "", key)
+    for step in _repay(have, ours, amount, "", key):
+        if isinstance(step, Report):
+            # Its webhook may have come before the payment's, and used up its own cause.
+            step = replace(step, cause=step.cause.replace("razorpay:", "settle:", 1))
+        yield step
 
 
 def _repay(
