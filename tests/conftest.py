@@ -1,0 +1,113 @@
+"""Databases for every test: SQLite in a folder of its own, and a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.database import connect
+from core.migrations import upgrade
+from tests.fakes.postgres import Postgres, Unavailable
+
+
+class _Lazily:
+    """Starts the server when the first test asks, and remembers when it cannot be had."""
+
+    def __init__(self) -> None:
+        self._server: Postgres | None = None
+        self._template: str | None = None
+        self._why_not = ""
+
+    def server(self) -> Postgres:
+        if self._why_not:
+            pytest.skip(self._why_not)
+        if self._server is None:
+            try:
+                self._server = Postgres()
+            except Unavailable as error:
+                self._why_not = str(error)
+                pytest.skip(self._why_not)
+        return self._server
+
+    async def template(self) -> str:
+        """A database with the newest schema, of which copies are made."""
+        if self._template is None:
+            server = self.server()
+            name = await server.create()
+            await migrate(server.url(name))
+            self._template = name
+        return self._template
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+
+async def migrate(url: str) -> None:
+    engine = connect(url)
+    await upgrade(engine)
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def lazy_postgres() -> Iterator[_Lazily]:
+    lazily = _Lazily()
+    yield lazily
+    lazily.close()
+
+
+@pytest.fixture
+async def postgres(lazy_postgres: _Lazily) -> Postgres:
+    """The server itself; skips with the reason where there is none."""
+    return await asyncio.to_thread(lazy_postgres.server)
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres, lazy_postgres: _Lazily) -> AsyncIterator[str]:
+    """A fresh database with the newest schema."""
+    name = await postgres.create(await lazy_postgres.template())
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture
+async def sqlite_url(tmp_path: Path) -> str:
+    """A fresh file with the newest schema."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'holdfast.db'}"
+    await migrate(url)
+    return url
+
+
+_BOTH = [
+    pytest.param("sqlite_url", id="sqlite"),
+    pytest.param("postgres_url", id="postgres", marks=pytest.mark.postgres),
+]
+
+
+@pytest.fixture(params=_BOTH)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """One test on each database."""
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+@pytest.fixture
+async def empty_database_url(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Callable[[str], object]]:
+    """Addresses of databases with no tables in them, by `sqlite` or `postgres`."""
+    made: list[str] = []
+    servers: list[Postgres] = []
+
+    async def address(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+        lazily: _Lazily = request.getfixturevalue("lazy_postgres")
+        servers.append(await asyncio.to_thread(lazily.server))
+        made.append(await servers[0].create())
+        return servers[0].url(made[-1])
+
+    yield address
+    for name in made:
+        await servers[0].drop(name)

