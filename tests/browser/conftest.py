@@ -1,0 +1,106 @@
+"""A Chromium, a stack, and people in front of it."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, ViewportSize, async_playwright
+
+from tests.browser.stack import DASHBOARD, Api, Stack
+from tests.browser.visitor import Picture, Visit, Visitor
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+DESKTOP = ViewportSize(width=1440, height=900)
+SCREENSHOTS = "SCREENSHOTS"
+"""The variable that names a folder; the tests write the README's pictures there when it is set."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip("no Chromium found: apt-get install chromium, or set CHROMIUM to its path")
+    if not (DASHBOARD / "dist" / "index.html").exists():
+        pytest.skip("the dashboard is not built: make run, or npm run build in bridge/dashboard")
+    return path
+
+
+@pytest.fixture(scope="module")
+def cold_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("browser"))
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+async def stack(chromium_path: str, cold_stack: Stack) -> Stack:
+    """What `make run` starts; tests that break it find it whole again."""
+    await cold_stack.start()
+    return cold_stack
+
+
+@pytest.fixture
+async def api(stack: Stack) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession() as http:
+        yield Api(stack, http)
+
+
+@pytest.fixture
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
+    """Lets users of the demo in; in the end no page may have complained."""
+    visitors: list[Visitor] = []
+    async with AsyncExitStack() as opened:
+
+        async def come(name: str, viewport: ViewportSize | None = None, **more: Any) -> Visitor:
+            context = await chromium.new_context(
+                viewport=viewport or DESKTOP, locale="en-IN", timezone_id="Asia/Kolkata", **more
+            )
+            opened.push_async_callback(context.close)
+            visitor = Visitor(name, stack.url, context, await context.new_page())
+            visitor.watch()
+            visitors.append(visitor)
+            await visitor.come_in()
+            return visitor
+
+        yield come
+    for visitor in visitors:
+        assert visitor.mishaps == [], visitor.name
+
+
+@pytest.fixture
+def picture() -> Picture:
+    """Takes the README's screenshots, when asked to by the environment."""
+
+    async def take(visitor: Visitor, name: str) -> None:
+        if folder := os.environ.get(SCREENSHOTS):
+            await visitor.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+    return take

@@ -1,0 +1,126 @@
+"""What `make run` starts, on free ports, and its JSON API: the ground under the pages."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from scripts.run.children import Program
+from scripts.run.probe import core_serves, http_answers, until
+from scripts.run.secret import Secrets
+from scripts.run.stack import plan
+from tests.fakes.process import Process
+from tests.fakes.stack import Port
+
+DASHBOARD = Path(__file__).parents[2] / "bridge" / "dashboard"
+SECRETS = Secrets(
+    jwt_secret="a secret of the browser tests, longer than 32 bytes",
+    sandbox_key_id="rzp_test_sandboxBrowser",
+    sandbox_key_secret="the key secret of the browser tests",
+    webhook_secret="the webhook secret of the browser tests",
+)
+
+
+class Stack:
+    """Sandbox, core and bridge. `start` and `ready` may be called again after a `kill`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ports = {name: Port() for name in ("PORT", "CORE_LISTEN", "SANDBOX_PORT")}
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PORT": str(self._ports["PORT"].number),
+            "CORE_LISTEN": self._ports["CORE_LISTEN"].address,
+            "SANDBOX_PORT": str(self._ports["SANDBOX_PORT"].number),
+            "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'holdfast.db'}",
+        }
+        planned = plan(environment, SECRETS)
+        assert planned.sandbox is not None
+        self.url, self.sandbox_url = planned.bridge.url(), planned.sandbox.url()
+        self._core_address = planned.core.address()
+        processes = {one.name: _process(one, folder) for one in planned.programs}
+        self.sandbox, self.core, self.bridge = (
+            processes[name] for name in ("sandbox", "core", "bridge")
+        )
+
+    async def start(self) -> None:
+        """Start what does not run, and return when all of it answers."""
+        for process in (self.sandbox, self.core, self.bridge):
+            if not process.is_running:
+                process.spawn()
+        await until(lambda: core_serves(self._core_address))
+        for url in (f"{self.sandbox_url}/sandbox/state", f"{self.url}/readyz"):
+            await until(lambda url=url: http_answers(url))  # type: ignore[misc]
+
+    def stop(self) -> None:
+        for process in (self.bridge, self.core, self.sandbox):
+            process.kill()
+        for port in self._ports.values():
+            port.give_back()
+
+
+def _process(program: Program, folder: Path) -> Process:
+    _interpreter, _module_flag, *command = program.command
+    return Process(program.name, command, program.environment, folder / f"{program.name}.log")
+
+
+@dataclass(frozen=True)
+class Api:
+    """Does by HTTP what the test at hand does not want to do on screen."""
+
+    stack: Stack
+    http: aiohttp.ClientSession
+
+    async def token(self, user_id: str, *roles: str) -> str:
+        body = {"user_id": user_id, "roles": list(roles) or ["user"]}
+        told = await self._call("POST", f"{self.stack.url}/api/v1/demo/token", body)
+        return str(told["token"])
+
+    async def create(self, buyer: str, seller: str, rupees: int, **more: Any) -> str:
+        """An escrow that waits to be paid; answers its id."""
+        body = {
+            "buyer_id": buyer,
+            "seller_id": seller,
+            "title": "Oak table",
+            "amount": {"amount_minor": str(rupees * 100), "currency": "INR"},
+            **more,
+        }
+        told = await self._as(buyer, "POST", "/api/v1/escrows", body)
+        return str(told["escrow"]["escrow_id"])
+
+    async def pay(self, escrow_id: str, buyer: str) -> None:
+        """Pay in the sandbox and bring the proof: HELD when this returns."""
+        started = await self.do(escrow_id, "pay", buyer)
+        url = f"{self.stack.sandbox_url}/sandbox/orders/{started['order_id']}/pay"
+        proof = await self._call("POST", url, {"outcome": "captured"})
+        names = ("order_id", "payment_id", "signature")
+        body = {name: proof[f"razorpay_{name}"] for name in names}
+        await self.do(escrow_id, "confirmPayment", buyer, **body)
+
+    async def do(self, escrow_id: str, verb: str, user_id: str, **body: Any) -> dict[str, Any]:
+        return await self._as(user_id, "POST", f"/api/v1/escrows/{escrow_id}:{verb}", body)
+
+    async def register_payee(self, user_id: str) -> None:
+        account = "acc_" + re.sub("[^A-Za-z0-9]", "", user_id).ljust(14, "0")[:14]
+        await self._as(user_id, "PUT", f"/api/v1/payees/{user_id}", {"account_id": account})
+
+    async def version(self, escrow_id: str, user_id: str) -> int:
+        told = await self._as(user_id, "GET", f"/api/v1/escrows/{escrow_id}")
+        return int(told["escrow"]["version"])
+
+    async def _as(
+        self, user_id: str, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        token = await self.token(user_id)
+        return await self._call(method, self.stack.url + path, body, token)
+
+    async def _call(
+        self, method: str, url: str, body: dict[str, Any] | None, token: str = ""
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self.http.request(method, url, json=body, headers=headers) as answer:
+            assert answer.status == 200, (url, answer.status, await answer.text())
+            told: dict[str, Any] = await answer.json()
+            return told

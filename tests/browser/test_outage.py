@@ -1,0 +1,83 @@
+"""What goes away comes back: the page says so, recovers by itself, and shows each version once."""
+
+import asyncio
+
+from tests.browser.stack import Api, Stack
+from tests.browser.visitor import Visit, Visitor
+
+OFFLINE_S = 10.0
+
+
+async def watching(visit: Visit, api: Api) -> tuple[Visitor, str]:
+    escrow_id = await api.create("asha", "ravi", 900)
+    await api.pay(escrow_id, "asha")
+    visitor = await visit("ravi")
+    visitor.knows_of_outage = True
+    await visitor.open(escrow_id)
+    return visitor, escrow_id
+
+
+async def sees_each_version_once(visitor: Visitor, escrow_id: str, api: Api) -> None:
+    last = await api.version(escrow_id, "asha")
+    await visitor.sees_version(last)
+    assert await visitor.versions() == list(range(last, 0, -1))
+
+
+async def test_core_is_killed_and_restarted(visit: Visit, api: Api, stack: Stack) -> None:
+    visitor, escrow_id = await watching(visit, api)
+    stack.core.kill()
+    await stack.start()
+    await api.do(escrow_id, "confirm", "asha")
+    await sees_each_version_once(visitor, escrow_id, api)
+    await visitor.sees_connection("Live")
+
+
+async def test_the_bridge_is_killed_and_restarted(visit: Visit, api: Api, stack: Stack) -> None:
+    visitor, escrow_id = await watching(visit, api)
+    stack.bridge.kill()
+    await visitor.sees_connection("Reconnecting")
+    await stack.start()
+    await api.do(escrow_id, "confirm", "asha")
+    await visitor.sees_connection("Live")
+    await sees_each_version_once(visitor, escrow_id, api)
+
+
+async def test_the_bridge_drains_and_another_takes_over(
+    visit: Visit, api: Api, stack: Stack
+) -> None:
+    visitor, escrow_id = await watching(visit, api)
+    stack.bridge.terminate()
+    await stack.bridge.exit_code()
+    await stack.start()
+    await api.do(escrow_id, "confirm", "asha")
+    await visitor.sees_connection("Live")
+    await sees_each_version_once(visitor, escrow_id, api)
+
+
+async def test_the_network_is_off_for_ten_seconds(visit: Visit, api: Api) -> None:
+    visitor, escrow_id = await watching(visit, api)
+    await visitor.context.set_offline(True)
+    await visitor.sees_connection("Reconnecting")
+    await api.do(escrow_id, "confirm", "asha")
+    # The length of the outage is what is tested: it outlasts several attempts.
+    await asyncio.sleep(OFFLINE_S)
+    assert 0 < len(await visitor.versions()) < await api.version(escrow_id, "asha")
+    await visitor.context.set_offline(False)
+    await visitor.sees_connection("Live")
+    await sees_each_version_once(visitor, escrow_id, api)
+
+
+async def test_a_command_while_the_server_is_away_says_so_and_works_later(
+    visit: Visit, api: Api, stack: Stack
+) -> None:
+    visitor, escrow_id = await watching(visit, api)
+    stack.bridge.kill()
+    await visitor.sees_connection("Reconnecting")
+    await visitor.press("Confirm")
+    dialog = visitor.page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Confirm").click()
+    await dialog.get_by_text("The server cannot be reached").wait_for()
+    await stack.start()
+    await visitor.answer("Confirm")
+    await visitor.sees_connection("Live")
+    await sees_each_version_once(visitor, escrow_id, api)

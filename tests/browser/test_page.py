@@ -1,0 +1,197 @@
+"""What every page owes: small, quiet, open to all, at every width and in both schemes."""
+
+import asyncio
+import gzip
+
+import pytest
+from playwright.async_api import Page, Response, ViewportSize, expect
+
+from tests.browser.stack import DASHBOARD, Api, Stack
+from tests.browser.visitor import Picture, Visit
+
+SCRIPT_LIMIT_BYTES = 300_000
+PHONE = ViewportSize(width=360, height=760)
+AXE = DASHBOARD / "node_modules" / "axe-core" / "axe.min.js"
+AXE_RUN = """async () => {
+    const { violations } = await axe.run();
+    return violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, nodes }) => [id, ...nodes.map(node => node.html + node.failureSummary)]);
+}"""
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+async def has_no_serious_fault(page: Page) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: npm ci in bridge/dashboard")
+    # The policy of the pages allows no foreign script; the debugger's door is not bound by it.
+    await page.evaluate(await asyncio.to_thread(AXE.read_text))
+    assert await page.evaluate(AXE_RUN) == [], page.url
+
+
+async def some_escrows(api: Api) -> dict[str, str]:
+    """One of each kind that looks different; their ids by name."""
+    await api.register_payee("ravi")
+    made = {
+        "new": await api.create("asha", "ravi", 85_000, title="Wedding photographs"),
+        "held": await api.create(
+            "asha", "ravi", 48_500, title="Oak dining table, 2 m", arbiter_id="meera"
+        ),
+        "split": await api.create(
+            "asha",
+            "ravi",
+            1_000,
+            title="Logo and brand book",
+            milestones=[
+                {"title": title, "amount": {"amount_minor": "50000", "currency": "INR"}}
+                for title in ("Sketches", "Final logo")
+            ],
+        ),
+        "disputed": await api.create(
+            "asha", "ravi", 64_999, title="Road bike, 54 cm", arbiter_id="meera"
+        ),
+    }
+    for name in ("held", "split", "disputed"):
+        await api.pay(made[name], "asha")
+    await api.do(made["held"], "confirm", "ravi")
+    await api.do(made["split"], "release", "asha", milestone_id="m1")
+    await api.do(made["disputed"], "dispute", "asha", reason="The frame is cracked.")
+    return made
+
+
+async def test_the_first_load_is_small(visit: Visit, stack: Stack) -> None:
+    visitor = await visit("asha")
+    scripts: list[Response] = []
+    visitor.page.on(
+        "response",
+        lambda response: (
+            scripts.append(response) if response.request.resource_type == "script" else None
+        ),
+    )
+    await visitor.page.reload()
+    await visitor.sees_connection("Live")
+    bodies = [await script.body() for script in scripts]
+    assert bodies
+    assert sum(len(gzip.compress(body)) for body in bodies) < SCRIPT_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_has_a_serious_accessibility_fault(
+    visit: Visit, api: Api, stack: Stack, scheme: str
+) -> None:
+    made = await some_escrows(api)
+    visitor = await visit("asha", color_scheme=scheme, reduced_motion="reduce")
+    await expect(visitor.page.get_by_text("Oak dining table, 2 m").first).to_be_visible()
+    await has_no_serious_fault(visitor.page)
+    for name in made:
+        await visitor.open(made[name])
+        await has_no_serious_fault(visitor.page)
+    await visitor.press("Withdraw dispute")
+    await expect(visitor.page.get_by_role("dialog")).to_be_visible()
+    await has_no_serious_fault(visitor.page)
+    for path in ("/new", "/settings", "/nowhere"):
+        await visitor.page.goto(stack.url + path)
+        await expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
+        await has_no_serious_fault(visitor.page)
+    arbiter = await visit("meera", color_scheme=scheme, reduced_motion="reduce")
+    await arbiter.open(made["disputed"])
+    await arbiter.press("Decide")
+    await expect(arbiter.page.get_by_role("slider")).to_be_visible()
+    await has_no_serious_fault(arbiter.page)
+    await arbiter.press("Back")
+    await arbiter.page.get_by_role("button", name="Account: meera").click()
+    await arbiter.page.get_by_role("menuitem", name="Log out").click()
+    await expect(arbiter.page.get_by_text("Come in as")).to_be_visible()
+    await has_no_serious_fault(arbiter.page)
+
+
+async def test_nothing_is_wider_than_a_phone(
+    visit: Visit,
+    api: Api,
+    stack: Stack,
+    picture: Picture,
+) -> None:
+    made = await some_escrows(api)
+    visitor = await visit("asha", PHONE, device_scale_factor=2)
+    await expect(visitor.page.get_by_text("Oak dining table, 2 m").first).to_be_visible()
+    assert await visitor.page.evaluate(OVERFLOW) == 0
+    for name in made:
+        await visitor.open(made[name])
+        assert await visitor.page.evaluate(OVERFLOW) == 0, name
+    await visitor.open(made["held"])
+    await picture(visitor, "mobile")
+    for path in ("/new", "/settings"):
+        await visitor.page.goto(stack.url + path)
+        await expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
+        assert await visitor.page.evaluate(OVERFLOW) == 0, path
+
+
+async def test_the_list_is_filtered_by_words_status_and_part(
+    visit: Visit, api: Api, picture: Picture
+) -> None:
+    made = await some_escrows(api)
+    visitor = await visit("asha")
+    row = {name: visitor.page.locator(f"li[data-escrow='{made[name]}']") for name in made}
+    await expect(row["held"]).to_be_visible()
+    await picture(visitor, "list")
+
+    await visitor.page.get_by_label("Search by title").fill("oak")
+    await expect(row["held"]).to_be_visible()
+    await expect(row["disputed"]).to_be_hidden()
+    await visitor.page.get_by_label("Search by title").fill("")
+    await visitor.page.get_by_role("combobox", name="Status").click()
+    await visitor.page.get_by_role("option", name="In dispute").click()
+    await expect(row["disputed"]).to_be_visible()
+    await expect(row["held"]).to_be_hidden()
+    # The filter is in the address: a reload keeps it.
+    await visitor.page.reload()
+    await expect(row["disputed"]).to_be_visible()
+    await expect(row["held"]).to_be_hidden()
+
+
+async def test_the_keyboard_alone_opens_an_escrow_and_gets_out_of_a_dialog(
+    visit: Visit, api: Api
+) -> None:
+    made = await some_escrows(api)
+    visitor = await visit("asha")
+    page = visitor.page
+    link = page.locator(f"li[data-escrow='{made['held']}'] a")
+    await link.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1, name="Oak dining table")).to_be_visible()
+    await expect(page.locator("main")).to_be_focused()
+    opener = page.get_by_role("button", name="Release", exact=True)
+    await opener.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Note (optional)")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(opener).to_be_focused()
+
+
+async def test_what_is_wrong_is_said_at_its_field(visit: Visit, stack: Stack) -> None:
+    visitor = await visit("asha")
+    page = visitor.page
+    await page.goto(f"{stack.url}/new")
+    await visitor.press("Create escrow")
+    for words in ("Say what it is for.", "Say who it is with.", "Write an amount in rupees"):
+        await expect(page.get_by_text(words)).to_be_visible()
+    await expect(page.get_by_label("What is it for?")).to_have_attribute("aria-invalid", "true")
+    await page.goto(f"{stack.url}/settings")
+    await page.get_by_label("Linked account").fill("ravi@bank")
+    await visitor.press("Save account")
+    await expect(page.get_by_text("acc_ followed by 14 letters or digits")).to_be_visible()
+
+
+async def test_a_stranger_is_told_that_it_cannot_be_shown(visit: Visit, api: Api) -> None:
+    escrow_id = await api.create("asha", "ravi", 900)
+    stranger = await visit("mallory")
+    stranger.knows_of_outage = True  # The browser itself reports the 404.
+    await stranger.page.goto(f"{stranger.url}/escrows/{escrow_id}")
+    heading = stranger.page.get_by_role("heading", name="This escrow cannot be shown")
+    await expect(heading).to_be_visible()
+
+
+def test_the_package_of_the_client_needs_nothing_but_react() -> None:
+    manifest = (DASHBOARD / "package.json").read_text()
+    assert '"dependencies"' not in manifest

@@ -1,0 +1,83 @@
+"""Somebody at a screen: one browser context, logged in, whose complaints are kept."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, expect
+
+# What a browser itself prints while a server or the network is away.
+_OUTAGE = re.compile(r"WebSocket connection to .* failed|Failed to load resource|ERR_")
+
+
+@dataclass
+class Visitor:
+    """`mishaps` are the errors of the page and of its console."""
+
+    name: str
+    url: str
+    context: BrowserContext
+    page: Page
+    mishaps: list[str] = field(default_factory=list)
+    knows_of_outage: bool = False
+
+    def watch(self) -> None:
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.mishaps.append(str(error)))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        if not (self.knows_of_outage and _OUTAGE.search(message.text)):
+            self.mishaps.append(message.text)
+
+    async def come_in(self) -> None:
+        """Log in by hand, as a user of the demo."""
+        await self.page.goto(self.url)
+        await self.page.get_by_label("or as somebody else").fill(self.name)
+        await self.page.get_by_role("button", name="Come in", exact=True).click()
+        await self.sees_connection("Live")
+
+    async def sees_connection(self, word: str) -> None:
+        state = self.page.get_by_role("status", name="Connection")
+        await expect(state).to_have_text(word, timeout=30_000)
+
+    async def open(self, escrow_id: str) -> None:
+        await self.page.goto(f"{self.url}/escrows/{escrow_id}")
+        await expect(self.page.get_by_role("heading", name="Timeline")).to_be_visible()
+        await self.sees_connection("Live")
+
+    async def sees_status(self, words: str) -> None:
+        """The badge beside the title of an escrow's page."""
+        badge = self.page.locator("article header [data-status]")
+        await expect(badge).to_have_text(words, timeout=20_000)
+
+    async def sees_version(self, version: int) -> None:
+        entry = self.page.locator(f"li[data-version='{version}']")
+        await expect(entry).to_be_visible(timeout=20_000)
+
+    async def versions(self) -> list[int]:
+        """Those in the timeline, from the top."""
+        entries = self.page.locator("li[data-version]")
+        return [int(text) for text in await entries.evaluate_all(_VERSIONS)]
+
+    async def press(self, name: str) -> None:
+        await self.page.get_by_role("button", name=name, exact=True).click()
+
+    async def answer(self, name: str) -> None:
+        """Press a button of the open dialog, and see it go."""
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_role("button", name=name).click()
+        await expect(dialog).to_be_hidden()
+
+    async def share(self, name: str) -> str:
+        """What the legend of the money bar says of a share."""
+        return await self.page.locator(f"dd[data-share='{name}']").inner_text()
+
+
+Visit = Callable[..., Awaitable[Visitor]]
+"""Opens a context for a user by name, logged in; takes a viewport and Playwright's own options."""
+
+Picture = Callable[[Visitor, str], Awaitable[None]]
+
+_VERSIONS = "entries => entries.map(entry => entry.dataset.version)"
