@@ -33,6 +33,8 @@ def payment_reported(
         return _captured(escrow, command, caller, now_us)
     if escrow.status is not Status.INITIATED or escrow.payment.is_captured:
         return None
+    if command.order_id != escrow.payment.order_id:
+        return None  # Of an order that is spent: the next payment has its own.
     if command.status == "authorized":
         return _authorized(escrow, command, caller, now_us)
     if command.status == "failed":
@@ -125,8 +127,7 @@ def _failed(escrow: Escrow, command: c.ReportPayment, caller: Caller, now_us: in
 def _attempt(
     escrow: Escrow, command: c.ReportPayment, caller: Caller, now_us: int, status: PaymentStatus
 ) -> Event:
-    order_id = escrow.payment.order_id or command.order_id
-    payment = Payment(status, order_id, command.payment_id, command.amount_minor)
+    payment = Payment(status, command.order_id, command.payment_id, command.amount_minor)
     data = {"payment_id": command.payment_id}
     if command.error_reason:
         data["reason"] = command.error_reason
@@ -283,10 +284,10 @@ def bank_dispute_reported(
     rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
     if command.phase in _ENDED:
         rest = tuple(d for d in rest if d != command.dispute_id)
-        ended = (*ended, command.dispute_id)
+        ended = tuple(sorted((*ended, command.dispute_id)))
         attention = "" if is_open and not rest else attention
     else:
-        rest = rest if is_open else (*rest, command.dispute_id)
+        rest = rest if is_open else tuple(sorted((*rest, command.dispute_id)))
         verb = "has lost" if command.phase == "lost" else "faces"
         attention = (
             f"Payment {command.payment_id} {verb} the bank's dispute {command.dispute_id} of"
