@@ -48,11 +48,13 @@ def milestones(*amounts: int) -> c.CreateEscrow:
     )
 
 
-def payment(status: str = "captured", payment_id: str = PAYMENT_ID, **more: Any) -> c.ReportPayment:
-    fields = {"amount_minor": AMOUNT, "currency": "INR", **more}
+def payment(
+    status: str = "captured", payment_id: str = PAYMENT_ID, order_id: str = ORDER_ID, **more: Any
+) -> c.ReportPayment:
+    fields: dict[str, Any] = {"amount_minor": AMOUNT, "currency": "INR", **more}
     if status == "captured":
         fields = {"gateway_fee_minor": 2_360, "gateway_tax_minor": 360, **fields}
-    return c.ReportPayment(payment_id, ORDER_ID, status, **fields)
+    return c.ReportPayment(payment_id, order_id, status, **fields)
 
 
 def bank_dispute(

@@ -66,7 +66,7 @@ EXPECTED = [
     Row(c.ResolveDispute(60_000, 40_000), "arbiter admin", {S.DISPUTED: S.SETTLING}),
     Row(c.PublishUpdate("parcel_sent"), "service", _stays(*Status)),
     Row(payment(), "razorpay", {S.INITIATED: S.HELD, S.CANCELLED: S.CANCELLED}),
-    Row(payment("failed", "pay_9"), "razorpay", _stays(S.INITIATED)),
+    Row(payment("failed", "pay_9", order_id=""), "razorpay", _stays(S.INITIATED)),
     Row(c.ReportHold("trf_1", 97_500), "settlement", _stays(S.HELD, S.DISPUTED, S.SETTLING)),
     Row(c.CompleteSettlement(), "settlement", {S.SETTLING: S.RELEASED}),
     Row(c.FailSettlement("It cannot be"), "settlement", _stays(*Status)),
