@@ -1,0 +1,103 @@
+"""One core's inner rooms on a real database: store, executor and feed, wired as the server does."""
+
+import asyncio
+import contextlib
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from core import command as c
+from core.command import RAZORPAY, Caller, Command
+from core.database import connect
+from core.errors import Refusal
+from core.escrow import Escrow
+from core.execute import Answer, Committed, Executor
+from core.feed import Feed
+from core.store import Store
+from tests.core.law import BUYER, ORDER_ID, SECOND_US, START_US, create, payment
+
+
+class Time:
+    """A clock that goes on by a microsecond with each look, and by hand."""
+
+    def __init__(self) -> None:
+        self.us = START_US
+
+    def __call__(self) -> int:
+        self.us += 1
+        return self.us
+
+    def pass_s(self, span_s: float) -> None:
+        self.us += round(span_s * SECOND_US)
+
+
+class Room:
+    """One replica."""
+
+    def __init__(self, store: Store, time: Time) -> None:
+        self.store = store
+        self.time = time
+        self.feed = Feed(store)
+        self.batches: list[Sequence[Committed]] = []
+        self.executor = Executor(store, now_us=time, published=self._published)
+        self._ids = itertools.count()
+
+    def _published(self, committed: Sequence[Committed]) -> None:
+        self.batches.append(committed)
+        self.feed.publish(committed)
+
+    async def tell(
+        self,
+        escrow_id: str,
+        command: Command,
+        caller: Caller = BUYER,
+        *,
+        cause: str = "",
+        fingerprint: bytes = b"",
+    ) -> Answer:
+        return await self.executor.execute(
+            command,
+            escrow_id=escrow_id,
+            caller=caller,
+            cause=cause or f"once:{uuid.uuid4()}",
+            fingerprint=fingerprint,
+        )
+
+    async def create(self, **changes: Any) -> str:
+        """Create an escrow and answer its id."""
+        escrow_id = str(uuid.uuid4())
+        await self.tell(escrow_id, create(escrow_id=escrow_id, **changes))
+        return escrow_id
+
+    async def paid(self, **changes: Any) -> str:
+        """Create an escrow that is HELD, of an order and a payment of its own."""
+        escrow_id = await self.create(**changes)
+        number = escrow_id[:8]
+        await self.tell(escrow_id, c.RecordOrder(f"{ORDER_ID}{number}"))
+        amount = changes.get("amount_minor", 100_000)
+        report = payment(
+            payment_id=f"pay_{number}", order_id=f"{ORDER_ID}{number}", amount_minor=amount
+        )
+        await self.tell(escrow_id, report, RAZORPAY)
+        return escrow_id
+
+    async def escrow(self, escrow_id: str) -> Escrow:
+        escrow = await self.store.escrow(escrow_id)
+        assert escrow is not None
+        return escrow
+
+
+@contextlib.asynccontextmanager
+async def open_room(url: str, time: Time | None = None) -> AsyncIterator[Room]:
+    """Open one replica on a database that has its schema."""
+    engine = connect(url)
+    room = Room(Store(engine), time or Time())
+    running = asyncio.create_task(room.executor.run())
+    try:
+        yield room
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Refusal):
+            await running
+        await engine.dispose()
