@@ -142,7 +142,10 @@ class Feed:
                 wait_s = min(wait_s * 2, 2.0)
         for version, body in enumerate(bodies, start=after + 1):
             self._remember(escrow_id, version, body)
-        if bodies:  # Nothing found may also mean a cursor that is ahead of the escrow.
+        if len(bodies) == READ_LIMIT:  # There may be more.
+            watched.version = 0
+            watched.wake()
+        elif bodies:  # Nothing found may also mean a cursor that is ahead of the escrow.
             watched.ring(after + len(bodies))
         return bodies
 
