@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,12 +117,16 @@ class Deal:
         """Wait until the escrow has been in this status; answer the escrow as it became so."""
         return await self.until(lambda event: event.new_status == self.status(name), limit_s)
 
-    async def until(self, holds: Any, limit_s: float = SETTLE_LIMIT_S) -> Any:
+    async def until(self, holds: Callable[[Any], object], limit_s: float = SETTLE_LIMIT_S) -> Any:
         """Follow the record from its beginning; answer the escrow after the event that holds."""
-        async with asyncio.timeout(limit_s):
-            async for message in self.buyer.watch(self.escrow_id, 0, limit_s + 1):
-                if message.HasField("event") and holds(message.event):
-                    return message.event.escrow
+        try:
+            async with asyncio.timeout(limit_s):
+                async for message in self.buyer.watch(self.escrow_id, 0, limit_s + 1):
+                    if message.HasField("event") and holds(message.event):
+                        return message.event.escrow
+        except TimeoutError:
+            story = f"{await self.get()}{await self.types()}\n{self.client.stack.core.last_lines}"
+            raise AssertionError(f"not within {limit_s} s:\n{story}") from None
         raise AssertionError("the stream ended")
 
     async def events(self) -> list[Any]:

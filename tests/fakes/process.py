@@ -13,6 +13,7 @@ from tests.fakes.wait import until
 ROOT = Path(__file__).parents[2]
 BOUND = ROOT / "scripts" / "run" / "bound.py"
 EXIT_LIMIT_S = 20.0
+LAST_LINES = 40
 
 
 class Process:
@@ -33,6 +34,10 @@ class Process:
     def lines(self) -> str:
         """All that it and its predecessors have printed."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def last_lines(self) -> str:
+        return "\n".join(self.lines.splitlines()[-LAST_LINES:])
 
     def spawn(self) -> None:
         """Start it. Must be called on the main thread: the kernel ends it with that thread."""

@@ -1,6 +1,8 @@
 """A gRPC client that knows no proto file: all that it knows, the server's reflection told it."""
 
+import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 PACKAGE = "escrow.v1."
 LIMIT_S = 15.0
+INSIST_LIMIT_S = 45.0
+AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 
 @dataclass
@@ -94,13 +98,29 @@ class Caller:
         """Make a unary call. Raises Refused."""
         return await self.send(rpc, self.api.request(rpc, fields).SerializeToString())
 
-    async def send(self, rpc: str, body: bytes) -> Any:
+    async def insist(self, rpc: str, **fields: Any) -> Any:
+        """Make a unary call again and again, under one request id, until core has answered it."""
+        body = self.api.request(rpc, {"request_id": secrets.token_hex(8), **fields})
+        async with asyncio.timeout(INSIST_LIMIT_S):
+            while True:
+                try:
+                    return await self.send(rpc, body.SerializeToString(), wait_for_ready=True)
+                except Refused as refusal:
+                    if refusal.code not in AWAY:
+                        raise
+
+    async def send(self, rpc: str, body: bytes, *, wait_for_ready: bool = False) -> Any:
         """Make a unary call with these very bytes. Raises Refused."""
         method: Any = self._channel.unary_unary(
             self.api.path(rpc), response_deserializer=type(self.api.answer(rpc)).FromString
         )
         try:
-            return await method(body, metadata=self._metadata(), timeout=LIMIT_S)
+            return await method(
+                body,
+                metadata=self._metadata(),
+                timeout=LIMIT_S,
+                wait_for_ready=wait_for_ready,
+            )
         except grpc.aio.AioRpcError as error:
             raise refused(error) from None
 

@@ -4,11 +4,14 @@ The clients know only the contract: no room of core or bridge is imported.
 """
 
 import asyncio
+import hashlib
+import hmac
+import io
 import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +25,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.fakes.process import Process
 from tests.fakes.rpc import Api, Caller
 from tests.fakes.viewer import Viewer
+from tests.fakes.wait import until
 
 JWT_SECRET = "a secret of these tests, longer than 32 bytes"
 WEBHOOK_SECRET = "the webhook secret of these tests"
+PREVIOUS_SECRET = "the webhook secret before it"
 KEY_ID, KEY_SECRET = "rzp_test_journeys", "the key secret of these tests"
 WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
 READY_LIMIT_S = 60.0
@@ -46,6 +51,11 @@ def token(user_id: str, *roles: str, seconds: float = 3600, **claims: Any) -> st
     if roles:
         body["roles"] = list(roles)
     return jwt.encode(body, JWT_SECRET, "HS256")
+
+
+def sign(body: bytes, secret: str = WEBHOOK_SECRET) -> str:
+    """X-Razorpay-Signature of a webhook's bytes."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 class Port:
@@ -71,7 +81,14 @@ class Port:
 class Stack:
     """The three processes. Bound to no event loop: `client` opens what a test needs."""
 
-    def __init__(self, folder: Path, *, database_url: str | None = None, **env: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str | None = None,
+        razorpay_url: str | None = None,
+        **env: str,
+    ) -> None:
         self._ports = {name: Port() for name in ("core", "bridge", "sandbox")}
         self.core_address = self._ports["core"].address
         self.bridge_url = f"http://{self._ports['bridge'].address}"
@@ -86,13 +103,14 @@ class Stack:
         of_razorpay = {
             "RAZORPAY_KEY_SECRET": KEY_SECRET,
             "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "RAZORPAY_WEBHOOK_SECRET_PREVIOUS": PREVIOUS_SECRET,
         }
         self.core_env = {
             **shared,
             **of_razorpay,
             "CORE_LISTEN": self.core_address,
             "DATABASE_URL": url,
-            "RAZORPAY_BASE_URL": self.sandbox_url,
+            "RAZORPAY_BASE_URL": razorpay_url or self.sandbox_url,
             **env,
         }
         bridge_env = {
@@ -134,11 +152,14 @@ class Stack:
             port.give_back()
 
     async def ready(self) -> None:
-        """Wait until sandbox, core and bridge answer."""
-        await self.core_serves()
+        """Wait until sandbox, core and bridge answer; fail with the last lines of one that ends."""
+        await self._unless_it_ends(self.core, self.core_serves())
         async with aiohttp.ClientSession() as http:
-            for url in (f"{self.sandbox_url}/sandbox/state", f"{self.bridge_url}/readyz"):
-                await self._until_answers(http, url)
+            for process, url in (
+                (self.sandbox, f"{self.sandbox_url}/sandbox/state"),
+                (self.bridge, f"{self.bridge_url}/readyz"),
+            ):
+                await self._unless_it_ends(process, _until_answers(http, url))
 
     async def core_serves(self) -> None:
         """Wait until core's health service says SERVING."""
@@ -147,18 +168,20 @@ class Stack:
             answer = await health.Check(
                 health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=READY_LIMIT_S
             )
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING, self.core.lines
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
-    async def _until_answers(self, http: aiohttp.ClientSession, url: str) -> None:
-        async with asyncio.timeout(READY_LIMIT_S):
-            while True:
-                try:
-                    async with asyncio.timeout(ASK_LIMIT_S), http.get(url) as answer:
-                        if answer.status == 200:
-                            return
-                except (aiohttp.ClientError, TimeoutError):
-                    pass
-                await asyncio.sleep(LOOK_EVERY_S)
+    async def _unless_it_ends(self, process: Process, answers: Coroutine[Any, Any, None]) -> None:
+        waiting = asyncio.create_task(answers)
+        try:
+            await until(lambda: waiting.done() or not process.is_running, READY_LIMIT_S)
+            assert process.is_running, f"{process.name} ended:\n{process.last_lines}"
+            await waiting
+        except TimeoutError:
+            problem = f"{process.name} does not answer:\n{process.last_lines}"
+            raise AssertionError(problem) from None
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator["Client"]:
@@ -170,6 +193,17 @@ class Stack:
             connector = aiohttp.TCPConnector(limit=0)
             http = await opened.enter_async_context(aiohttp.ClientSession(connector=connector))
             yield Client(self, channel, http, opened, secrets.token_hex(4))
+
+
+async def _until_answers(http: aiohttp.ClientSession, url: str) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(ASK_LIMIT_S), http.get(url) as answer:
+                if answer.status == 200:
+                    return
+        except (aiohttp.ClientError, TimeoutError):
+            pass
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 @dataclass
@@ -217,11 +251,14 @@ class Client:
             told: dict[str, list[dict[str, Any]]] = await answer.json()
             return told
 
-    async def webhook(self, body: bytes, signature: str, event_id: str = "") -> tuple[int, Any]:
-        """Knock at the bridge's door as Razorpay does."""
-        headers = {"X-Razorpay-Signature": signature, "Content-Type": "application/json"}
+    async def webhook(
+        self, body: bytes, *, signature: str | None = None, event_id: str = ""
+    ) -> tuple[int, Any]:
+        """Knock at the bridge's door as Razorpay does; answers the status and the JSON."""
+        headers = {"Content-Type": "application/json"}
+        headers["X-Razorpay-Signature"] = sign(body) if signature is None else signature
         if event_id:
             headers["X-Razorpay-Event-Id"] = event_id
         url = self.stack.bridge_url + WEBHOOK_PATH
-        async with self.http.post(url, data=body, headers=headers) as answer:
+        async with self.http.post(url, data=io.BytesIO(body), headers=headers) as answer:
             return answer.status, await answer.json()

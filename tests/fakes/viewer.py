@@ -73,6 +73,11 @@ class Viewer:
             lambda: [f["data"]["status"] for f in self.updates(escrow_id)][-1:] == [status]
         )
 
+    async def more(self, count: int, limit_s: float = LIMIT_S) -> None:
+        """Wait for so many more frames than there are."""
+        enough = len(self.frames) + count
+        await self.until(lambda: len(self.frames) >= enough, limit_s)
+
     async def ends(self, limit_s: float = LIMIT_S) -> int | None:
         """Wait for the end of the connection and answer its close code."""
         async with asyncio.timeout(limit_s):
