@@ -18,10 +18,11 @@ from aiohttp import web
 from escrow.v1 import escrow_service_pb2, payment_service_pb2
 
 from bridge.config import Settings
+from bridge.core import Core
 from bridge.openapi import document
 from bridge.reply import refuse
 from bridge.transcode import BadInput, Route, matching, rendered, routes_of
-from bridge.upstream import Core, CoreError
+from bridge.upstream import CoreError
 
 PREFIX = "/api/v1"
 BODY_LIMIT_BYTES = 1024 * 1024

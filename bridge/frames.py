@@ -22,6 +22,9 @@ VERSION_MAX = 2**63 - 1
 # The safe integers of JavaScript: any other id would come back changed.
 FRAME_ID_MAX = 2**53 - 1
 
+# The escrow_id that stands for all escrows of the user; no escrow is called so.
+EVERYTHING = "*"
+
 FrameId: TypeAlias = str | int | None
 
 PING = b"\x89\x00"
@@ -30,7 +33,7 @@ PING = b"\x89\x00"
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     escrow_id: str
-    # Exclusive: the last version that the browser has.
+    # Exclusive: the last version that the browser has. Means nothing for EVERYTHING.
     after: int | None
     frame_id: FrameId
 
@@ -174,6 +177,11 @@ def subscribed(escrow_id: str, version: int, data: bytes, frame_id: FrameId) -> 
     head = _json({"type": "subscribed", "escrow_id": escrow_id, "version": version})
     tail = b"" if frame_id is None else b',"id":' + _json(frame_id)
     return wire(head[:-1] + b',"data":' + data + tail + b"}")
+
+
+def following(frame_id: FrameId) -> bytes:
+    """Answers a subscribe to EVERYTHING, after the snapshots of the open escrows."""
+    return _frame({"type": "subscribed", "escrow_id": EVERYTHING}, frame_id)
 
 
 def unsubscribed(escrow_id: str, frame_id: FrameId) -> bytes:

@@ -54,9 +54,19 @@ class Limits:
     watch_silence_s: float = 45.0
     watches: int = 50_000
     history_events: int = 64
+    # Users whose escrows are all followed. Of each user so many open escrows are told, and so many
+    # of all are compared after core was away, the newest: of an older and final one an event may
+    # then be missed.
+    follows: int = 20_000
+    user_escrows: int = 10_000
+    # Core's most for a page of ListEscrows.
+    list_page: int = 200
+    # Events that are kept encoded, for the streams of all who are concerned.
+    encoded_events: int = 256
     # A watch outlives its last subscriber by so much: a page that reloads finds it again.
     linger_s: float = 3.0
     health_s: float = 1.0
+    books_s: float = 1.0
 
     # HTTP.
     webhook_bytes: int = 1024 * 1024

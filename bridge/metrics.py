@@ -29,6 +29,7 @@ class Metrics:
         self.sockets = self._gauge("sockets", "Open WebSocket connections")
         self.subscriptions = self._gauge("subscriptions", "Subscriptions of all connections")
         self.watches = self._gauge("watches", "Upstream streams, one for each escrow")
+        self.follows = self._gauge("follows", "Upstream streams, one for each followed user")
         self.core_connected = self._gauge("core_connected", "1 while core is connected")
         self.closes = Counter(
             "holdfast_bridge_closes",

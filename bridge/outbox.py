@@ -32,7 +32,7 @@ class Outbox:
         self._frames = 0
         self._bytes = 0
         self._closed = False
-        self._room: asyncio.Future[None] | None = None
+        self._has_room = asyncio.Event()
         self.listed = False
 
     def put(self, wire: bytes, count: int = 1) -> None:
@@ -57,19 +57,15 @@ class Outbox:
             self.close()
         while self._entries and transport.get_write_buffer_size() == 0:
             transport.write(self._batch())
-        if self._room is not None and self._frames * 2 <= self._limits.outbox_frames:
-            self._room.set_result(None)
-            self._room = None
+        if not self._is_half_full:
+            self._has_room.set()
         return not self._entries
 
     async def room(self) -> None:
-        """Wait until at most half of the outbox is in use. For one caller at a time."""
-        while not self._closed and self._frames * 2 > self._limits.outbox_frames:
-            self._room = asyncio.get_running_loop().create_future()
-            try:
-                await self._room
-            finally:
-                self._room = None
+        """Wait until at most half of the outbox is in use. Who then puts at once, puts in time."""
+        while self._is_half_full:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def finish(self, wire: bytes) -> None:
         """Write what the peer takes now and then `wire` as the last; the rest goes nowhere."""
@@ -83,6 +79,12 @@ class Outbox:
         self._closed = True
         self._entries.clear()
         self._frames = self._bytes = 0
+        self._has_room.set()
+
+    @property
+    def _is_half_full(self) -> bool:
+        limits = self._limits
+        return self._frames * 2 > limits.outbox_frames or self._bytes * 2 > limits.outbox_bytes
 
     def _overflows(self, wire: bytes, count: int) -> bool:
         limits = self._limits

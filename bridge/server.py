@@ -11,7 +11,9 @@ from pydantic import SecretStr
 from bridge.api import Api
 from bridge.auth import Verifier
 from bridge.config import Settings
+from bridge.core import Core
 from bridge.demo import DemoLogin
+from bridge.follow import Follows
 from bridge.hub import Hub
 from bridge.limits import Limits
 from bridge.metrics import Metrics
@@ -19,7 +21,8 @@ from bridge.origin import Origins, cors
 from bridge.outbox import Flusher
 from bridge.pages import Pages
 from bridge.session import Surroundings
-from bridge.upstream import Core, Tls
+from bridge.stream import Encoder, Source
+from bridge.upstream import Tls
 from bridge.watch import Watches
 from bridge.webhook import WebhookDoor
 
@@ -80,16 +83,21 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
         settings.core_address, settings.bridge_token.get_secret_value(), limits, _tls(settings)
     )
     verifier = app[VERIFIER] = _verifier(settings)
-    watches = Watches(core, limits, metrics)
+    source = Source(core, limits, metrics, Encoder(limits.encoded_events))
+    watches = Watches(source, limits.watches)
+    follows = Follows(source, limits.follows)
+    metrics.watches.set_function(watches.count)
+    metrics.follows.set_function(follows.count)
     flusher = Flusher(limits)
     metrics.count_frames(lambda: flusher.frames_sent)
     metrics.core_connected.set_function(lambda: core.connected)
-    around = Surroundings(core, watches, verifier, flusher, limits, metrics)
+    around = Surroundings(watches, follows, verifier, flusher, limits, metrics)
     hub = app[HUB] = Hub(around, app[ORIGINS], query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookDoor(core, limits, metrics)
     yield
     await hub.close()
     await watches.close()
+    await follows.close()
     verifier.close()
     await core.close()
 

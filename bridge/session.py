@@ -17,11 +17,13 @@ from aiohttp import WSMsgType, web
 from bridge import frames
 from bridge.auth import Identity, Verifier
 from bridge.errors import BadFrame, CloseCode, ErrorCode, KeysUnavailable, TokenRefused
+from bridge.follow import TOO_MANY, Follows
+from bridge.following import Following
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.outbox import Flusher, Outbox
-from bridge.subscription import Subscription
-from bridge.upstream import Core, CoreError
+from bridge.subscription import Place, Subscription
+from bridge.upstream import CoreError
 from bridge.watch import Watches
 
 
@@ -29,8 +31,8 @@ from bridge.watch import Watches
 class Surroundings:
     """What every session is given."""
 
-    core: Core
     watches: Watches
+    follows: Follows
     verifier: Verifier
     flusher: Flusher
     limits: Limits
@@ -54,7 +56,7 @@ class Session:
         self._limits = around.limits
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(transport, around.flusher, around.limits, self._too_slow)
-        self._subscriptions: dict[str, Subscription] = {}
+        self._places: dict[str, Place] = {}
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._authenticating: asyncio.Task[None] | None = None
         self._ended = False
@@ -139,7 +141,8 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for escrow_id in tuple(self._subscriptions):
+        # All of the user's escrows first: it need not take over from the others.
+        for escrow_id in sorted(self._places, key=lambda one: one != frames.EVERYTHING):
             self._forget(escrow_id)
         self._transport.close()
         # A peer that does not read would keep what is unsent in memory for ever.
@@ -177,8 +180,8 @@ class Session:
             case frames.Subscribe():
                 self._subscribe(command)
             case frames.Unsubscribe():
-                self._forget(command.escrow_id)
                 self._outbox.put(frames.unsubscribed(command.escrow_id, command.frame_id))
+                self._forget(command.escrow_id)
             case frames.Ping():
                 self._outbox.put(frames.pong(command.frame_id))
             case frames.Authenticate():
@@ -186,52 +189,70 @@ class Session:
 
     def _subscribe(self, command: frames.Subscribe) -> None:
         escrow_id, frame_id = command.escrow_id, command.frame_id
-        known = self._subscriptions.get(escrow_id)
+        known = self._places.get(escrow_id)
         if known is not None:
             known.ask_again(frame_id)
-        elif len(self._subscriptions) >= self._limits.subscriptions:
+        elif len(self._places) >= self._limits.subscriptions:
             text = f"at most {self._limits.subscriptions} subscriptions on one connection"
             self._refuse(
                 ErrorCode.TOO_MANY_SUBSCRIPTIONS, text, escrow_id=escrow_id, frame_id=frame_id
             )
         else:
-            subscription = Subscription(escrow_id, frame_id, self._outbox, self._vanish)
-            self._subscriptions[escrow_id] = subscription
+            place = self._places[escrow_id] = self._place(escrow_id, frame_id)
             self._around.metrics.subscriptions.inc()
-            self._joining[escrow_id] = asyncio.create_task(self._join(subscription, command.after))
+            self._joining[escrow_id] = asyncio.create_task(self._join(place, command.after))
 
-    async def _join(self, subscription: Subscription, after: int | None) -> None:
+    def _place(self, escrow_id: str, frame_id: frames.FrameId) -> Place:
         around = self._around
-        try:
-            await subscription.join(around.core, around.watches, self.identity.token, after)
-        except CoreError as error:
-            self._fail(subscription, error)
-        finally:
-            if self._joining.get(subscription.escrow_id) is asyncio.current_task():
-                del self._joining[subscription.escrow_id]
+        if escrow_id == frames.EVERYTHING:
+            return Following(
+                self.identity.user_id,
+                frame_id,
+                self._outbox,
+                around.follows,
+                self._own,
+                self._fail,
+            )
+        following = self._places.get(frames.EVERYTHING)
+        if isinstance(following, Following):
+            following.hand_over(escrow_id)
+        return Subscription(escrow_id, frame_id, self._outbox, around.watches, self._fail)
 
-    def _fail(self, subscription: Subscription, error: CoreError) -> None:
-        asked = subscription.asked
-        self._forget(subscription.escrow_id)
+    def _own(self, escrow_id: str) -> Subscription | None:
+        place = self._places.get(escrow_id)
+        return place if isinstance(place, Subscription) else None
+
+    async def _join(self, place: Place, after: int | None) -> None:
+        try:
+            await place.join(self.identity, after)
+        except CoreError as error:
+            self._fail(place, error)
+        finally:
+            if self._joining.get(place.escrow_id) is asyncio.current_task():
+                del self._joining[place.escrow_id]
+
+    def _fail(self, place: Place, error: CoreError) -> None:
         if error.code == "UNAUTHENTICATED":
+            self._forget(place.escrow_id)
             self.end(CloseCode.BAD_TOKEN)
             return
         code, text = _refusal(error)
-        for frame_id in asked:
-            self._refuse(code, text, escrow_id=subscription.escrow_id, frame_id=frame_id)
-
-    def _vanish(self, subscription: Subscription) -> None:
-        self._fail(subscription, CoreError("NOT_FOUND", "no such escrow"))
+        for frame_id in place.asked:
+            self._refuse(code, text, escrow_id=place.escrow_id, frame_id=frame_id)
+        self._forget(place.escrow_id)
 
     def _forget(self, escrow_id: str) -> None:
-        subscription = self._subscriptions.pop(escrow_id, None)
-        if subscription is None:
+        place = self._places.pop(escrow_id, None)
+        if place is None:
             return
         self._around.metrics.subscriptions.dec()
         joining = self._joining.pop(escrow_id, None)
         if joining is not None and joining is not asyncio.current_task():
             joining.cancel()
-        subscription.leave(self._around.watches)
+        place.leave()
+        following = self._places.get(frames.EVERYTHING)
+        if isinstance(following, Following) and isinstance(place, Subscription):
+            following.take_over(place)
 
     def _authenticate(self, command: frames.Authenticate) -> None:
         if self._authenticating is not None and not self._authenticating.done():
@@ -278,4 +299,6 @@ def _refusal(error: CoreError) -> tuple[ErrorCode, str]:
         return ErrorCode.ESCROW_NOT_FOUND, "no such escrow"
     if error.code == "PERMISSION_DENIED":
         return ErrorCode.FORBIDDEN, error.message or "not allowed"
+    if error.reason == TOO_MANY:
+        return ErrorCode.TOO_MANY_ESCROWS, error.message
     return ErrorCode.UNAVAILABLE, "core is away; try again"

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from escrow.v1 import escrow_pb2 as pb
 
 from bridge import frames
+from bridge.auth import Identity
 from bridge.outbox import Outbox
-from bridge.upstream import Core, CoreError
+from bridge.upstream import CoreError
 from bridge.watch import Watch, Watches
+
+
+class Place(Protocol):
+    """What a session asks of a subscription, be it to one escrow or to all of its user's."""
+
+    escrow_id: str
+
+    @property
+    def asked(self) -> tuple[frames.FrameId, ...]:
+        """The ids of the commands that still wait for their answer; one None where none does."""
+
+    def ask_again(self, frame_id: frames.FrameId) -> None:
+        """Answer another subscribe to the same: at once, or together with the first."""
+
+    async def join(self, identity: Identity, after: int | None) -> None:
+        """Tell what there is and go live. Raises CoreError; `leave` must follow in any case."""
+
+    def leave(self) -> None:
+        """Be told nothing more."""
 
 
 class Subscription:
@@ -20,54 +41,54 @@ class Subscription:
         escrow_id: str,
         frame_id: frames.FrameId,
         outbox: Outbox,
-        on_vanish: Callable[[Subscription], None],
+        watches: Watches,
+        on_vanish: Callable[[Place, CoreError], None],
     ) -> None:
         self.escrow_id = escrow_id
+        # The last that was told, be it only in the catching up.
         self.version = 0
+        self.is_live = False
         self._outbox = outbox
+        self._watches = watches
+        self._core = watches.source.core
         self._on_vanish = on_vanish
         self._watch: Watch | None = None
         # The snapshot that core gave, while it is ahead of the shared stream.
         self._ahead: pb.Escrow | None = None
-        self._live = False
         # Of the subscribe commands that wait for the answer.
         self._asked: list[frames.FrameId] = [frame_id]
 
     @property
     def asked(self) -> tuple[frames.FrameId, ...]:
-        """The ids of the commands that still wait for their answer; one None where none does."""
         return tuple(self._asked) or (None,)
 
     def ask_again(self, frame_id: frames.FrameId) -> None:
-        """Answer another subscribe to the same escrow: at once, or together with the first."""
         self._asked.append(frame_id)
-        if self._live:
+        if self.is_live:
             self._answer()
 
-    async def join(self, core: Core, watches: Watches, token: str, after: int | None) -> None:
+    async def join(self, identity: Identity, after: int | None) -> None:
         """Ask core as the user, tell what was missed after a version, `subscribed`, and go live.
 
         Where `after` lies ahead of core (a database that was restored), the snapshot is the truth.
-        Raises CoreError; `leave` must follow in any case.
         """
-        escrow = await core.get_escrow(self.escrow_id, token)
-        watch = self._watch = watches.hold(escrow)
+        escrow = await self._core.get_escrow(self.escrow_id, identity.token)
+        watch = self._watch = self._watches.hold(escrow)
         if after is not None:
-            escrow = await self._catch_up(core, watch, token, escrow, after)
+            escrow = await self._catch_up(watch, identity.token, escrow, after)
         # From here on nothing awaits, so that no event slips in between.
-        if watch.vanished:
-            raise CoreError("NOT_FOUND", "no such escrow")
+        if watch.refusal is not None:
+            raise watch.refusal
         self.version = max(escrow.version, watch.version)
         self._ahead = escrow if escrow.version > watch.version else None
         watch.subscribers.add(self)
-        self._live = True
+        self.is_live = True
         self._answer()
 
-    def leave(self, watches: Watches) -> None:
-        """Be told nothing more."""
+    def leave(self) -> None:
         if self._watch is not None:
             self._watch.subscribers.discard(self)
-            watches.release(self._watch)
+            self._watches.release(self._watch)
             self._watch = None
 
     def deliver(self, event: frames.EventFrames) -> None:
@@ -75,8 +96,8 @@ class Subscription:
             self.version = event.version
             self._outbox.put(event.wire, event.count)
 
-    def vanish(self) -> None:
-        self._on_vanish(self)
+    def vanish(self, error: CoreError) -> None:
+        self._on_vanish(self, error)
 
     def _answer(self) -> None:
         watch = self._watch
@@ -94,23 +115,17 @@ class Subscription:
             )
         self._asked.clear()
 
-    async def _catch_up(
-        self, core: Core, watch: Watch, token: str, escrow: pb.Escrow, after: int
-    ) -> pb.Escrow:
+    async def _catch_up(self, watch: Watch, token: str, escrow: pb.Escrow, after: int) -> pb.Escrow:
         """Tell every event after a version; answer the escrow at the last one."""
         cursor = after
         while cursor < max(watch.version, escrow.version):
-            events = watch.since(cursor) or await self._read_page(core, token, cursor)
-            for event in events:
+            for event in watch.since(cursor) or await self._read_page(token, cursor):
                 await self._outbox.room()
                 self._outbox.put(event.wire, event.count)
-                cursor, escrow = event.version, event.escrow
+                self.version = cursor = event.version
+                escrow = event.escrow
         return escrow
 
-    async def _read_page(self, core: Core, token: str, after: int) -> list[frames.EventFrames]:
-        events = await core.list_events(self.escrow_id, after, token)
-        if [event.version for event in events] != list(range(after + 1, after + 1 + len(events))):
-            raise CoreError("UNAVAILABLE", "core's record has a gap")
-        if not events:
-            raise CoreError("UNAVAILABLE", "core's record ends early")
+    async def _read_page(self, token: str, after: int) -> list[frames.EventFrames]:
+        events = await self._core.list_events(self.escrow_id, after, token)
         return [frames.event_frames(event) for event in events]

@@ -11,27 +11,17 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import grpc
-import structlog
-from escrow.v1 import escrow_pb2 as pb
-from escrow.v1 import escrow_service_pb2 as service
-from escrow.v1 import payment_service_pb2 as payments
-from escrow.v1.escrow_service_pb2_grpc import EscrowServiceStub
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
 from bridge.limits import Limits
 
-if TYPE_CHECKING:
-    from escrow.v1.escrow_service_pb2_grpc import EscrowServiceAsyncStub
-
 Reply = TypeVar("Reply", bound=Message)
 
-_ESCROWS = "/escrow.v1.EscrowService/"
-_PAYMENTS = "/escrow.v1.PaymentService/"
 _HEALTH = "/grpc.health.v1.Health/Check"
 _RETRY_S = 0.05
 _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
@@ -48,7 +38,6 @@ _OPTIONS = (
     # Channels to one address would share a connection, and a restarted app a dead one.
     ("grpc.use_local_subchannel_pool", 1),
 )
-_log = structlog.get_logger("bridge.upstream")
 
 
 @dataclass(eq=False)
@@ -93,17 +82,13 @@ class _Road:
             self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         else:
             self.channel = grpc.aio.secure_channel(address, tls.credentials(), options=_OPTIONS)
-        self.stub: EscrowServiceAsyncStub = EscrowServiceStub(self.channel)
         self.ready = False
 
 
-class Core:
+class Upstream:
     """Calls core. Several addresses are used in turn, those first that are connected."""
 
-    def __init__(
-        self, addresses: tuple[str, ...], token: str, limits: Limits, tls: Tls | None = None
-    ) -> None:
-        self._token = token
+    def __init__(self, addresses: tuple[str, ...], limits: Limits, tls: Tls | None = None) -> None:
         self._limits = limits
         self._roads = [_Road(address, tls) for address in addresses]
         # Taken apart, because a subscription makes one of each: together they would fall in step.
@@ -156,58 +141,28 @@ class Core:
                     raise
             await asyncio.sleep(_RETRY_S)
 
-    async def get_escrow(self, escrow_id: str, token: str) -> pb.Escrow:
-        """Read the escrow as the owner of the token may see it. Raises CoreError."""
-        reply = await self.unary(
-            _ESCROWS + "GetEscrow",
-            service.GetEscrowRequest(escrow_id=escrow_id),
-            service.GetEscrowResponse,
-            token=token,
-            repeatable=True,
+    async def stream(
+        self,
+        path: str,
+        request: Message,
+        reply: type[Reply],
+        *,
+        token: str,
+        silence_s: float,
+    ) -> AsyncGenerator[Reply, None]:
+        """Read a server stream. Ends, or raises CoreError, with it; UNAVAILABLE also when nothing
+        has come for `silence_s`."""
+        method = self._road(self._streams).channel.unary_stream(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
         )
-        return reply.escrow
-
-    async def list_events(
-        self, escrow_id: str, after_version: int, token: str
-    ) -> list[pb.EscrowEvent]:
-        """Read one page of the events after a version (exclusive), oldest first."""
-        reply = await self.unary(
-            _ESCROWS + "ListEvents",
-            service.ListEventsRequest(
-                escrow_id=escrow_id,
-                after_version=after_version,
-                page_size=self._limits.catch_up_events,
-            ),
-            service.ListEventsResponse,
-            token=token,
-            repeatable=True,
-        )
-        return list(reply.events)
-
-    async def ingest_webhook(self, body: bytes, signature: str, event_id: str) -> str:
-        """Hand one delivery to core; answer its outcome in lower case. Raises CoreError."""
-        reply = await self.unary(
-            _PAYMENTS + "IngestWebhook",
-            payments.IngestWebhookRequest(body=body, signature=signature, event_id=event_id),
-            payments.IngestWebhookResponse,
-            token=self._token,
-            timeout_s=self._limits.webhook_s,
-            repeatable=True,
-        )
-        outcome = payments.WebhookOutcome.Name(reply.outcome)
-        return outcome.removeprefix("WEBHOOK_OUTCOME_").lower()
-
-    async def watch(
-        self, escrow_id: str, after_version: int
-    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
-        """Follow an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
-        request = service.WatchEscrowRequest(escrow_id=escrow_id, after_version=after_version)
-        call = self._road(self._streams).stub.WatchEscrow(request, metadata=_metadata(self._token))
+        call = method(request, metadata=_metadata(token))
         try:
             while True:
-                async with asyncio.timeout(self._limits.watch_silence_s):
+                async with asyncio.timeout(silence_s):
                     message = await call.read()
-                if not isinstance(message, service.WatchEscrowResponse):
+                if not isinstance(message, reply):
                     return
                 yield message
         except TimeoutError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import structlog
 from aiohttp import ClientPayloadError, web
 
+from bridge.core import Core
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.reply import refuse
-from bridge.upstream import Core, CoreError
+from bridge.upstream import CoreError
 
 _log = structlog.get_logger("bridge.webhook")
 _FOR_GOOD = frozenset({"SIGNATURE_INVALID", "WEBHOOK_MALFORMED"})

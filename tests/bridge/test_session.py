@@ -104,7 +104,7 @@ async def test_a_subscribe_that_waits_can_be_taken_back(bridge: Bridge, core: Fa
         assert (await browser.subscribe("e1"))["version"] == 1
 
 
-@pytest.mark.parametrize("escrow_id", ["e1", "none", "*", "ungültig", "a b"])
+@pytest.mark.parametrize("escrow_id", ["e1", "none", "**", "ungültig", "a b"])
 async def test_a_strangers_escrow_answers_like_none(
     bridge: Bridge, core: FakeCore, escrow_id: str
 ) -> None:

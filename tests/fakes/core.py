@@ -138,6 +138,19 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
         await self.answering.wait()
         return service.GetEscrowResponse(escrow=await self._see(request.escrow_id, context))
 
+    async def ListEscrows(self, request: service.ListEscrowsRequest, context: Any) -> Any:
+        await self._enter("ListEscrows", context)
+        claims = await self._claims(context)
+        newest_first = [record[-1].escrow for record in reversed(self.records.values())]
+        concerned = [one for one in newest_first if request.party in _parties(one)]
+        if not {"service", "admin"} & set(claims["roles"]):
+            concerned = [one for one in concerned if claims["sub"] in _parties(one)]
+        start = int(request.page_token or 0)
+        end = start + (request.page_size or PAGE)
+        return service.ListEscrowsResponse(
+            escrows=concerned[start:end], next_page_token=str(end) if concerned[end:] else ""
+        )
+
     async def ListEvents(self, request: service.ListEventsRequest, context: Any) -> Any:
         await self._enter("ListEvents", context)
         await self._see(request.escrow_id, context)
@@ -149,26 +162,54 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
         self, request: service.WatchEscrowRequest, context: Any
     ) -> AsyncIterator[service.WatchEscrowResponse]:
         await self._enter("WatchEscrow", context)
-        await self._see(request.escrow_id, context)
-        version = request.after_version
+        cursors: dict[str, int] = {}
+        if request.user_id:
+            await self._claims(context)
+            for escrow in self._concerning(request.user_id):
+                cursors[escrow.escrow_id] = escrow.version
+                if escrow.status < pb.ESCROW_STATUS_RELEASED:
+                    yield service.WatchEscrowResponse(snapshot=escrow)
+            yield service.WatchEscrowResponse(heartbeat=service.Heartbeat())
+        else:
+            await self._see(request.escrow_id, context)
+            cursors[request.escrow_id] = request.after_version
         self.watching += 1
         try:
-            while True:
-                for event in self.records[request.escrow_id][version:]:
+            async for response in self._live(request.user_id, cursors):
+                yield response
+        finally:
+            self.watching = max(self.watching - 1, 0)
+
+    async def _live(
+        self, user_id: str, cursors: dict[str, int]
+    ) -> AsyncIterator[service.WatchEscrowResponse]:
+        while True:
+            for escrow in self._concerning(user_id) if user_id else ():
+                cursors.setdefault(escrow.escrow_id, 0)
+            for escrow_id, version in cursors.items():
+                for event in self.records[escrow_id][version:]:
                     sent = self.tamper(event)
                     if sent is not None:
                         yield service.WatchEscrowResponse(event=sent)
-                    version = event.version
-                async with self._bell:
-                    try:
-                        async with asyncio.timeout(self.heartbeat_s):
-                            while len(self.records[request.escrow_id]) <= version:
-                                await self._bell.wait()
-                    except TimeoutError:
-                        beat = service.Heartbeat(version=version)
-                        yield service.WatchEscrowResponse(heartbeat=beat)
-        finally:
-            self.watching = max(self.watching - 1, 0)
+                    cursors[escrow_id] = event.version
+            async with self._bell:
+                try:
+                    async with asyncio.timeout(self.heartbeat_s):
+                        while not self._is_behind(user_id, cursors):
+                            await self._bell.wait()
+                except TimeoutError:
+                    version = 0 if user_id else max(cursors.values())
+                    beat = service.Heartbeat(version=version)
+                    yield service.WatchEscrowResponse(heartbeat=beat)
+
+    def _concerning(self, user_id: str) -> list[pb.Escrow]:
+        current = (record[-1].escrow for record in self.records.values())
+        return [one for one in current if user_id in _parties(one)]
+
+    def _is_behind(self, user_id: str, cursors: dict[str, int]) -> bool:
+        if user_id and any(one.escrow_id not in cursors for one in self._concerning(user_id)):
+            return True
+        return any(len(self.records[one]) > version for one, version in cursors.items())
 
     async def IngestWebhook(self, request: payments.IngestWebhookRequest, context: Any) -> Any:
         await self._enter("IngestWebhook", context)
@@ -196,10 +237,15 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
         if escrow_id not in self.records:
             await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
         escrow = self.escrow(escrow_id)
-        parties = {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
-        if claims["sub"] not in parties and not {"service", "admin"} & set(claims["roles"]):
+        if claims["sub"] not in _parties(escrow) and not {"service", "admin"} & set(
+            claims["roles"]
+        ):
             await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
         return escrow
+
+
+def _parties(escrow: pb.Escrow) -> set[str]:
+    return {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
 
 
 async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:
