@@ -48,13 +48,26 @@ export const theme = createTheme({
   colors: { kelp, dark, gray },
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, monospace',
-  headings: { fontFamily: "'Source Serif 4 Variable', Georgia, serif", fontWeight: '560' },
+  headings: {
+    fontFamily: "'Source Serif 4 Variable', Georgia, serif",
+    fontWeight: '560',
+    textWrap: 'balance',
+    sizes: { h1: { fontSize: 'clamp(1.625rem, 1.3rem + 1.4vw, 2.125rem)' } },
+  },
   defaultRadius: 'md',
   cursorType: 'pointer',
   respectReducedMotion: true,
   components: {
     Modal: Modal.extend({
-      defaultProps: { centered: true, radius: 'lg', padding: 'lg', transitionProps: { duration: 120 } },
+      defaultProps: {
+        centered: true,
+        radius: 'lg',
+        padding: 'lg',
+        transitionProps: { duration: 120 },
+        closeButtonProps: { 'aria-label': 'Close' },
+        // Dialogs are mounted open, of which Mantine does not know who opened them: Actions does.
+        returnFocus: false,
+      },
       classNames: { content: 'hf-modal', header: 'hf-modal', title: 'hf-modal-title' },
     }),
   },

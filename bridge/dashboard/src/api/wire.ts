@@ -27,7 +27,7 @@ interface WireParts {
   refunded?: WireMoney;
   fee?: WireMoney;
   confirmations?: { party?: string; time?: string }[];
-  dispute?: { raised_by?: string; reason?: string; status?: string } | null;
+  dispute?: { raised_by?: string; reason?: string; status?: string; note?: string } | null;
   settlement?: { release?: WireMoney; refund?: WireMoney; fee?: WireMoney } | null;
 }
 
@@ -157,6 +157,7 @@ function readParts(wire: WireParts): Parts {
           raised_by: wire.dispute.raised_by ?? '',
           reason: wire.dispute.reason ?? '',
           status: enumName(wire.dispute.status, 'DISPUTE_STATUS_') as DisputeData['status'],
+          note: wire.dispute.note ?? '',
         }
       : null,
     settlement: wire.settlement

@@ -1,5 +1,5 @@
 import { Button, Stack, Text } from '@mantine/core';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { usePay } from '../api/payment';
 import type { Escrow } from '../api/wire';
 import type { Action, Verb } from '../escrow/action';
@@ -20,6 +20,7 @@ interface Props {
 export function Actions({ escrow, actions, size = 'md' }: Props) {
   const [opened, setOpened] = useState<Action | null>(null);
   const close = () => setOpened(null);
+  const opener = useFocusReturn(opened !== null);
   return (
     <>
       <div className={classes.actions} data-size={size}>
@@ -31,7 +32,10 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
               key={action.verb}
               size={size}
               variant={index === 0 && action.verb !== 'cancel' ? 'filled' : 'default'}
-              onClick={() => setOpened(action)}
+              onClick={(event) => {
+                opener.current = event.currentTarget;
+                setOpened(action);
+              }}
             >
               {labelOf(action.verb, escrow, action)}
             </Button>
@@ -46,6 +50,18 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
       )}
     </>
   );
+}
+
+/** After a dialog the focus goes back to its button or, where that has gone, to the page. */
+function useFocusReturn(isOpen: boolean) {
+  const opener = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (isOpen || !opener.current) return;
+    const target = opener.current.isConnected ? opener.current : document.querySelector('main');
+    opener.current = null;
+    target?.focus({ preventScroll: true });
+  }, [isOpen]);
+  return opener;
 }
 
 function PayButton({ escrow }: { escrow: Escrow }) {

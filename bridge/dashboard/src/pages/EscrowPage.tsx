@@ -99,6 +99,11 @@ function Todo({ escrow, user, payment }: { escrow: Escrow; user: User; payment: 
             {escrow.dispute.reason}
           </Alert>
         )}
+        {escrow.dispute?.note && (
+          <Alert color="gray" icon={<IconScale aria-hidden />} title="How it was decided">
+            {escrow.dispute.note}
+          </Alert>
+        )}
         {escrow.attention && (
           <Alert color="yellow" icon={<IconAlertTriangle aria-hidden />} title="Needs attention">
             {escrow.attention}

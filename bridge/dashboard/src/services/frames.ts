@@ -32,6 +32,8 @@ export interface DisputeData {
   raised_by: string;
   reason: string;
   status: 'open' | 'withdrawn' | 'resolved';
+  /** The arbiter's. */
+  note?: string;
 }
 
 /** Where the held money goes, once it is decided. */
