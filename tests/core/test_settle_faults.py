@@ -1,0 +1,165 @@
+"""Settlement when answers are lost, leases run out and replicas meet: money moves once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core import command as c
+from core.escrow import Status
+from core.razorpay import Gateway
+from core.row import Owed
+from scripts.sandbox import Sandbox
+from tests.core.law import ARBITER, BUYER, SELLER
+from tests.core.till import ACCOUNT, QUICK, Till, open_till
+
+TRANSFER = 97_500
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(process_delay_s=0.01, seed=2) as running:
+        yield running
+
+
+@pytest.fixture
+async def till(sqlite_url: str, sandbox: Sandbox) -> AsyncIterator[Till]:
+    async with open_till(sqlite_url, sandbox) as opened:
+        yield opened
+
+
+async def test_an_answer_lost_after_success_moves_no_money_twice(till: Till) -> None:
+    lost = {"timeout_after_success": 1.0, "timeout_hold_s": 0.05}
+    escrow_id = await till.paid(payee=False)
+    await till.buyer.misbehave(api=lost)
+    await till.register()
+    escrow = await till.rests(escrow_id)
+    assert escrow.parts[0].on_hold_minor == TRANSFER
+    await till.tell(escrow_id, c.RaiseDispute("Broken"), BUYER)
+    await till.tell(escrow_id, c.ResolveDispute(60_000, 40_000), ARBITER)
+    assert (await till.rests(escrow_id)).status is Status.SPLIT
+    assert await till.money() == {
+        "transfers": [(58_500, False)],
+        "refunds": [(40_000, "processed")],
+    }
+    state = await till.buyer.state()
+    assert (len(state["transfers"]), len(state["reversals"]), len(state["refunds"])) == (1, 1, 1)
+
+
+async def test_errors_at_every_fourth_call_end_all_the_same(till: Till) -> None:
+    escrow_ids = [await till.paid() for _ in range(4)]
+    await till.buyer.misbehave(api={"error": 0.15, "rate_limit": 0.1})
+    for refunded, escrow_id in enumerate(escrow_ids):
+        if refunded % 2:
+            await till.tell(escrow_id, c.RefundEscrow(), SELLER)
+        else:
+            await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    escrows = [await till.rests(escrow_id) for escrow_id in escrow_ids]
+    await till.buyer.misbehave()
+    assert [e.status for e in escrows] == ["RELEASED", "REFUNDED"] * 2
+    money = await till.money()
+    assert money["transfers"] == [(TRANSFER, False)] * 2
+    assert money["refunds"] == [(100_000, "processed")] * 2
+
+
+class Slow(Gateway):
+    """A gateway whose transfers are made only when the test lets them be."""
+
+    begun: asyncio.Event
+    go_on: asyncio.Event
+    made = 0
+
+    async def create_transfer(self, **arguments: Any) -> Any:
+        self.begun.set()
+        await self.go_on.wait()
+        self.made += 1
+        return await super().create_transfer(**arguments)
+
+
+@pytest.fixture
+async def slow(sandbox: Sandbox) -> AsyncIterator[Slow]:
+    gateway = Slow(key_id=sandbox.key_id, key_secret=sandbox.key_secret, base_url=sandbox.base_url)
+    gateway.begun, gateway.go_on = asyncio.Event(), asyncio.Event()
+    yield gateway
+    await gateway.close()
+
+
+async def test_a_call_that_began_too_late_is_never_made(till: Till, slow: Slow) -> None:
+    till.settler._gateway = slow
+    await till.register()
+    escrow_id = await till.paid()
+    await slow.begun.wait()
+    # Past its limit it counts as unknown, and must not reach Razorpay any more.
+    await till.gives_back(escrow_id)
+    slow.go_on.set()
+    assert (await till.rests(escrow_id)).parts[0].on_hold_minor == TRANSFER
+    assert len((await till.buyer.state())["transfers"]) == 1
+    assert slow.made == 1
+
+
+async def test_a_worker_that_lost_its_lease_moves_nothing(till: Till) -> None:
+    await till.register()
+    escrow_id = await till.paid()
+    await till.rests(escrow_id)
+    stale = Owed(escrow_id, 1, 0, 0, "a lease of long ago", None, None)
+    await till.tell(escrow_id, c.RefundEscrow(), SELLER)
+    await till.settler._work(stale)
+    assert (await till.rests(escrow_id)).status is Status.REFUNDED
+    assert (await till.money())["refunds"] == [(100_000, "processed")]
+
+
+async def test_a_payee_that_registers_while_settlement_looks_is_not_forgotten(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, go_on = asyncio.Event(), asyncio.Event()
+    read = till.room.store.payee
+
+    async def slowly(user_id: str) -> Any:
+        payee = await read(user_id)
+        seen.set()
+        await go_on.wait()
+        return payee
+
+    monkeypatch.setattr(till.room.store, "payee", slowly)
+    escrow_id = await till.paid(payee=False)
+    await seen.wait()
+    await till.register()
+    go_on.set()
+    assert (await till.rests(escrow_id)).parts[0].on_hold_minor == TRANSFER
+
+
+@pytest.mark.postgres
+async def test_two_replicas_settle_each_escrow_once(postgres_url: str, sandbox: Sandbox) -> None:
+    async with (
+        open_till(postgres_url, sandbox) as one,
+        open_till(postgres_url, sandbox, replace(QUICK, lease_s=0.3)) as other,
+    ):
+        await one.register()
+        escrow_ids = [await one.paid() for _ in range(12)]
+        for i, escrow_id in enumerate(escrow_ids):
+            if i % 3 == 0:
+                await one.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+            elif i % 3 == 1:
+                await other.tell(escrow_id, c.RefundEscrow(), SELLER)
+            else:
+                await one.tell(escrow_id, c.RaiseDispute("Broken"), BUYER)
+                await other.tell(escrow_id, c.ResolveDispute(60_000, 40_000), ARBITER)
+        escrows = [await one.rests(escrow_id) for escrow_id in escrow_ids]
+        assert [e.status for e in escrows] == ["RELEASED", "REFUNDED", "SPLIT"] * 4
+        money = await one.money()
+        assert sorted(money["transfers"]) == [(58_500, False)] * 4 + [(TRANSFER, False)] * 4
+        half, whole = (40_000, "processed"), (100_000, "processed")
+        assert sorted(money["refunds"]) == [half] * 4 + [whole] * 4
+
+
+async def test_no_account_of_another_seller_is_paid(till: Till) -> None:
+    await till.register("acc_OtherSeller111", seller_id="seller-2")
+    escrow_id = await till.paid(payee=False)
+    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    await till.reaches(escrow_id, "PAYEE_MISSING")
+    await till.register(ACCOUNT)
+    await till.rests(escrow_id)
+    state = await till.buyer.state()
+    assert [t["recipient"] for t in state["transfers"]] == [ACCOUNT]
