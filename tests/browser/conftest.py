@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, async_playwright
 
 from tests.browser.stack import DASHBOARD, Api, Stack
@@ -35,6 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Report what the tests have measured."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if "tests/browser" in report.nodeid and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}: {name} = {value}")
+
+
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -52,20 +61,20 @@ def cold_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.stop()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def stack(chromium_path: str, cold_stack: Stack) -> Stack:
     """What `make run` starts; tests that break it find it whole again."""
     await cold_stack.start()
     return cold_stack
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def api(stack: Stack) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as http:
         yield Api(stack, http)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
@@ -73,7 +82,7 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
     """Lets users of the demo in; in the end no page may have complained."""
     visitors: list[Visitor] = []

@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from tests.browser.stack import Api, Stack
 from tests.browser.visitor import Visit, Visitor
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OFFLINE_S = 10.0
 

@@ -9,6 +9,8 @@ from playwright.async_api import Page, Response, ViewportSize, expect
 from tests.browser.stack import DASHBOARD, Api, Stack
 from tests.browser.visitor import Picture, Visit
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SCRIPT_LIMIT_BYTES = 300_000
 PHONE = ViewportSize(width=360, height=760)
 AXE = DASHBOARD / "node_modules" / "axe-core" / "axe.min.js"
@@ -192,6 +194,6 @@ async def test_a_stranger_is_told_that_it_cannot_be_shown(visit: Visit, api: Api
     await expect(heading).to_be_visible()
 
 
-def test_the_package_of_the_client_needs_nothing_but_react() -> None:
+async def test_the_package_of_the_client_needs_nothing_but_react() -> None:
     manifest = (DASHBOARD / "package.json").read_text()
     assert '"dependencies"' not in manifest
