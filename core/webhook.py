@@ -117,14 +117,28 @@ class Inbox:
         before_us = self._now_us() - round(CATCH_UP_AGE_S * US_PER_S)
         while waiting := await self._store.waiting_webhooks(before_us, limit=CATCH_UP_PAGE):
             for event_id, body in waiting:
-                await self._apply(event_id, read(body))
+                await self._apply_late(event_id, body)
             log.info("%d stored webhooks were worked off", len(waiting))
+
+    async def _apply_late(self, event_id: str, body: bytes) -> None:
+        try:
+            await self._apply(event_id, read(body))
+        except Refusal as refusal:
+            if refusal.reason is not Reason.WEBHOOK_MALFORMED:
+                raise
+            await self._finish(event_id, IGNORED)
+        except Exception:
+            log.exception("webhook %s cannot be applied", event_id)
+            await self._finish(event_id, IGNORED)
 
     async def _apply(self, event_id: str, news: News | None) -> str:
         outcome = IGNORED if news is None else await self._tell(news)
+        await self._finish(event_id, outcome)
+        return outcome
+
+    async def _finish(self, event_id: str, outcome: str) -> None:
         async with self._store.write() as transaction:
             await transaction.finish_webhook(event_id=event_id, outcome=outcome)
-        return outcome
 
     async def _tell(self, news: News) -> str:
         escrow_id = await self._store.owner_of_order(news.order_id) if news.order_id else None
