@@ -106,12 +106,18 @@ class Following:
     def vanish(self, error: CoreError) -> None:
         self._on_vanish(self, error)
 
-    def hand_over(self, escrow_id: str) -> None:
-        """A subscription of its own begins."""
+    def hand_over(self, escrow_id: str) -> int | None:
+        """A subscription of its own begins: answer the version after which it has to tell."""
         filling = self._fillings.pop(escrow_id, None)
         if filling is not None:
             filling.cancel()
-            self._missed[escrow_id] = self._behind.pop(escrow_id)
+            known = self._missed[escrow_id] = self._behind.pop(escrow_id)
+            return known
+        follow = self._follow
+        if follow is None or self not in follow.subscribers or escrow_id in self._untold:
+            return None
+        known = follow.version(escrow_id)
+        return None if known is None else max(known, self._ahead.get(escrow_id, 0))
 
     def take_over(self, subscription: Subscription) -> None:
         """A subscription of its own has ended: go on where it stopped."""
@@ -127,6 +133,7 @@ class Following:
                 self._tell(escrow_id)
                 return
             known = newest if missed is None else max(missed, known)
+        known = max(known, self._ahead.pop(escrow_id, 0))
         if newest < known:
             self._ahead[escrow_id] = known
         elif newest > known:

@@ -214,9 +214,8 @@ class Session:
                 self._fail,
             )
         following = self._places.get(frames.EVERYTHING)
-        if isinstance(following, Following):
-            following.hand_over(escrow_id)
-        return Subscription(escrow_id, frame_id, self._outbox, around.watches, self._fail)
+        known = following.hand_over(escrow_id) if isinstance(following, Following) else None
+        return Subscription(escrow_id, frame_id, self._outbox, around.watches, known, self._fail)
 
     def _own(self, escrow_id: str) -> Subscription | None:
         place = self._places.get(escrow_id)

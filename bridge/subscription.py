@@ -42,6 +42,7 @@ class Subscription:
         frame_id: frames.FrameId,
         outbox: Outbox,
         watches: Watches,
+        known_version: int | None,
         on_vanish: Callable[[Place, CoreError], None],
     ) -> None:
         self.escrow_id = escrow_id
@@ -51,6 +52,8 @@ class Subscription:
         self._outbox = outbox
         self._watches = watches
         self._core = watches.source.core
+        # Up to which a subscription to all has told already, and so goes on.
+        self._known_version = known_version
         self._on_vanish = on_vanish
         self._watch: Watch | None = None
         # The snapshot that core gave, while it is ahead of the shared stream.
@@ -74,6 +77,7 @@ class Subscription:
         """
         escrow = await self._core.get_escrow(self.escrow_id, identity.token)
         watch = self._watch = self._watches.hold(escrow)
+        after = self._known_version if after is None else after
         if after is not None:
             escrow = await self._catch_up(watch, identity.token, escrow, after)
         # From here on nothing awaits, so that no event slips in between.
