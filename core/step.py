@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from core import command as c
 from core.command import Command
 from core.escrow import Escrow, Part, PaymentStatus, Settlement, Status
-from core.money import MIN_AMOUNT_MINOR, fee_minor
+from core.money import MIN_AMOUNT_MINOR
 from core.razorpay import Payment, Refund, Reversal, Transfer
 
 # A refund that Razorpay reports as failed is made anew this often before a person has to look.
@@ -209,7 +209,7 @@ def _hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> It
     if part.settlement is not None:
         wanted = part.settlement.transfer_minor
     else:
-        wanted = part.amount_minor - fee_minor(part.amount_minor, escrow.fee_bps)
+        wanted = part.amount_minor - part.full_fee_minor
     ours = [t for t in have.transfers if _is_of(t.notes, escrow.escrow_id, part.part_id)]
     live = [t for t in ours if t.status != "failed" and t.amount_minor > t.reversed_minor]
     if any(t.status in ("created", "pending") for t in live):
@@ -307,9 +307,22 @@ def _release(escrow: Escrow, part: Part, settlement: Settlement, have: Found) ->
             is_ours = _is_of(transfer.notes, escrow.escrow_id, part.part_id)
             is_live = transfer.amount_minor > transfer.reversed_minor
             if is_ours and is_live and transfer.on_hold and transfer.status != "failed":
-                return Blocked() if escrow.bank_disputes else Unhold(transfer.transfer_id)
+                return _unhold(escrow, part, transfer, have)
     cause = f"settle:{escrow.escrow_id}:{part.part_id or WHOLE}"
     return Report(c.CompleteSettlement(part.part_id), cause)
+
+
+def _unhold(escrow: Escrow, part: Part, transfer: Transfer, have: Found) -> Step:
+    if escrow.bank_disputes:
+        return Blocked()
+    for refund in have.refunds:
+        if refund.status != "failed" and refund.notes.get("escrow_id") != escrow.escrow_id:
+            return Stuck(
+                part.part_id,
+                f"Refund {refund.refund_id} was not made by Holdfast: nothing is released beside"
+                f" it. Let {transfer.transfer_id} go or reverse it at Razorpay.",
+            )
+    return Unhold(transfer.transfer_id)
 
 
 def mark(step: Act, found: Mapping[str, Found]) -> str | None:
