@@ -28,7 +28,7 @@ from core.escrow import (
     Settlement,
     Status,
 )
-from core.money import MIN_AMOUNT_MINOR, fee_minor, is_movable
+from core.money import MIN_AMOUNT_MINOR, fee_minor, is_movable, split_minor
 
 
 def step(
@@ -45,13 +45,6 @@ def step(
 
 
 def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
-    if command.milestones:
-        parts = tuple(
-            Part(f"m{i}", m.amount_minor, title=m.title)
-            for i, m in enumerate(command.milestones, start=1)
-        )
-    else:
-        parts = (Part("", command.amount_minor),)
     escrow = Escrow(
         escrow_id=command.escrow_id,
         version=1,
@@ -67,9 +60,27 @@ def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
         inspection_period_us=command.inspection_period_us,
         create_time_us=now_us,
         update_time_us=now_us,
-        parts=parts,
+        parts=_parts(command),
     )
     return Event(EventType.ESCROW_CREATED, caller.user_id, None, escrow)
+
+
+def _parts(command: c.CreateEscrow) -> tuple[Part, ...]:
+    """Make the parts, and divide the fee on the whole among them without losing a paisa."""
+    fee = fee_minor(command.amount_minor, command.fee_bps)
+    if not command.milestones:
+        return (Part("", command.amount_minor, full_fee_minor=fee),)
+    fees = split_minor(fee, [m.amount_minor for m in command.milestones])
+    return tuple(
+        Part(
+            f"m{i}",
+            milestone.amount_minor,
+            title=milestone.title,
+            # It gives way where the seller's transfer would fall below Razorpay's minimum.
+            full_fee_minor=min(fee, milestone.amount_minor - MIN_AMOUNT_MINOR),
+        )
+        for i, (milestone, fee) in enumerate(zip(command.milestones, fees, strict=True), start=1)
+    )
 
 
 def cancel(escrow: Escrow, command: c.CancelEscrow, caller: Caller, now_us: int) -> Event:
@@ -218,7 +229,7 @@ def _settling(
     settlement = Settlement(
         release_minor=release,
         refund_minor=part.held_minor - release,
-        fee_minor=fee_minor(release, escrow.fee_bps),
+        fee_minor=part.fee_on(release, escrow.fee_bps),
         decided_by=caller.user_id,
         start_time_us=now_us,
         note=note,

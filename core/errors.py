@@ -33,7 +33,6 @@ class Reason(enum.Enum):
     ESCROW_NOT_FOUND = ("NOT_FOUND", False)
     MILESTONE_NOT_FOUND = ("NOT_FOUND", False)
     PAYEE_NOT_FOUND = ("NOT_FOUND", False)
-    ACCOUNT_NOT_FOUND = ("NOT_FOUND", False)
     # What the law says.
     WRONG_STATUS = ("FAILED_PRECONDITION", False)
     ALREADY_CONFIRMED = ("FAILED_PRECONDITION", False)

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from core.money import fee_minor
+
 # Ids of escrows are made by CreateEscrow: a UUID in lower case.
 ESCROW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -123,6 +125,8 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     part_id: str
     amount_minor: int
     title: str = ""
+    # The platform's fee if all of it is released: its share of the fee on the whole escrow.
+    full_fee_minor: int = 0
     status: Status = Status.INITIATED
     held_minor: int = 0
     released_minor: int = 0
@@ -135,6 +139,12 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     on_hold_minor: int = 0
     # The end of the inspection period, once the seller has confirmed.
     inspect_until_us: int | None = None
+
+    def fee_on(self, release_minor: int, fee_bps: int) -> int:
+        """Answer the platform's fee on a release of this part."""
+        if release_minor == self.amount_minor:
+            return self.full_fee_minor
+        return fee_minor(release_minor, fee_bps)
 
     def has_confirmed(self, party: Party) -> bool:
         return any(c.party is party for c in self.confirmations)
