@@ -111,8 +111,8 @@ class Following:
         filling = self._fillings.pop(escrow_id, None)
         if filling is not None:
             filling.cancel()
-            known = self._missed[escrow_id] = self._behind.pop(escrow_id)
-            return known
+            told = self._missed[escrow_id] = self._behind.pop(escrow_id)
+            return told
         follow = self._follow
         if follow is None or self not in follow.subscribers or escrow_id in self._untold:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from escrow.v1.ledger_service_pb2 import GetLastCheckResponse
 from prometheus_client import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -12,15 +13,16 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 
 
 class Metrics:
-    """The families, all with the prefix `holdfast_bridge_`."""
+    """The families: the bridge's own, `holdfast_bridge_…`, and what core says of its books."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -57,6 +59,13 @@ class Metrics:
         """Publish a number that the flusher counts by itself, cheaper than a Counter's lock."""
         self.registry.register(_Frames(read))
 
+    def render(self, check: GetLastCheckResponse | None) -> bytes:
+        """Write all families as Prometheus reads them; without a check of the books, none of it."""
+        books = CollectorRegistry()
+        if check is not None and check.HasField("check_time"):
+            books.register(_Books(check))
+        return generate_latest(self.registry) + generate_latest(books)
+
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"holdfast_bridge_{name}", text, registry=self.registry)
 
@@ -68,4 +77,26 @@ class _Frames(Collector):
     def collect(self) -> Iterable[Metric]:
         yield CounterMetricFamily(
             "holdfast_bridge_frames_sent", "Frames written to sockets", value=self._read()
+        )
+
+
+class _Books(Collector):
+    def __init__(self, check: GetLastCheckResponse) -> None:
+        self._check = check
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(
+            "holdfast_books_findings",
+            "What core's last check of the books has found wrong",
+            value=len(self._check.findings),
+        )
+        yield GaugeMetricFamily(
+            "holdfast_books_escrows_checked",
+            "Escrows in core's last check of the books",
+            value=self._check.escrows_checked,
+        )
+        yield GaugeMetricFamily(
+            "holdfast_books_check_time_seconds",
+            "When core has last checked the books, seconds since the epoch",
+            value=self._check.check_time.ToMilliseconds() / 1000,
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from escrow.v1.ledger_service_pb2 import GetLastCheckResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
 from bridge.api import Api
@@ -22,7 +23,7 @@ from bridge.outbox import Flusher
 from bridge.pages import Pages
 from bridge.session import Surroundings
 from bridge.stream import Encoder, Source
-from bridge.upstream import Tls
+from bridge.upstream import CoreError, Tls
 from bridge.watch import Watches
 from bridge.webhook import WebhookDoor
 
@@ -137,8 +138,15 @@ async def _ready(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    body = generate_latest(request.app[METRICS].registry)
+    body = request.app[METRICS].render(await _last_check(request.app[CORE]))
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _last_check(core: Core) -> GetLastCheckResponse | None:
+    try:
+        return await core.last_check() if core.connected else None
+    except CoreError:
+        return None
 
 
 async def _socket(request: web.Request) -> web.StreamResponse:

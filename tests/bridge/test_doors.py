@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from aiohttp import web
 
@@ -43,6 +44,36 @@ async def test_metrics_count_what_happens(bridge: Bridge, core: FakeCore) -> Non
             assert await bridge.metric(f"holdfast_bridge_{name}") == 1
         assert await bridge.metric("holdfast_bridge_frames_sent_total") == 3
         assert await bridge.metric("holdfast_bridge_event_to_frame_seconds_count") == 1
+
+
+async def books(bridge: Bridge) -> dict[str, float]:
+    async with bridge.http.get(bridge.url + "/metrics") as response:
+        lines = (await response.text()).splitlines()
+    told = (line.split() for line in lines if line.startswith("holdfast_books_"))
+    return {name.removeprefix("holdfast_books_"): float(value) for name, value in told}
+
+
+async def test_metrics_tell_what_core_has_last_found_in_the_books(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(books_s=0.3)
+    await bridge.until_metric("holdfast_bridge_core_connected", 1)
+    assert await books(bridge) == {}, "core has not checked yet"
+    core.check.check_time.FromMilliseconds(1_700_000_000_500)
+    core.check.escrows_checked = 41
+    core.check.findings.add(check="SUM")
+    found = {"findings": 1, "escrows_checked": 41, "check_time_seconds": 1_700_000_000.5}
+    assert await books(bridge) == found
+    core.answering.clear()
+    assert await books(bridge) == {}, "core is too slow"
+    core.answering.set()
+    core.refusals["GetLastCheck"] = (grpc.StatusCode.INTERNAL, "ODD")
+    assert await books(bridge) == {}
+    core.refusals.clear()
+    assert await books(bridge) == found
+    await core.stop()
+    await bridge.until_metric("holdfast_bridge_core_connected", 0)
+    assert await books(bridge) == {}
 
 
 async def ask_demo(bridge: Bridge, body: Any, **options: Any) -> tuple[int, Any]:

@@ -12,10 +12,15 @@ import grpc
 import jwt
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as service
+from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 from escrow.v1.escrow_service_pb2_grpc import (
     EscrowServiceServicer,
     add_EscrowServiceServicer_to_server,
+)
+from escrow.v1.ledger_service_pb2_grpc import (
+    LedgerServiceServicer,
+    add_LedgerServiceServicer_to_server,
 )
 from escrow.v1.payment_service_pb2_grpc import (
     PaymentServiceServicer,
@@ -29,7 +34,7 @@ from grpc_status import rpc_status
 PAGE = 100
 
 
-class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
+class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServicer):
     """Starts on a free port; `create` and `append` are what other clients would do."""
 
     def __init__(self, secret: str) -> None:
@@ -37,6 +42,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
         self.calls: Counter[str] = Counter()
         self.webhooks: list[payments.IngestWebhookRequest] = []
         self.outcome = payments.WEBHOOK_OUTCOME_APPLIED
+        self.check = ledger.GetLastCheckResponse()
         self.watching = 0
         # Set to have every call of that name refused with the code and the reason.
         self.refusals: dict[str, tuple[grpc.StatusCode, str]] = {}
@@ -62,6 +68,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         add_EscrowServiceServicer_to_server(self, server)
         add_PaymentServiceServicer_to_server(self, server)
+        add_LedgerServiceServicer_to_server(self, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         at = f"localhost:{self.port}"
         if self.credentials is None:
@@ -217,6 +224,13 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer):
             await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
         self.webhooks.append(request)
         return payments.IngestWebhookResponse(outcome=self.outcome)
+
+    async def GetLastCheck(self, request: ledger.GetLastCheckRequest, context: Any) -> Any:
+        await self._enter("GetLastCheck", context)
+        if "service" not in (await self._claims(context))["roles"]:
+            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
+        await self.answering.wait()
+        return self.check
 
     async def _enter(self, name: str, context: Any) -> None:
         self.calls[name] += 1
