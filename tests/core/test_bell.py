@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core import bell
+from core import bell, execute
 from core import command as c
-from core import execute
 from core.errors import Reason, Refusal
 from tests.core.law import SERVICE
 from tests.core.room import Room, open_room
