@@ -31,33 +31,32 @@ async def has_no_serious_fault(page: Page) -> None:
     assert await page.evaluate(AXE_RUN) == [], page.url
 
 
-async def some_escrows(api: Api) -> dict[str, str]:
+async def some_escrows(api: Api, buyer: str = "asha") -> dict[str, str]:
     """One of each kind that looks different; their ids by name."""
     await api.register_payee("ravi")
-    made = {
-        "new": await api.create("asha", "ravi", 85_000, title="Wedding photographs"),
-        "held": await api.create(
-            "asha", "ravi", 48_500, title="Oak dining table, 2 m", arbiter_id="meera"
-        ),
-        "split": await api.create(
-            "asha",
-            "ravi",
-            1_000,
-            title="Logo and brand book",
-            milestones=[
-                {"title": title, "amount": {"amount_minor": "50000", "currency": "INR"}}
-                for title in ("Sketches", "Final logo")
-            ],
-        ),
-        "disputed": await api.create(
-            "asha", "ravi", 64_999, title="Road bike, 54 cm", arbiter_id="meera"
-        ),
+    titles = {
+        "refunded": ("Concert tickets", 7_800),
+        "released": ("Vintage camera", 36_000),
+        "new": ("Wedding photographs", 85_000),
+        "held": ("Oak dining table, 2 m", 48_500),
+        "disputed": ("Road bike, 54 cm", 64_999),
     }
-    for name in ("held", "split", "disputed"):
-        await api.pay(made[name], "asha")
+    made = {
+        name: await api.create(buyer, "ravi", rupees, title=title, arbiter_id="meera")
+        for name, (title, rupees) in titles.items()
+    }
+    half = {"amount_minor": "6000000", "currency": "INR"}
+    parts = [{"title": title, "amount": half} for title in ("Sketches", "Final logo")]
+    made["split"] = await api.create(
+        buyer, "ravi", 120_000, title="Logo and brand book", milestones=parts
+    )
+    for name in made.keys() - {"new"}:
+        await api.pay(made[name], buyer)
+    await api.do(made["refunded"], "refund", "ravi", note="Called off")
+    await api.do(made["released"], "release", buyer)
     await api.do(made["held"], "confirm", "ravi")
-    await api.do(made["split"], "release", "asha", milestone_id="m1")
-    await api.do(made["disputed"], "dispute", "asha", reason="The frame is cracked.")
+    await api.do(made["split"], "release", buyer, milestone_id="m1")
+    await api.do(made["disputed"], "dispute", buyer, reason="The frame is cracked.")
     return made
 
 
@@ -88,6 +87,7 @@ async def test_no_page_has_a_serious_accessibility_fault(
     for name in made:
         await visitor.open(made[name])
         await has_no_serious_fault(visitor.page)
+    await visitor.open(made["disputed"])
     await visitor.press("Withdraw dispute")
     await expect(visitor.page.get_by_role("dialog")).to_be_visible()
     await has_no_serious_fault(visitor.page)
@@ -131,10 +131,13 @@ async def test_nothing_is_wider_than_a_phone(
 async def test_the_list_is_filtered_by_words_status_and_part(
     visit: Visit, api: Api, picture: Picture
 ) -> None:
-    made = await some_escrows(api)
-    visitor = await visit("asha")
+    made = await some_escrows(api, "priya")
+    visitor = await visit("priya")
     row = {name: visitor.page.locator(f"li[data-escrow='{made[name]}']") for name in made}
     await expect(row["held"]).to_be_visible()
+    for name, words in (("released", "Released"), ("refunded", "Refunded")):
+        status = row[name].locator("[data-status]")
+        await expect(status).to_have_text(words, timeout=20_000)
     await picture(visitor, "list")
 
     await visitor.page.get_by_label("Search by title").fill("oak")

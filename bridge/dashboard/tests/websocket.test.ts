@@ -87,6 +87,16 @@ describe('against any bridge', () => {
     expect(of('error')).toMatchObject([{ code: 'ESCROW_NOT_FOUND', escrow_id: id }]);
   });
 
+  test('everything brings the events of an escrow that did not exist before', async () => {
+    await connect('asha');
+    service.subscribe('*');
+    await subscribed('*');
+    const id = await bridge.create('asha', 'ravi');
+    await bridge.publish(id);
+    await until('both events', () => versions(id).length === 2);
+    expect(versions(id)).toEqual([1, 2]);
+  });
+
   test('after unsubscribe nothing more is heard', async () => {
     const [left, kept] = [await bridge.create('asha', 'ravi'), await bridge.create('asha', 'ravi')];
     await connect('asha');
