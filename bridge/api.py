@@ -1,7 +1,7 @@
 """JSON over HTTP: every annotated RPC of core under /api/v1, and what a page must know to begin.
 
 No route is written by hand: transcode reads them from the proto. Must never decide who may do what:
-the caller's own token goes on to core, which does.
+the caller's own token, once it is found to be good, goes on to core, which does.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import aiohttp
 from aiohttp import web
 from escrow.v1 import escrow_service_pb2, payment_service_pb2
 
+from bridge.auth import Verifier
 from bridge.config import Settings
 from bridge.core import Core
+from bridge.errors import KeysUnavailable, TokenRefused
 from bridge.openapi import document
 from bridge.reply import refuse
 from bridge.transcode import BadInput, Route, matching, rendered, routes_of
@@ -52,6 +54,7 @@ STATUS_OF_CODE = {
     "DATA_LOSS": 500,
 }
 _RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+_KEYS_AWAY = CoreError("UNAVAILABLE", "tokens cannot be checked right now", "KEYS_UNAVAILABLE")
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
 
 ROUTES = routes_of(
@@ -61,17 +64,23 @@ ROUTES = routes_of(
 
 
 class Api:
-    """Serves ROUTES. `core_of` finds the channel of a request's app, which opens after routing."""
+    """Serves ROUTES. `core_of` and `verifier_of` find what an app opens only after routing."""
 
-    def __init__(self, core_of: Callable[[web.Request], Core], settings: Settings) -> None:
+    def __init__(
+        self,
+        core_of: Callable[[web.Request], Core],
+        verifier_of: Callable[[web.Request], Verifier],
+        settings: Settings,
+    ) -> None:
         self._core_of = core_of
+        self._verifier_of = verifier_of
         self._config = _json(_page_config(settings))
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes. After all others under PREFIX: the last one takes what is left there."""
         app.router.add_get(f"{PREFIX}/config", self._give_config)
         app.router.add_get(f"{PREFIX}/openapi.json", self._give_openapi)
-        app.router.add_route("*", PREFIX + "{path:(/.*)?}", self.serve)
+        app.router.add_route("*", PREFIX + r"{path:(/[\s\S]*)?}", self.serve)
 
     async def _give_config(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._config, content_type="application/json")
@@ -90,15 +99,23 @@ class Api:
         if token is None:
             return _no_token()
         try:
+            await self._verifier_of(request).verify(token[1])
             return await self._call(route, request, token[1])
+        except TokenRefused as error:
+            return _bad_token(error)
+        except KeysUnavailable:
+            return _refused(_KEYS_AWAY)
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
+        except web.HTTPUnsupportedMediaType:
+            text = "the body must come as it is, without a Content-Encoding"
+            return refuse(415, "INVALID_ARGUMENT", "CODING_UNSUPPORTED", text)
         except BadInput as bad:
             fields = ((bad.field, bad.problem),) if bad.field else ()
             reason = "FIELD_INVALID" if bad.field else "REQUEST_MALFORMED"
             return refuse(400, "INVALID_ARGUMENT", reason, str(bad), fields)
         except CoreError as error:
-            return _refused_by_core(error)
+            return _refused(error)
 
     async def _call(self, route: Route, request: web.Request, token: str) -> web.Response:
         body = await _body(request) if route.body else b""
@@ -142,6 +159,9 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _body(request: web.Request) -> bytes:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # A compressed body that was cut off may look like an empty one.
+        raise web.HTTPUnsupportedMediaType
     body = bytearray()
     try:
         async for chunk in request.content.iter_any():
@@ -188,12 +208,18 @@ def _no_token() -> web.Response:
     return response
 
 
+def _bad_token(error: TokenRefused) -> web.Response:
+    reason = "TOKEN_EXPIRED" if error.expired else "TOKEN_INVALID"
+    message = f"the token is not good: {error}; sign in again"
+    return _refused(CoreError("UNAUTHENTICATED", message, reason))
+
+
 def _too_large() -> web.Response:
     message = f"the body has more than {BODY_LIMIT_BYTES} bytes"
     return refuse(413, "INVALID_ARGUMENT", "BODY_TOO_LARGE", message)
 
 
-def _refused_by_core(error: CoreError) -> web.Response:
+def _refused(error: CoreError) -> web.Response:
     reason = error.reason or ("CORE_UNAVAILABLE" if error.away else error.code)
     status = STATUS_OF_CODE.get(error.code, 500)
     response = refuse(status, error.code, reason, error.message, error.fields)

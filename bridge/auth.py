@@ -73,6 +73,8 @@ class Verifier:
                 claims = await self._in_thread(self._decode_with_keys, token)
         except jwt.PyJWKClientConnectionError as error:
             raise KeysUnavailable("the JWKS endpoint does not answer") from error
+        except jwt.ExpiredSignatureError:
+            raise TokenRefused("the token has expired", expired=True) from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise TokenRefused(type(error).__name__) from None
         return _identity(claims, token)
@@ -113,8 +115,8 @@ class Verifier:
 
 def _identity(claims: dict[str, Any], token: str) -> Identity:
     user_id, roles = claims["sub"], claims.get("roles", ["user"])
-    if not user_id or len(user_id) > USER_ID_CHARACTERS:
-        raise TokenRefused("sub must be 1 to 128 characters")
+    if not 0 < len(user_id) <= USER_ID_CHARACTERS or not user_id.isprintable():
+        raise TokenRefused("sub must be 1 to 128 printable characters")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise TokenRefused("roles must be a list of strings")
     return Identity(user_id, tuple(roles), float(claims["exp"]), token)

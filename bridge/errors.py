@@ -65,7 +65,11 @@ class BadFrame(Exception):
 
 
 class TokenRefused(Exception):
-    """The token does not prove who is calling. Its text never contains the token."""
+    """The token does not prove who is calling, or no longer. Its text never contains the token."""
+
+    def __init__(self, why: str, *, expired: bool = False) -> None:
+        super().__init__(why)
+        self.expired = expired
 
 
 class KeysUnavailable(Exception):

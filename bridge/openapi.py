@@ -15,6 +15,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from bridge.doors import DOORS
 from bridge.transcode import Route, is_plain
 
 Schema = dict[str, Any]
@@ -64,7 +65,7 @@ _ERROR: Schema = {
 
 
 def document(routes: Iterable[Route]) -> Schema:
-    """Describe the routes. The document is complete: every reference is in it."""
+    """Describe the routes, and the doors beside them. Every reference is in the document."""
     return _Document(_comments()).of(routes)
 
 
@@ -90,7 +91,7 @@ class _Document:
             "info": {"title": "Holdfast", "version": importlib.metadata.version("holdfast")},
             "servers": [{"url": "/"}],
             "security": [{"bearer": []}],
-            "paths": paths,
+            "paths": paths | DOORS,
             "components": {"schemas": self._schemas, "securitySchemes": {"bearer": bearer}},
         }
 

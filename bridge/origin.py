@@ -71,4 +71,5 @@ def cors(origins: Origins) -> web.middlewares.Middleware:  # type: ignore[name-d
 
 def _mark(response: web.StreamResponse, origin: str) -> None:
     response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = "Retry-After"
     response.headers["Vary"] = "Origin"

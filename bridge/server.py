@@ -62,9 +62,11 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_post("/api/v1/webhooks/razorpay", _webhook)
     if settings.demo_login and settings.jwt_secret is not None:
         app.router.add_post("/api/v1/demo/token", _demo_login(app, settings.jwt_secret).give)
-    Api(lambda request: request.app[CORE], settings).add_to(app)
+    Api(lambda request: request.app[CORE], lambda request: request.app[VERIFIER], settings).add_to(
+        app
+    )
     pages = Pages(pay_url=settings.razorpay_base_url)
-    app.router.add_get("/{path:.*}", pages.give)
+    app.router.add_get(r"/{path:[\s\S]*}", pages.give)
 
 
 def _demo_login(app: web.Application, secret: SecretStr) -> DemoLogin:

@@ -50,6 +50,7 @@ async def test_an_identity_does_not_print_its_token() -> None:
         {"sub": 7, "exp": 9e9},
         {"sub": ["buyer"], "exp": 9e9},
         {"sub": "x" * 129, "exp": 9e9},
+        {"sub": "buyer\n", "exp": 9e9},
         {"sub": "buyer", "exp": 1},
         {"sub": "buyer", "exp": "soon"},
         {"sub": "buyer", "exp": None},
