@@ -166,9 +166,7 @@ async def test_a_page_token_belongs_to_its_filter(lite: Counter) -> None:
     answer = await lite.call(escrows.ListEscrowsRequest(page_size=1))
     for other in ({"party": "buyer-1"}, {"status": pb.ESCROW_STATUS_HELD}):
         with pytest.raises(Failed) as failed:
-            await lite.call(
-                escrows.ListEscrowsRequest(page_token=answer.next_page_token, **other)
-            )
+            await lite.call(escrows.ListEscrowsRequest(page_token=answer.next_page_token, **other))
         assert failed.value.reason == "PAGE_TOKEN_INVALID"
 
 

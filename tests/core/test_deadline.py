@@ -1,0 +1,57 @@
+"""The clock on durable rows: in time, once, with any number of replicas."""
+
+import asyncio
+
+from core import command as c
+from core.deadline import Clock
+from core.escrow import Status
+from tests.core.law import INSPECTION_US, SECOND_US, SELLER, WINDOW_US
+from tests.core.room import Room
+
+
+def clock(room: Room) -> Clock:
+    return Clock(room.store, room.executor, now_us=room.time)
+
+
+async def test_an_unpaid_escrow_is_cancelled_when_its_window_is_over(room: Room) -> None:
+    escrow_id = await room.create()
+    room.time.us += WINDOW_US - SECOND_US
+    assert await clock(room).look() == 0
+    room.time.us += SECOND_US
+    assert await clock(room).look() == 1
+    assert (await room.escrow(escrow_id)).status is Status.CANCELLED
+    assert await clock(room).look() == 0
+
+
+async def test_an_inspected_escrow_is_released(room: Room) -> None:
+    escrow_id = await room.paid()
+    room.time.us += WINDOW_US
+    assert await clock(room).look() == 0
+    await room.tell(escrow_id, c.AddConfirmation(), SELLER)
+    room.time.us += INSPECTION_US
+    await clock(room).look()
+    assert (await room.escrow(escrow_id)).status is Status.SETTLING
+
+
+async def test_milestones_of_one_moment_do_not_hide_one_another(room: Room) -> None:
+    parts = tuple(c.NewMilestone("Part", amount) for amount in (60_000, 40_000))
+    escrow_id = await room.paid(milestones=parts)
+    # In one batch, and therefore at one time.
+    await asyncio.gather(
+        *(room.tell(escrow_id, c.AddConfirmation(part), SELLER) for part in ("m1", "m2"))
+    )
+    room.time.us += INSPECTION_US
+    await clock(room).look()
+    await clock(room).look()
+    escrow = await room.escrow(escrow_id)
+    assert [part.status for part in escrow.parts] == ["SETTLING", "SETTLING"]
+    assert await clock(room).look() == 0
+
+
+async def test_two_replicas_pass_a_deadline_once(two_rooms: tuple[Room, Room]) -> None:
+    escrow_ids = [await two_rooms[0].create() for _ in range(20)]
+    two_rooms[0].time.us += WINDOW_US
+    await asyncio.gather(*(clock(room).look() for room in two_rooms * 2))
+    for escrow_id in escrow_ids:
+        escrow = await two_rooms[0].escrow(escrow_id)
+        assert (escrow.status, escrow.version) == (Status.CANCELLED, 2)

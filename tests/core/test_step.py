@@ -1,0 +1,279 @@
+"""The comparison: for each situation at Razorpay the one next step."""
+
+from typing import Any
+
+import pytest
+
+from core import command as c
+from core.command import RAZORPAY
+from core.escrow import Escrow, Status
+from core.razorpay import Payment, Refund, Reversal, Transfer
+from core.rules import decide
+from core.step import (
+    MAX_FAILED,
+    Blocked,
+    Capture,
+    Found,
+    Hold,
+    Repay,
+    Report,
+    Reverse,
+    Stuck,
+    Unhold,
+    Wait,
+    is_shown,
+    mark,
+    next_step,
+    tags,
+)
+from tests.core.law import (
+    AMOUNT,
+    ARBITER,
+    BUYER,
+    ESCROW_ID,
+    ORDER_ID,
+    PAYMENT_ID,
+    SELLER,
+    Story,
+    bank_dispute,
+    milestones,
+    payment,
+    story_in,
+)
+
+ACCOUNT = "acc_12345678901234"
+NET = 97_500
+
+
+def paid(status: str = "captured", **more: Any) -> Payment:
+    fields: dict[str, Any] = {
+        "payment_id": PAYMENT_ID,
+        "order_id": ORDER_ID,
+        "status": status,
+        "amount_minor": AMOUNT,
+        "currency": "INR",
+        "fee_minor": 2_360,
+        "tax_minor": 360,
+        "refunded_minor": 0,
+        "error_reason": "",
+        "create_time_s": 1,
+        **more,
+    }
+    return Payment(**fields)
+
+
+def transfer(amount: int = NET, part: str = "", number: int = 1, **more: Any) -> Transfer:
+    fields: dict[str, Any] = {
+        "transfer_id": f"trf_{number}",
+        "payment_id": PAYMENT_ID,
+        "account_id": ACCOUNT,
+        "amount_minor": amount,
+        "reversed_minor": 0,
+        "currency": "INR",
+        "on_hold": True,
+        "status": "processed",
+        "settlement_status": "on_hold",
+        "notes": tags(ESCROW_ID, part),
+        "error_reason": "",
+        **more,
+    }
+    return Transfer(**fields)
+
+
+def refund(amount: int, status: str = "processed", number: int = 1, **more: Any) -> Refund:
+    notes = more.pop("notes", tags(ESCROW_ID, more.pop("part", "")))
+    return Refund(f"rfnd_{number}", PAYMENT_ID, amount, "INR", status, notes)
+
+
+def step(escrow: Escrow, *things: Transfer | Refund | Reversal, **more: Any) -> Any:
+    """The next step where Razorpay has these things."""
+    reversals: dict[str, list[Reversal]] = {}
+    for thing in things:
+        if isinstance(thing, Reversal):
+            reversals.setdefault(thing.transfer_id, []).append(thing)
+    found = Found(
+        more.get("payment", paid()),
+        [t for t in things if isinstance(t, Transfer)],
+        reversals,
+        [r for r in things if isinstance(r, Refund)],
+    )
+    return next_step(escrow, {found.payment.payment_id: found}, more.get("account", ACCOUNT))
+
+
+def decided(release: int) -> Escrow:
+    story = story_in(Status.HELD).hold()
+    story.tell(c.RaiseDispute("Broken"), BUYER)
+    story.tell(c.ResolveDispute(release, AMOUNT - release), ARBITER)
+    return story.escrow
+
+
+RELEASE, REFUND, SPLIT = decided(AMOUNT), decided(0), decided(60_000)
+SPLIT_NET = 58_500
+
+
+def test_what_is_paid_is_held_then_reported_then_left_alone() -> None:
+    held = story_in(Status.HELD).escrow
+    assert step(held) == Hold(PAYMENT_ID, "", ACCOUNT, NET)
+    assert step(held, transfer(status="pending")) == Wait()
+    report = step(held, transfer())
+    assert isinstance(report, Report)
+    assert report.command == c.ReportHold("trf_1", NET, "")
+    assert step(story_in(Status.HELD).hold().escrow, transfer()) is None
+
+
+def test_without_an_account_nobody_is_alarmed_until_the_decision() -> None:
+    assert step(story_in(Status.HELD).escrow, account=None) == Blocked()
+    stuck = step(story_in(Status.SETTLING).escrow, account=None)
+    assert isinstance(stuck, Stuck)
+    assert stuck.problem.startswith("PAYEE_MISSING")
+
+
+def test_a_release_takes_off_hold_and_then_completes() -> None:
+    assert step(RELEASE, transfer()) == Unhold("trf_1")
+    done = step(RELEASE, transfer(on_hold=False))
+    assert isinstance(done, Report)
+    assert done.command == c.CompleteSettlement("")
+
+
+def test_a_refund_reverses_repays_and_then_completes() -> None:
+    assert step(REFUND, transfer()) == Reverse("trf_1", "", NET)
+    gone = transfer(reversed_minor=NET, status="reversed")
+    back = Reversal("rvrsl_1", "trf_1", NET, tags(ESCROW_ID, ""))
+    assert step(REFUND, gone, back) == Repay(PAYMENT_ID, "", AMOUNT, f"{ESCROW_ID}--0")
+    assert step(REFUND, gone, back, refund(AMOUNT, "pending")) == Wait()
+    report = step(REFUND, gone, back, refund(AMOUNT))
+    assert isinstance(report, Report)
+    assert report.command == c.ReportRefund("rfnd_1", PAYMENT_ID, AMOUNT, "")
+
+
+def test_a_split_reverses_in_part_before_it_repays_and_releases_last() -> None:
+    assert step(SPLIT, transfer()) == Reverse("trf_1", "", NET - SPLIT_NET)
+    part = transfer(reversed_minor=NET - SPLIT_NET, status="partially_reversed")
+    repay = step(SPLIT, part)
+    assert isinstance(repay, Repay)
+    assert repay.amount_minor == 40_000
+    assert isinstance(step(SPLIT, part, refund(40_000)), Report)
+
+
+def test_too_little_to_reverse_is_taken_back_whole_and_made_anew() -> None:
+    escrow = decided(AMOUNT - 100)
+    wanted = AMOUNT - 100 - 2_497
+    assert NET - wanted < 100
+    assert step(escrow, transfer()) == Reverse("trf_1", "", NET)
+    gone = transfer(reversed_minor=NET, status="reversed")
+    assert step(escrow, gone) == Hold(PAYMENT_ID, "", ACCOUNT, wanted)
+    anew = transfer(wanted, number=2)
+    assert isinstance(step(escrow, gone, anew), Repay)
+
+
+def test_no_transfer_is_tried_once_a_refund_has_begun() -> None:
+    stuck = step(story_in(Status.SETTLING).escrow, refund(500, notes={}))
+    assert isinstance(stuck, Stuck)
+    assert "refund" in stuck.problem
+
+
+@pytest.mark.parametrize("failures", range(MAX_FAILED + 1))
+def test_a_failed_transfer_is_made_anew_a_few_times(failures: int) -> None:
+    failed = [
+        transfer(number=n, status="failed", error_reason="insufficient_balance")
+        for n in range(failures)
+    ]
+    answer = step(story_in(Status.HELD).escrow, *failed)
+    if failures < MAX_FAILED:
+        assert answer == Hold(PAYMENT_ID, "", ACCOUNT, NET)
+    else:
+        assert isinstance(answer, Stuck)
+        assert "insufficient_balance" in answer.problem
+
+
+@pytest.mark.parametrize("failures", range(MAX_FAILED + 1))
+def test_a_failed_refund_is_made_anew_under_a_key_of_its_own(failures: int) -> None:
+    escrow = story_in(Status.HELD)
+    escrow.tell(c.RefundEscrow(), SELLER)
+    failed = [refund(AMOUNT, "failed", n) for n in range(failures)]
+    answer = step(escrow.escrow, *failed)
+    if failures < MAX_FAILED:
+        assert answer == Repay(PAYMENT_ID, "", AMOUNT, f"{ESCROW_ID}--{failures}")
+    else:
+        assert isinstance(answer, Stuck)
+
+
+def test_a_reversal_by_somebody_else_stops_everything() -> None:
+    foreign = Reversal("rvrsl_9", "trf_1", 500, {})
+    for escrow in (RELEASE, REFUND, SPLIT):
+        stuck = step(escrow, transfer(reversed_minor=500), foreign)
+        assert isinstance(stuck, Stuck)
+        assert "rvrsl_9" in stuck.problem
+
+
+def test_a_transfer_of_somebody_else_is_not_ours() -> None:
+    other = transfer(notes={"escrow_id": "another", "part": "whole"})
+    assert step(story_in(Status.HELD).escrow, other) == Hold(PAYMENT_ID, "", ACCOUNT, NET)
+
+
+def test_a_transfer_that_was_released_by_hand_is_told() -> None:
+    stuck = step(story_in(Status.HELD).escrow, transfer(on_hold=False))
+    assert isinstance(stuck, Stuck)
+    assert "by hand" in stuck.problem
+
+
+def test_the_banks_dispute_stops_the_release_and_not_the_refund() -> None:
+    assert step(_disputed(RELEASE), transfer()) == Blocked()
+    assert isinstance(step(_disputed(REFUND), transfer()), Reverse)
+    # What is out already is out.
+    assert isinstance(step(_disputed(RELEASE), transfer(on_hold=False)), Report)
+
+
+def _disputed(escrow: Escrow) -> Escrow:
+    event = decide(escrow, bank_dispute("created"), RAZORPAY, 1)
+    assert event is not None
+    return event.escrow
+
+
+def test_an_authorized_payment_is_captured() -> None:
+    story = Story()
+    story.tell(c.RecordOrder(ORDER_ID), BUYER)
+    story.tell(payment("authorized"), RAZORPAY)
+    authorized = paid("authorized", fee_minor=None)
+    assert step(story.escrow, payment=authorized) == Capture(PAYMENT_ID, AMOUNT)
+    assert isinstance(step(story.escrow), Report)
+    # What was given back before anybody captured it has never arrived.
+    given_back = step(story.escrow, payment=paid("refunded", fee_minor=None))
+    assert given_back.command.status == "failed"
+
+
+@pytest.mark.parametrize("notes", [tags(ESCROW_ID, ""), {}])
+def test_a_late_payment_is_repaid_once_whoever_repays_it(notes: dict[str, str]) -> None:
+    story = story_in(Status.CANCELLED)
+    story.tell(payment(), RAZORPAY)
+    assert step(story.escrow) == Repay(PAYMENT_ID, "", AMOUNT, f"{ESCROW_ID}-0")
+    assert step(story.escrow, refund(AMOUNT, "pending", notes=notes)) == Wait()
+    assert isinstance(step(story.escrow, refund(AMOUNT, notes=notes)), Report)
+
+
+def test_milestones_hold_all_before_the_first_refund() -> None:
+    story = Story(milestones(40_000, 60_000)).pay()
+    story.tell(c.RefundEscrow(part_id="m1"), SELLER)
+    assert step(story.escrow) == Hold(PAYMENT_ID, "m2", ACCOUNT, 58_500)
+    stuck = step(story.escrow, account=None)
+    assert isinstance(stuck, Stuck)
+    story.hold("m2")
+    repay = step(story.escrow, transfer(58_500, "m2"))
+    assert isinstance(repay, Repay)
+    assert (repay.part_id, repay.amount_minor) == ("m1", 40_000)
+
+
+def test_a_call_without_key_is_known_by_what_the_listing_shows_later() -> None:
+    before = {PAYMENT_ID: Found(paid(), [transfer()])}
+    after_hold = {PAYMENT_ID: Found(paid(), [transfer(), transfer(number=2)])}
+    after_reverse = {PAYMENT_ID: Found(paid(), [transfer(reversed_minor=500)])}
+    hold = mark(Hold(PAYMENT_ID, "", ACCOUNT, NET), before)
+    reverse = mark(Reverse("trf_1", "", 500), before)
+    assert hold is not None
+    assert reverse is not None
+    assert not is_shown(hold, before)
+    assert is_shown(hold, after_hold)
+    assert not is_shown(reverse, before)
+    assert is_shown(reverse, after_reverse)
+    for keyed in (Unhold("trf_1"), Repay(PAYMENT_ID, "", 500, "key"), Capture(PAYMENT_ID, 500)):
+        assert mark(keyed, before) is None
