@@ -62,7 +62,7 @@ def cold_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def stack(chromium_path: str, cold_stack: Stack) -> Stack:
+async def stack(cold_stack: Stack) -> Stack:
     """What `make run` starts; tests that break it find it whole again."""
     await cold_stack.start()
     return cold_stack
