@@ -208,7 +208,8 @@ def retry(
         )
     return step(
         escrow,
-        replace(escrow, attention=""),
+        # What only the bank can end is not hidden by trying again.
+        replace(escrow, attention=escrow.attention if escrow.bank_disputes else ""),
         now_us,
         EventType.SETTLEMENT_STARTED,
         caller,
