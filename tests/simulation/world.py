@@ -1,0 +1,239 @@
+"""A core in memory whose clock, calls and death are in the test's hand.
+
+The database is a real one and outlives it. Two sets of rooms stand side by side on it, as two
+processes would; when the power goes, all of them go, at whatever point they are.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from core import guard
+from core.audit import Auditor
+from core.command import Caller
+from core.database import connect
+from core.deadline import Clock
+from core.execute import Executor
+from core.feed import Feed
+from core.follow import Followers
+from core.migrations import upgrade
+from core.reconcile import Reconciler
+from core.service.escrow import EscrowService
+from core.service.payment import PaymentService
+from core.settle import Settler
+from core.store import Store
+from core.token import Verified
+from core.transaction import Transaction
+from core.webhook import Inbox
+from tests.fakes.gateway import Fate, FakeGateway
+
+FEE_BPS = 250
+WEBHOOK_SECRET = "the webhook secret of a fake"
+US_PER_S = 1_000_000
+BEGIN_US = 1_800_000_000 * US_PER_S
+# A call whose answer was lost arrives within this time, if it does: the gateway's own limit.
+UNDERWAY_S = 9
+STUCK_S = 20.0
+
+Answer = TypeVar("Answer")
+
+
+class MortalStore(Store):
+    """A store that may die before a transaction begins and after it is committed."""
+
+    def __init__(self, engine: Any, around: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(engine)
+        self._around = around
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        await self._around()
+        async with super().write() as transaction:
+            yield transaction
+        await self._around()
+
+
+class Core:
+    """The rooms of one process, wired as core.server wires them, without its loops."""
+
+    def __init__(self, world: "World") -> None:
+        store = MortalStore(world.engine, world.around)
+        gateway, now_us = world.gateway, world.now_us
+        feed = Feed(store)
+        followers = Followers(store, feed, now_us=now_us)
+        executor = Executor(store, now_us=now_us, published=lambda _: None)
+        self.store = store
+        self.executor = executor
+        self.settler = Settler(store, executor, gateway, now_us=now_us)
+        self.reconciler = Reconciler(store, executor, gateway, now_us=now_us)
+        self.clock = Clock(store, executor, now_us=now_us)
+        self.auditor = Auditor(store, gateway, now_us=now_us)
+        self.inbox = Inbox(
+            store,
+            executor,
+            secrets=[WEBHOOK_SECRET],
+            now_us=now_us,
+            ring_settlement=self.settler.ring,
+        )
+        self.escrows = EscrowService(store, executor, feed, followers, fee_bps=FEE_BPS)
+        self.payments = PaymentService(
+            store,
+            executor,
+            gateway,
+            self.inbox,
+            now_us=now_us,
+            ring_settlement=self.settler.ring,
+        )
+
+
+class World:
+    """Two cores on one database, Razorpay, and time, which stands still unless it is moved."""
+
+    def __init__(self, database: Path, seed: int = 0) -> None:
+        self._url = f"sqlite+aiosqlite:///{database}"
+        self._us = BEGIN_US
+        self._underway_s = 0.0
+        self._points: int | None = None
+        self._dead = asyncio.Event()
+        self._errors = _Errors()
+        self.deaths = 0
+        self.fates: list[Fate] = []
+        self.gateway = FakeGateway(seed, fate=self._fate, around=self.around)
+        self.cores: list[Core] = []
+        self._running: list[asyncio.Task[None]] = []
+
+    @property
+    def core(self) -> Core:
+        return self.cores[0]
+
+    def now_us(self) -> int:
+        return self._us
+
+    def advance(self, seconds: float) -> None:
+        """Move time on; calls that are still on their way arrive before theirs is over."""
+        if self.gateway.underway and self._underway_s + seconds > UNDERWAY_S:
+            self.gateway.arrive()
+        self._underway_s = self._underway_s + seconds if self.gateway.underway else 0.0
+        self._us += round(seconds * US_PER_S)
+
+    def _fate(self) -> Fate:
+        return self.fates.pop(0) if self.fates else Fate.WELL
+
+    async def open(self) -> None:
+        logging.getLogger("core").addHandler(self._errors)
+        await self._start()
+
+    async def close(self) -> None:
+        await self._stop()
+        logging.getLogger("core").removeHandler(self._errors)
+
+    async def _start(self) -> None:
+        self.engine = connect(self._url)
+        sa.event.listen(self.engine.sync_engine, "connect", _write_through)
+        self._points = None
+        self._dead.clear()
+        self.cores = [Core(self), Core(self)]
+        self._running = [asyncio.create_task(core.executor.run()) for core in self.cores]
+
+    async def _stop(self) -> None:
+        for task in _others():
+            # A connection that is just being closed belongs to the kernel, so to speak.
+            if "sqlalchemy" not in task.get_coro().cr_code.co_filename:  # type: ignore[union-attr]
+                task.cancel()
+        while others := _others():
+            await asyncio.wait(others)
+        await self.engine.dispose()
+
+    def die_after(self, points: int) -> None:
+        """Let the power go after so many more transactions and calls, or halves of them."""
+        self._points = points
+
+    def live(self) -> None:
+        """No death is planned any more, and no trouble."""
+        self._points = None
+        self.fates.clear()
+
+    async def around(self) -> None:
+        """Pass a point at which the world may end; it does not return from such a one."""
+        if self._points is None:
+            return
+        self._points -= 1
+        if self._points < 0:
+            self._dead.set()
+            await asyncio.Event().wait()
+
+    async def run(self, *doing: Coroutine[Any, Any, Any]) -> bool:
+        """Do these at once; answers False when the world ended over it, and stands again."""
+        tasks = [asyncio.create_task(one) for one in doing]
+        dead = asyncio.create_task(self._dead.wait())
+        done = asyncio.gather(*tasks)
+        try:
+            async with asyncio.timeout(STUCK_S):
+                await asyncio.wait({done, dead}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            dead.cancel()
+        if self._dead.is_set():
+            self.deaths += 1
+            await self._stop()
+            await self._start()
+            await asyncio.gather(done, return_exceptions=True)
+            return False
+        await done
+        self._errors.check()
+        return True
+
+    async def call(self, who: Caller, act: Callable[[Core], Coroutine[Any, Any, Answer]]) -> Answer:
+        """Make an RPC as someone, again after each death, until it is answered."""
+        answers: list[Answer] = []
+
+        async def once() -> None:
+            guard._verified.set(Verified(who, float("inf")))
+            answers.append(await act(self.core))
+
+        while not await self.run(once()):
+            pass
+        return answers[-1]
+
+    async def deliver(self, index: int, core: int = 0) -> None:
+        """Bring one of the webhooks that Razorpay has told, perhaps again."""
+        event_id, body = self.gateway.told[index % len(self.gateway.told)]
+        signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
+        await self.cores[core].inbox.ingest(body, signature, event_id)
+
+
+def _write_through(dbapi_connection: Any, _record: Any) -> None:
+    # Only the process dies here, never the machine: what is handed to the kernel is safe.
+    dbapi_connection.execute("PRAGMA synchronous=OFF")
+
+
+async def migrate(database: Path) -> None:
+    """Make an empty database of the newest schema."""
+    engine = connect(f"sqlite+aiosqlite:///{database}")
+    await upgrade(engine)
+    await engine.dispose()
+
+
+def _others() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+
+class _Errors(logging.Handler):
+    """Whatever core logs as an error breaks a promise."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(self.format(record))
+
+    def check(self) -> None:
+        said, self._said = self._said, []
+        assert not said, "\n".join(said)
