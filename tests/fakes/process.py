@@ -1,6 +1,5 @@
 """One real process of the stack: started, killed, terminated, and its lines kept."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -84,8 +83,7 @@ class Process:
         """Wait until it has printed these words."""
         await until(lambda: words in self.lines, limit_s)
 
-    async def restart(self) -> None:
+    def restart(self) -> None:
         """Kill it and start another; whoever needs it ready waits for that."""
         self.kill()
-        await asyncio.sleep(0)
         self.spawn()

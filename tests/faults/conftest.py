@@ -5,18 +5,24 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.fakes.database import database
 from tests.fakes.deal import Deal
 from tests.fakes.stack import Client, Stack
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    running = Stack(tmp_path_factory.mktemp("faults"))
-    try:
-        await running.start()
-        yield running
-    finally:
-        running.stop()
+async def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
+    """On SQLite, or on the database that the test's own parameter names."""
+    kind = getattr(request, "param", "sqlite")
+    async with database(request, kind) as url:
+        running = Stack(tmp_path_factory.mktemp("faults"), database_url=url)
+        try:
+            await running.start()
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture

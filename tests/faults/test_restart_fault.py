@@ -48,7 +48,8 @@ async def test_sockets_outlive_the_death_of_core_and_see_every_version_once(
     async with producing(deal) as acknowledged:
         for _ in range(KILLS):
             await watched.more(EVENTS_BETWEEN)
-            await client.stack.core.restart()
+            client.stack.core.restart()
+            await client.stack.core_serves()
         await watched.more(EVENTS_BETWEEN, RESUME_LIMIT_S)
     last = (await deal.events())[-1].version
     for socket in sockets:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.stack import PREVIOUS_SECRET, Client, sign
+
+pytestmark = on_both("whole")
 
 SILENT = {"drop": 1}
 MEBIBYTE = 1 << 20

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.stack import Client
+
+pytestmark = on_both("stack")
 
 
 async def test_a_repeated_request_id_gives_the_first_answer_and_changes_nothing(

@@ -1,8 +1,11 @@
 """The story that the product is for, told by the buyer's and the seller's sockets."""
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
 from tests.fakes.stack import Client
 from tests.fakes.viewer import Frame, Viewer
+
+pytestmark = on_both("stack")
 
 HELD_FRAMES = [
     ("payment_status", "captured"),
