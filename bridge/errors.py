@@ -30,6 +30,7 @@ class ErrorCode(Enum):
 class CloseCode(IntEnum):
     """Why a connection ends. 4400 (bad use), 4402 and 4403 (forbidden) are kept for final ends."""
 
+    MALFORMED = 1002
     TOO_BIG = 1009
     RESTART = 1012
     TRY_LATER = 1013
@@ -45,6 +46,7 @@ class CloseCode(IntEnum):
 
 
 _CLOSE_REASONS = {
+    CloseCode.MALFORMED: "that is not the WebSocket protocol",
     CloseCode.TOO_BIG: "the frame is larger than 64 KiB",
     CloseCode.RESTART: "this server is about to go; reconnect",
     CloseCode.TRY_LATER: "tokens cannot be checked right now; reconnect",

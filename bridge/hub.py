@@ -17,8 +17,8 @@ from bridge.auth import Identity
 from bridge.errors import CloseCode, KeysUnavailable, TokenRefused
 from bridge.origin import Origins
 from bridge.session import Session, Surroundings
+from bridge.socket import SUBPROTOCOL, Socket
 
-SUBPROTOCOL = "bearer"
 # What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
 UNSENT_BYTES = 128 * 1024
 _T = TypeVar("_T")
@@ -49,16 +49,7 @@ class Hub:
             )
         if self.draining or len(self._sessions) >= self._limits.sockets:
             raise web.HTTPServiceUnavailable(text="try again", headers={"Retry-After": "1"})
-        socket = web.WebSocketResponse(
-            compress=False,
-            # Both are the session's: it hears every frame, and ends a connection in its own order.
-            autoping=False,
-            autoclose=False,
-            decode_text=False,
-            max_msg_size=self._limits.receive_bytes,
-            timeout=self._limits.close_s,
-            protocols=(SUBPROTOCOL,),
-        )
+        socket = Socket(self._limits)
         await socket.prepare(request)
         transport = request.transport
         if transport is not None:
@@ -92,7 +83,7 @@ class Hub:
     async def _admit(
         self,
         request: web.Request,
-        socket: web.WebSocketResponse[bool],
+        socket: Socket,
         transport: asyncio.Transport,
     ) -> None:
         refusal = CloseCode.BAD_TOKEN
@@ -108,11 +99,11 @@ class Hub:
                 return
             refusal = CloseCode.TOO_MANY_CONNECTIONS
         self._around.metrics.closes.labels(str(refusal.value)).inc()
-        await socket.close(code=refusal, message=refusal.reason.encode())
+        await socket.turn_away(refusal, refusal.reason)
 
     async def _run(
         self,
-        socket: web.WebSocketResponse[bool],
+        socket: Socket,
         transport: asyncio.Transport,
         identity: Identity,
     ) -> None:

@@ -14,9 +14,6 @@ class Limits:
 
     # What a browser may send.
     frame_bytes: int = 64 * 1024
-    # aiohttp ends a connection in mid-frame above this, which may lose the close code; between
-    # `frame_bytes` and this the frame is read to its end and the browser sees 1009.
-    receive_bytes: int = 1024 * 1024
     frames_per_s: float = 20.0
     frames_burst: int = 40
     subscriptions: int = 200

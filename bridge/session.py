@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType
 
 from bridge import frames
 from bridge.auth import Identity, Verifier
@@ -22,6 +22,8 @@ from bridge.following import Following
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.outbox import Flusher, Outbox
+from bridge.sink import Sink
+from bridge.socket import Socket
 from bridge.subscription import Place, Subscription
 from bridge.upstream import CoreError
 from bridge.watch import Watches
@@ -44,7 +46,7 @@ class Session:
 
     def __init__(
         self,
-        socket: web.WebSocketResponse[bool],
+        socket: Socket,
         transport: asyncio.Transport,
         identity: Identity,
         around: Surroundings,
@@ -76,6 +78,9 @@ class Session:
         try:
             async for message in self._socket:
                 self._heard_at = self._loop.time()
+                if message.type is WSMsgType.ERROR:
+                    await self._break(message.data)
+                    break
                 if not self._ended:
                     self._hear(message.type, message.data)
         finally:
@@ -149,17 +154,21 @@ class Session:
         self._loop.call_later(self._limits.close_s, self._transport.abort)
         self._over.set()
 
+    async def _break(self, error: Exception) -> None:
+        """What came cannot be read, and nothing after it."""
+        if isinstance(error, WebSocketError):
+            is_big = error.code == CloseCode.TOO_BIG
+            self.end(CloseCode.TOO_BIG if is_big else CloseCode.MALFORMED)
+            await Sink(self._transport).closed(self._limits.close_s)
+
     def _hear(self, kind: WSMsgType, data: Any) -> None:
         if not self._within_rate():
             self._refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
             self.end(CloseCode.TOO_FAST)
-        elif kind is WSMsgType.TEXT or kind is WSMsgType.BINARY:
-            if len(data) > self._limits.frame_bytes:
-                self.end(CloseCode.TOO_BIG)
-            elif kind is WSMsgType.BINARY:
-                self._refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
-            else:
-                self._obey(data)
+        elif kind is WSMsgType.TEXT:
+            self._obey(data)
+        elif kind is WSMsgType.BINARY:
+            self._refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
         elif kind is WSMsgType.PING:
             self._outbox.put(frames.ws_pong(bytes(data)))
 

@@ -193,6 +193,38 @@ async def test_a_frame_of_64_kib_is_read_and_one_more_byte_closes_1009(bridge: B
         assert await browser.closed() == 1009
 
 
+@pytest.mark.parametrize("mib", [1, 10, 30])
+async def test_a_huge_frame_closes_1009_and_leaves_nothing_behind(
+    bridge: Bridge, core: FakeCore, mib: int
+) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await browser.send("ping")
+        await browser.socket.send_bytes(bytes(mib * 1024 * 1024))
+        assert await browser.next() == {"type": "pong"}
+        assert await browser.closed() == 1009
+    await bridge.until_metric("holdfast_bridge_sockets", 0)
+    await bridge.until_metric("holdfast_bridge_watches", 0)
+
+
+async def test_parts_of_a_frame_that_are_too_much_together_close_1009(bridge: Bridge) -> None:
+    async with bridge.browser() as browser:
+        transport = browser.socket._response.connection.transport
+        # Masked with zeros: text that goes on, then more and more of it.
+        transport.write(b"\x01\xfe\xff\x00" + bytes(4) + b"x" * 0xFF00)
+        for _ in range(3):
+            transport.write(b"\x00\xfe\xff\x00" + bytes(4) + b"x" * 0xFF00)
+        assert await browser.closed() == 1009
+
+
+async def test_what_is_no_frame_closes_1002(bridge: Bridge) -> None:
+    async with bridge.browser() as browser:
+        browser.socket._response.connection.transport.write(b"\xff\xff\xff\xff")
+        assert await browser.closed() == 1002
+    await bridge.until_metric("holdfast_bridge_sockets", 0)
+
+
 async def test_more_than_the_rate_closes_4429(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
         for _ in range(60):
