@@ -222,6 +222,12 @@ class Transaction:
         row = (await self._connection.execute(statement)).one_or_none()
         return PayeeRow(**row._mapping) if row else None
 
+    async def lock_payee(self, user_id: str) -> None:
+        """Let no other transaction change this seller's account until the end of this one."""
+        if self._is_postgres:  # SQLite has one writer.
+            key = sa.func.hashtextextended(user_id, 0)
+            await self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
     async def add_payee(self, row: PayeeRow) -> bool:
         """Add a seller's account; False where another process was faster with version or cause."""
         statement = self._insert(t.payees).values(

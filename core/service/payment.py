@@ -25,8 +25,8 @@ from core.step import payment_report
 from core.store import Store
 from core.webhook import Inbox
 
-# Registrations of one payee that may overtake one another.
-MAX_TRIES = 5
+# Registrations with one request id, of different payees, that may overtake one another.
+MAX_TRIES = 3
 
 
 class PaymentService(service.PaymentServiceServicer):
@@ -173,6 +173,7 @@ class PaymentService(service.PaymentServiceServicer):
     ) -> PayeeRow | None:
         """Answer the payee, or None where another call was faster."""
         async with self._store.write() as transaction:
+            await transaction.lock_payee(user_id)
             known = await transaction.payee_by_cause(cause)
             if known is not None:
                 if known.fingerprint != fingerprint:
