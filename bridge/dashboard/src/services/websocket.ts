@@ -7,9 +7,11 @@
  * version seen, so that no event is missed and none comes twice.
  */
 import { socketAddress } from './address.js';
+import { about, Comeback, isFinal } from './comeback.js';
 import { Connection } from './connection.js';
 import type { ErrorFrame, EventFrame, ServerFrame } from './frames.js';
 import { Listeners, type Handler, type MessageType } from './listeners.js';
+import { PageEvents } from './page.js';
 import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js';
 
 export type * from './frames.js';
@@ -37,21 +39,20 @@ export interface ServiceOptions {
 const MAX_ATTEMPTS = 5;
 const INTERVAL_MS = 3_000;
 const SILENCE_MS = 10_000;
-const JITTER = 0.25;
 /** How long a subscription that nobody wants any more stays, so that a remount finds it. */
 const LINGER_MS = 100;
 /** A token that ends within this is refreshed before it is used. */
 const EXPIRY_MARGIN_S = 5;
 
-/** 4400 bad use, 4401 token refused or expired, 4402, 4403 forbidden: coming back would not help. */
-function isFinal(code: number): boolean {
-  return code >= 4400 && code <= 4403;
-}
-
 export class WebSocketService {
   readonly #listeners = new Listeners();
   readonly #statusListeners = new Set<() => void>();
   readonly #subscriptions = new Subscriptions();
+  readonly #comeback = new Comeback();
+  readonly #page = new PageEvents(
+    () => this.#wake(),
+    () => this.#connection?.drop('the network is off'),
+  );
   #options: ServiceOptions = {
     address: undefined,
     maxAttempts: MAX_ATTEMPTS,
@@ -63,12 +64,8 @@ export class WebSocketService {
   #connection: Connection | null = null;
   #token: string | null = null;
   #expiresAt_s = Infinity;
-  #attempts = 0;
   /** The server's last word was that coming back is no use. */
   #isBarred = false;
-  /** When the server asked to be left and come back to; milliseconds since the epoch. */
-  #returnAt_ms = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #requests = 0;
   #refreshing: Promise<void> | null = null;
 
@@ -102,14 +99,14 @@ export class WebSocketService {
     if (this.#token !== null && token !== this.#token) this.#subscriptions.forgetVersions();
     this.#token = token;
     this.#expiresAt_s = Infinity;
-    this.#listenToPage(true);
+    this.#page.start();
     this.reconnect();
   };
 
   /** Closes the connection and forgets the token. Components may stay; they are served after connect. */
   readonly disconnect = (): void => {
     const wasOn = this.#token !== null;
-    this.#listenToPage(false);
+    this.#page.stop();
     this.#token = null;
     this.#leave();
     this.#subscriptions.forgetVersions();
@@ -121,10 +118,9 @@ export class WebSocketService {
   /** Tries at once and counts the attempts anew, for example when a person asks for it. */
   readonly reconnect = (): void => {
     if (this.#token === null) return;
-    this.#attempts = 0;
     this.#isBarred = false;
-    this.#returnAt_ms = 0;
     this.#leave();
+    this.#comeback.reset();
     this.#setStatus('connecting');
     this.#open();
   };
@@ -174,7 +170,9 @@ export class WebSocketService {
         this.#expiresAt_s = frame.expires_at;
         break;
       case 'reconnect':
-        this.#plan(frame.after_ms);
+        this.#comeback.leaveAfter(frame.after_ms, () => {
+          this.#connection?.drop('the server asked to reconnect');
+        });
         break;
       case 'error':
         this.#failed(frame);
@@ -196,9 +194,10 @@ export class WebSocketService {
     const before = this.#status;
     this.#connection = null;
     this.#subscriptions.unask();
-    clearTimeout(this.#timer);
+    this.#comeback.cancel();
     this.#isBarred = isFinal(code);
-    const willReconnect = !this.#isBarred && this.#attempts < this.#options.maxAttempts;
+    const isSpent = this.#comeback.attempts >= this.#options.maxAttempts;
+    const willReconnect = !this.#isBarred && !isSpent;
     this.#setStatus(willReconnect ? 'reconnecting' : 'disconnected');
     if (before !== 'connected' && !this.#isBarred) {
       this.#tellError('CONNECTION_FAILED', reason || 'the server cannot be reached');
@@ -211,8 +210,7 @@ export class WebSocketService {
   }
 
   #connected(expiresAt_s: number): void {
-    this.#attempts = 0;
-    this.#returnAt_ms = 0;
+    this.#comeback.reset();
     this.#expiresAt_s = expiresAt_s;
     this.#setStatus('connected');
   }
@@ -232,7 +230,7 @@ export class WebSocketService {
     if (!subscription) return;
     subscription.isPending = false;
     subscription.isRefused = true;
-    if (frame.retry) setTimeout(() => this.#askAgain(subscription), this.#delay_ms());
+    if (frame.retry) setTimeout(() => this.#askAgain(subscription), about(this.#options.intervalMs));
   }
 
   #askAgain(subscription: Subscription): void {
@@ -304,39 +302,21 @@ export class WebSocketService {
   }
 
   #leave(): void {
-    clearTimeout(this.#timer);
+    this.#comeback.cancel();
     this.#connection?.close();
     this.#connection = null;
     this.#subscriptions.unask();
   }
 
-  /** The server is about to go: leave when the slot comes, unless it closes first. */
-  #plan(after_ms: number): void {
-    this.#returnAt_ms = Date.now() + after_ms;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#connection?.drop('the server asked to reconnect');
-    }, after_ms);
-  }
-
   #tryLater(): void {
-    this.#attempts += 1;
-    const slot_ms = Math.max(0, this.#returnAt_ms - Date.now());
-    const delay_ms = this.#returnAt_ms > 0 ? slot_ms : this.#delay_ms();
-    this.#timer = setTimeout(() => {
-      this.#returnAt_ms = 0;
-      this.#open();
-    }, delay_ms);
+    const { intervalMs, maxAttempts } = this.#options;
+    const delay_ms = this.#comeback.plan(intervalMs, () => this.#open());
     this.#listeners.emit({
       type: 'reconnecting',
-      attempt: this.#attempts,
-      max_attempts: this.#options.maxAttempts,
+      attempt: this.#comeback.attempts,
+      max_attempts: maxAttempts,
       delay_ms: Math.round(delay_ms),
     });
-  }
-
-  #delay_ms(): number {
-    return this.#options.intervalMs * (1 + JITTER * (2 * Math.random() - 1));
   }
 
   #setStatus(status: ConnectionStatus): void {
@@ -353,24 +333,11 @@ export class WebSocketService {
     this.#listeners.emit({ type: 'error', code, message, retry: true });
   }
 
-  #listenToPage(isOn: boolean): void {
-    if (typeof window === 'undefined' || typeof document === 'undefined') return;
-    const change = isOn ? 'addEventListener' : 'removeEventListener';
-    window[change]('online', this.#wake);
-    window[change]('offline', this.#sleep);
-    document[change]('visibilitychange', this.#wake);
+  #wake(): void {
+    if (this.#token === null || this.#isBarred) return;
+    if (this.#status === 'connected') this.#connection?.probe();
+    else if (!this.#connection && !this.#comeback.isAwaitingSlot) this.reconnect();
   }
-
-  readonly #wake = (): void => {
-    if (document.visibilityState === 'hidden' || this.#token === null) return;
-    if (this.#status === 'connected') return this.#connection?.probe();
-    if (this.#connection || this.#isBarred || this.#returnAt_ms > Date.now()) return;
-    this.reconnect();
-  };
-
-  readonly #sleep = (): void => {
-    this.#connection?.drop('the network is off');
-  };
 }
 
 /** The page's one connection. */
