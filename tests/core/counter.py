@@ -18,6 +18,7 @@ from core.config import Settings
 from core.server import SERVICES, Core, serving
 from scripts.sandbox import Sandbox
 from tests.core.till import QUICK
+from tests.fakes.visitor import Visitor
 
 SECRET = "a secret for the tests of core, 32 bytes and more"
 WEBHOOK_SECRET = "whsec_of_the_tests"
@@ -123,6 +124,21 @@ def new_escrow(**changes: Any) -> escrows.CreateEscrowRequest:
         **changes,
     }
     return escrows.CreateEscrowRequest(**fields)
+
+
+async def pay(counter: Counter, escrow_id: str) -> payments.ConfirmPaymentRequest:
+    """Start the payment and pay; answers Checkout's callback, not yet made."""
+    started = await counter.call(payments.StartPaymentRequest(escrow_id=escrow_id))
+    async with Visitor(counter.sandbox) as buyer:
+        _, told = await buyer.door(
+            "POST", f"/orders/{started.order_id}/pay", {"outcome": "captured"}
+        )
+    return payments.ConfirmPaymentRequest(
+        escrow_id=escrow_id,
+        order_id=told["razorpay_order_id"],
+        payment_id=told["razorpay_payment_id"],
+        signature=told["razorpay_signature"],
+    )
 
 
 @contextlib.asynccontextmanager
