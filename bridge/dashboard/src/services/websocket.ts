@@ -9,6 +9,7 @@
 import { socketAddress } from './address.js';
 import { about, Comeback, isFinal } from './comeback.js';
 import { Connection } from './connection.js';
+import { Credential, type RefreshToken } from './credential.js';
 import type { ErrorFrame, EventFrame, ServerFrame } from './frames.js';
 import { Listeners, type Handler, type MessageType } from './listeners.js';
 import { PageEvents } from './page.js';
@@ -16,12 +17,10 @@ import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js
 
 export type * from './frames.js';
 export type * from './listeners.js';
+export type { RefreshToken } from './credential.js';
 export { EVERYTHING } from './subscriptions.js';
 
 export type ConnectionStatus = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
-
-/** Gets a fresh token for the same user. */
-export type RefreshToken = () => Promise<string>;
 
 export interface ServiceOptions {
   /** The socket's address; by default made from VITE_API_URL or the page's origin. */
@@ -41,14 +40,12 @@ const INTERVAL_MS = 3_000;
 const SILENCE_MS = 10_000;
 /** How long a subscription that nobody wants any more stays, so that a remount finds it. */
 const LINGER_MS = 100;
-/** A token that ends within this is refreshed before it is used. */
-const EXPIRY_MARGIN_S = 5;
-
 export class WebSocketService {
   readonly #listeners = new Listeners();
   readonly #statusListeners = new Set<() => void>();
   readonly #subscriptions = new Subscriptions();
   readonly #comeback = new Comeback();
+  readonly #credential = new Credential();
   readonly #page = new PageEvents(
     () => this.#wake(),
     () => this.#connection?.drop('the network is off'),
@@ -62,12 +59,9 @@ export class WebSocketService {
   };
   #status: ConnectionStatus = 'disconnected';
   #connection: Connection | null = null;
-  #token: string | null = null;
-  #expiresAt_s = Infinity;
   /** The server's last word was that coming back is no use. */
   #isBarred = false;
   #requests = 0;
-  #refreshing: Promise<void> | null = null;
 
   /** Changes settings; they count from the next attempt on. */
   configure(options: Partial<ServiceOptions>): void {
@@ -85,7 +79,7 @@ export class WebSocketService {
 
   /** The token in use: the newest, where it has been refreshed. */
   get token(): string | null {
-    return this.#token;
+    return this.#credential.token;
   }
 
   /** The ids of the escrows that are wanted, and `*` for everything. */
@@ -95,19 +89,18 @@ export class WebSocketService {
 
   /** Connects as the token's user. Repeating it with the same token is harmless. */
   readonly connect = (token: string): void => {
-    if (token === this.#token && this.#status !== 'disconnected') return;
-    if (this.#token !== null && token !== this.#token) this.#subscriptions.forgetVersions();
-    this.#token = token;
-    this.#expiresAt_s = Infinity;
+    if (token === this.token && this.#status !== 'disconnected') return;
+    if (this.token !== null && token !== this.token) this.#subscriptions.forgetVersions();
+    this.#credential.set(token);
     this.#page.start();
     this.reconnect();
   };
 
   /** Closes the connection and forgets the token. Components may stay; they are served after connect. */
   readonly disconnect = (): void => {
-    const wasOn = this.#token !== null;
+    const wasOn = this.token !== null;
     this.#page.stop();
-    this.#token = null;
+    this.#credential.set(null);
     this.#leave();
     this.#subscriptions.forgetVersions();
     if (!wasOn) return;
@@ -117,7 +110,7 @@ export class WebSocketService {
 
   /** Tries at once and counts the attempts anew, for example when a person asks for it. */
   readonly reconnect = (): void => {
-    if (this.#token === null) return;
+    if (this.token === null) return;
     this.#isBarred = false;
     this.#leave();
     this.#comeback.reset();
@@ -167,7 +160,7 @@ export class WebSocketService {
         this.#connected(frame.expires_at);
         break;
       case 'authenticated':
-        this.#expiresAt_s = frame.expires_at;
+        this.#credential.lasts(frame.expires_at);
         break;
       case 'reconnect':
         this.#comeback.leaveAfter(frame.after_ms, () => {
@@ -211,7 +204,7 @@ export class WebSocketService {
 
   #connected(expiresAt_s: number): void {
     this.#comeback.reset();
-    this.#expiresAt_s = expiresAt_s;
+    this.#credential.lasts(expiresAt_s);
     this.#setStatus('connected');
   }
 
@@ -267,31 +260,25 @@ export class WebSocketService {
   async #refresh(): Promise<void> {
     const { refreshToken } = this.#options;
     if (!refreshToken) return;
-    const old = this.#token;
-    this.#refreshing ??= refreshToken()
-      .then((token) => {
-        if (this.#token !== old || old === null) return;
-        this.#token = token;
-        this.#expiresAt_s = Infinity;
-        this.#connection?.send({ type: 'auth', token });
-      })
-      .catch((error: unknown) => this.#tellError('TOKEN_REFRESH_FAILED', String(error)))
-      .finally(() => (this.#refreshing = null));
-    await this.#refreshing;
+    try {
+      const token = await this.#credential.renew(refreshToken);
+      if (token !== null) this.#connection?.send({ type: 'auth', token });
+    } catch (error) {
+      this.#tellError('TOKEN_REFRESH_FAILED', String(error));
+    }
   }
 
   #open(): void {
-    const isStale = Date.now() / 1000 > this.#expiresAt_s - EXPIRY_MARGIN_S;
-    if (!isStale || !this.#options.refreshToken) return this.#openNow();
-    this.#expiresAt_s = Infinity;
+    if (!this.#credential.isStale || !this.#options.refreshToken) return this.#openNow();
     void this.#refresh().then(() => this.#openNow());
   }
 
   #openNow(): void {
-    if (this.#token === null || this.#connection) return;
+    const { token } = this;
+    if (token === null || this.#connection) return;
     const { address = socketAddress(), silenceMs } = this.#options;
     try {
-      this.#connection = new Connection(address, this.#token, silenceMs, {
+      this.#connection = new Connection(address, token, silenceMs, {
         onFrame: (frame) => this.#onFrame(frame),
         onEnd: (code, reason) => this.#onEnd(code, reason),
       });
@@ -334,7 +321,7 @@ export class WebSocketService {
   }
 
   #wake(): void {
-    if (this.#token === null || this.#isBarred) return;
+    if (this.token === null || this.#isBarred) return;
     if (this.#status === 'connected') this.#connection?.probe();
     else if (!this.#connection && !this.#comeback.isAwaitingSlot) this.reconnect();
   }
