@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 JWT_SECRET_BYTES = 32
+
+# What pydantic takes for true.
+_YES = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 # A name with one of these prefixes that nobody knows is a slip of the pen.
 _OUR_PREFIXES = ("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "DEMO_", "ALLOWED_", "ALLOW_")
@@ -113,23 +116,6 @@ class Settings(BaseSettings):
             raise ValueError("must be an http or https URL")
         return value
 
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        wrong = []
-        if self.jwt_secret and self.jwt_jwks_url:
-            wrong.append("JWT_SECRET and JWT_JWKS_URL contradict each other: set one")
-        if not self.jwt_secret and not self.jwt_jwks_url:
-            wrong.append("JWT_SECRET or JWT_JWKS_URL must be set")
-        if self.demo_login and not self.jwt_secret:
-            wrong.append("DEMO_LOGIN=1 needs JWT_SECRET, with which it signs")
-        if self.grpc_tls_client_ca and not (self.grpc_tls_cert and self.grpc_tls_key):
-            wrong.append("GRPC_TLS_CLIENT_CA needs GRPC_TLS_CERT and GRPC_TLS_KEY")
-        if bool(self.grpc_tls_cert) != bool(self.grpc_tls_key):
-            wrong.append("GRPC_TLS_CERT and GRPC_TLS_KEY belong together")
-        if wrong:
-            raise ValueError("\n".join(wrong))
-        return self
-
 
 def _origin(value: str) -> str:
     parts = urlsplit(value.rstrip("/"))
@@ -149,9 +135,30 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     )
 
 
+def _contradictions(environ: Mapping[str, str]) -> list[str]:
+    """What does not go together, told from presence alone: a bad value elsewhere hides none."""
+
+    def has(name: str) -> bool:
+        return bool(environ.get(name))
+
+    wrong = []
+    if has("JWT_SECRET") and has("JWT_JWKS_URL"):
+        wrong.append("JWT_SECRET and JWT_JWKS_URL contradict each other: set one")
+    if not has("JWT_SECRET") and not has("JWT_JWKS_URL"):
+        wrong.append("JWT_SECRET or JWT_JWKS_URL must be set")
+    if environ.get("DEMO_LOGIN", "").lower() in _YES and not has("JWT_SECRET"):
+        wrong.append("DEMO_LOGIN=1 needs JWT_SECRET, with which it signs")
+    if has("GRPC_TLS_CERT") != has("GRPC_TLS_KEY"):
+        wrong.append("GRPC_TLS_CERT and GRPC_TLS_KEY belong together")
+    if has("GRPC_TLS_CLIENT_CA") and not has("GRPC_TLS_CERT"):
+        wrong.append("GRPC_TLS_CLIENT_CA needs GRPC_TLS_CERT and GRPC_TLS_KEY")
+    return wrong
+
+
 def read() -> Settings:
     """Read the environment. Raises ConfigError, whose text names all that is wrong at once."""
     wrong = [f"{name} is not a setting of Holdfast" for name in _unknown(os.environ)]
+    wrong += _contradictions(os.environ)
     settings = None
     try:
         settings = Settings()  # type: ignore[call-arg]
@@ -165,12 +172,8 @@ def read() -> Settings:
 def _sentences(error: ValidationError) -> list[str]:
     sentences = []
     for one in error.errors(include_input=False, include_url=False):
-        name = "_".join(str(part) for part in one["loc"][:1]).upper()
-        message = one["msg"].removeprefix("Value error, ")
-        if one["type"] == "missing":
-            message = "must be set"
-        if name:
-            sentences.append(f"{name}: {message}")
-        else:
-            sentences.extend(message.split("\n"))
+        name = str(one["loc"][0]).upper()
+        is_missing = one["type"] == "missing"
+        message = "must be set" if is_missing else one["msg"].removeprefix("Value error, ")
+        sentences.append(f"{name}: {message}")
     return sentences

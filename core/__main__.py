@@ -11,9 +11,10 @@ import logging
 import signal
 import sys
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from core import config, server
-from core.errors import Refusal
+from core.errors import Reason, Refusal
 from core.log import set_up
 from core.razorpay import GatewayError
 from core.record import US_PER_S
@@ -52,6 +53,11 @@ def _time(text: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def _give_up(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+
 def main() -> None:
     """Run core. Exits with 2 and one message when it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m core", description=__doc__)
@@ -68,9 +74,11 @@ def main() -> None:
             asyncio.run(_reconcile(settings, arguments.since))
         else:
             asyncio.run(_serve(settings))
-    except (config.ConfigError, server.PortTaken, Refusal, GatewayError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+    except (config.ConfigError, server.PortTaken, GatewayError) as error:
+        _give_up(str(error))
+    except Refusal as refusal:
+        is_storage = refusal.reason is Reason.STORAGE_UNAVAILABLE
+        _give_up(f"DATABASE_URL: {refusal}" if is_storage else str(refusal))
     except asyncio.CancelledError:
         sys.exit(130)
 

@@ -11,7 +11,7 @@ from core import books
 from core.books import Finding
 from core.errors import Refusal
 from core.look import look_at
-from core.razorpay import Gateway, GatewayError
+from core.razorpay import Gateway, GatewayError, GatewayRefused
 from core.row import Book
 from core.rules import outstanding
 from core.store import Store
@@ -82,8 +82,11 @@ class Auditor:
         escrow = book.escrow
         if outstanding(escrow) or not escrow.payment.is_captured:
             return []
-        async with self._slots:
-            found = await look_at(self._gateway, escrow)
+        try:
+            async with self._slots:
+                found = await look_at(self._gateway, escrow)
+        except GatewayRefused as refusal:
+            return [Finding(escrow.escrow_id, "RAZORPAY", f"Razorpay: {refusal.description}")]
         now = await self._store.escrow(escrow.escrow_id)
         if now is None or now.version != escrow.version:
             return []  # It went on meanwhile: the next check sees it at rest.

@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 JWT_SECRET_BYTES = 32
+MAX_PORT = 65_535
 
 # A name with one of these prefixes that nobody knows is a slip of the pen.
 _OUR_PREFIXES = ("JWT_", "RAZORPAY_", "PLATFORM_", "GRPC_TLS_", "CORE_", "NATS_URL")
@@ -62,8 +63,9 @@ class Settings(BaseSettings):
     @field_validator("core_listen")
     @classmethod
     def _check_listen(cls, value: str) -> str:
-        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}", value):
-            raise ValueError("must be host:port")
+        address = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", value)
+        if address is None or int(address[2]) > MAX_PORT:
+            raise ValueError(f"must be host:port, the port from 0 to {MAX_PORT}")
         return value
 
     @field_validator("jwt_secret")
@@ -92,23 +94,6 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        wrong = []
-        if self.jwt_secret and self.jwt_jwks_url:
-            wrong.append("JWT_SECRET and JWT_JWKS_URL contradict each other: set one")
-        if not self.jwt_secret and not self.jwt_jwks_url:
-            wrong.append("JWT_SECRET or JWT_JWKS_URL must be set")
-        if self.razorpay_webhook_secret_previous and not self.razorpay_webhook_secret:
-            wrong.append("RAZORPAY_WEBHOOK_SECRET_PREVIOUS needs RAZORPAY_WEBHOOK_SECRET")
-        if bool(self.grpc_tls_cert) != bool(self.grpc_tls_key):
-            wrong.append("GRPC_TLS_CERT and GRPC_TLS_KEY belong together")
-        if self.grpc_tls_client_ca and not self.grpc_tls_cert:
-            wrong.append("GRPC_TLS_CLIENT_CA needs GRPC_TLS_CERT and GRPC_TLS_KEY")
-        if wrong:
-            raise ValueError("\n".join(wrong))
-        return self
-
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
         """The current secret and the previous one, as far as they are set."""
@@ -116,9 +101,30 @@ class Settings(BaseSettings):
         return tuple(s.get_secret_value() for s in secrets if s is not None)
 
 
+def _contradictions(environ: Mapping[str, str]) -> list[str]:
+    """What does not go together, told from presence alone: a bad value elsewhere hides none."""
+
+    def has(name: str) -> bool:
+        return bool(environ.get(name))
+
+    wrong = []
+    if has("JWT_SECRET") and has("JWT_JWKS_URL"):
+        wrong.append("JWT_SECRET and JWT_JWKS_URL contradict each other: set one")
+    if not has("JWT_SECRET") and not has("JWT_JWKS_URL"):
+        wrong.append("JWT_SECRET or JWT_JWKS_URL must be set")
+    if has("RAZORPAY_WEBHOOK_SECRET_PREVIOUS") and not has("RAZORPAY_WEBHOOK_SECRET"):
+        wrong.append("RAZORPAY_WEBHOOK_SECRET_PREVIOUS needs RAZORPAY_WEBHOOK_SECRET")
+    if has("GRPC_TLS_CERT") != has("GRPC_TLS_KEY"):
+        wrong.append("GRPC_TLS_CERT and GRPC_TLS_KEY belong together")
+    if has("GRPC_TLS_CLIENT_CA") and not has("GRPC_TLS_CERT"):
+        wrong.append("GRPC_TLS_CLIENT_CA needs GRPC_TLS_CERT and GRPC_TLS_KEY")
+    return wrong
+
+
 def read() -> Settings:
     """Read the environment. Raises ConfigError, whose text names all that is wrong at once."""
     wrong = [f"{name} is not a setting of Holdfast" for name in _unknown(os.environ)]
+    wrong += _contradictions(os.environ)
     settings = None
     try:
         settings = Settings()  # type: ignore[call-arg]
@@ -141,9 +147,8 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
 def _sentences(error: ValidationError) -> list[str]:
     sentences = []
     for one in error.errors(include_input=False, include_url=False):
-        name = "_".join(str(part) for part in one["loc"][:1]).upper()
-        message = one["msg"].removeprefix("Value error, ")
-        if one["type"] == "missing":
-            message = "must be set"
-        sentences += [f"{name}: {message}"] if name else message.split("\n")
+        name = str(one["loc"][0]).upper()
+        is_missing = one["type"] == "missing"
+        message = "must be set" if is_missing else one["msg"].removeprefix("Value error, ")
+        sentences.append(f"{name}: {message}")
     return sentences

@@ -86,4 +86,6 @@ def is_away(error: DBAPIError) -> bool:
     if state is not None:
         return str(state).startswith(_AWAY_STATES)
     text = str(error.orig).lower()
-    return any(hint in text for hint in ("locked", "connection", "disk i/o", "is closed"))
+    return any(
+        hint in text for hint in ("locked", "unable to open", "connection", "disk i/o", "is closed")
+    )

@@ -7,22 +7,37 @@ official Python package knows only the older one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 V1 = "grpc.reflection.v1.ServerReflection"
+
+
+class _Servicer(ReflectionServicer):  # type: ignore[misc]
+    """The official one, which does not find the methods of a service."""
+
+    def _file_containing_symbol(self, request: Any, fully_qualified_name: str) -> Any:
+        service, _, method = fully_qualified_name.rpartition(".")
+        try:
+            if method in self._pool.FindServiceByName(service).methods_by_name:
+                fully_qualified_name = service
+        except KeyError:
+            pass  # Not a method: as it was asked.
+        return super()._file_containing_symbol(request, fully_qualified_name)
 
 
 def enable(services: Sequence[str], server: grpc.aio.Server) -> None:
     """Offer reflection of these services, and of reflection itself."""
     _describe_v1()
     names = [*services, reflection.SERVICE_NAME, V1]
-    reflection.enable_server_reflection(names, server)
+    servicer = _Servicer(service_names=names)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     handler = grpc.stream_stream_rpc_method_handler(
-        ReflectionServicer(service_names=names).ServerReflectionInfo,
+        servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )

@@ -169,10 +169,6 @@ class Store:
         )
         return [(row.escrow_id, row.deadline_us) for row in await self._rows(statement)]
 
-    async def next_deadline_us(self) -> int | None:
-        rows = await self._rows(sa.select(sa.func.min(t.escrows.c.deadline_us)))
-        return rows[0][0] if rows else None
-
     async def waiting_webhooks(self, before_us: int, limit: int) -> list[tuple[str, bytes]]:
         """List webhooks that were stored before a time and not worked off, oldest first."""
         c = t.inbox.c

@@ -135,9 +135,7 @@ class Transaction:
                 sa.delete(t.checks).where(t.checks.c.escrow_id.in_(chunk))
             )
 
-    async def lease(
-        self, *, lease_id: str, now_us: int, until_us: int, limit: int, escrow_id: str | None = None
-    ) -> list[Owed]:
+    async def lease(self, *, lease_id: str, now_us: int, until_us: int, limit: int) -> list[Owed]:
         """Take up to `limit` pieces of work that are due and that nobody else has."""
         c = t.owed.c
         free = sa.or_(c.lease_until_us.is_(None), c.lease_until_us < now_us)
@@ -148,8 +146,6 @@ class Transaction:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        if escrow_id is not None:
-            statement = statement.where(c.escrow_id == escrow_id)
         rows = (await self._connection.execute(statement)).all()
         ids = [row.escrow_id for row in rows]
         if ids:

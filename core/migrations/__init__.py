@@ -9,16 +9,22 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.database import storage_errors
+
 # Two replicas that start at once must not both migrate (PostgreSQL, advisory locks).
 _LOCK = 0x686F6C64
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Apply what is missing, in one transaction. Does nothing where nothing is."""
-    async with engine.connect() as connection:
-        await connection.execution_options(writes=True)
-        async with connection.begin():
-            await connection.run_sync(_upgrade, revision)
+    """Apply what is missing, in one transaction. Does nothing where nothing is.
+
+    Raises Refusal STORAGE_UNAVAILABLE.
+    """
+    with storage_errors():
+        async with engine.connect() as connection:
+            await connection.execution_options(writes=True)
+            async with connection.begin():
+                await connection.run_sync(_upgrade, revision)
 
 
 def _upgrade(connection: sa.Connection, revision: str) -> None:

@@ -24,9 +24,12 @@ def new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -
         "seller_id": check_.user_id("seller_id", request.seller_id),
         "arbiter_id": check_.user_id("arbiter_id", request.arbiter_id, may_be_empty=True),
     }
-    if parties["seller_id"] == parties["buyer_id"]:
+    if parties["seller_id"] and parties["seller_id"] == parties["buyer_id"]:
         check_.problem("seller_id", "must not be the buyer")
-    if parties["arbiter_id"] in (parties["buyer_id"], parties["seller_id"]):
+    if parties["arbiter_id"] and parties["arbiter_id"] in (
+        parties["buyer_id"],
+        parties["seller_id"],
+    ):
         check_.problem("arbiter_id", "must be neither the buyer nor the seller")
     title = check_.text("title", request.title, least=1, most=check.MAX_TITLE)
     description = check_.text("description", request.description, most=check.MAX_DESCRIPTION)
