@@ -55,6 +55,7 @@ STATUS_OF_CODE = {
 }
 _RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 _KEYS_AWAY = CoreError("UNAVAILABLE", "tokens cannot be checked right now", "KEYS_UNAVAILABLE")
+_BUSY = CoreError("UNAVAILABLE", "too many calls at once", "BUSY")
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
 
 ROUTES = routes_of(
@@ -71,9 +72,13 @@ class Api:
         core_of: Callable[[web.Request], Core],
         verifier_of: Callable[[web.Request], Verifier],
         settings: Settings,
+        *,
+        most_calls: int,
     ) -> None:
         self._core_of = core_of
         self._verifier_of = verifier_of
+        self._most_calls = most_calls
+        self._calls = 0
         self._config = _json(_page_config(settings))
 
     def add_to(self, app: web.Application) -> None:
@@ -95,6 +100,15 @@ class Api:
         route = next((route for route in routes if route.method == method), None)
         if route is None:
             return await _no_route(request, {route.method for route in routes})
+        if self._calls >= self._most_calls:
+            return _refused(_BUSY)
+        self._calls += 1
+        try:
+            return await self._answer(route, request)
+        finally:
+            self._calls -= 1
+
+    async def _answer(self, route: Route, request: web.Request) -> web.Response:
         token = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         if token is None:
             return _no_token()

@@ -36,8 +36,15 @@ class Follow(Stream):
     an event either in `open` or in `deliver`.
     """
 
-    def __init__(self, user_id: str, source: Source, siblings: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        user_id: str,
+        source: Source,
+        siblings: Callable[[], int],
+        turns: asyncio.Semaphore,
+    ) -> None:
         super().__init__(user_id, source, siblings)
+        self._turns = turns
         # Escrows that are not final, each as it stands, serialized: they are many and seldom read.
         self.open: dict[str, bytes] = {}
         self._versions: dict[str, int] = {}
@@ -61,7 +68,9 @@ class Follow(Stream):
 
     async def _once(self) -> None:
         async with aclosing(self._core.follow(self.key)) as messages:
-            await self._compare(await self._snapshots(messages))
+            snapshots = await self._snapshots(messages)
+            async with self._turns:
+                await self._compare(snapshots)
             self._opened.set()
             self._thrives()
             async for message in messages:
@@ -164,9 +173,14 @@ def _newer(one: pb.Escrow, other: pb.Escrow) -> pb.Escrow:
 class Follows(Streams[Follow]):
     """All follows, by user."""
 
+    def __init__(self, source: Source, most: int) -> None:
+        super().__init__(source, most)
+        # A restarted core is asked for all escrows of all users: not of all at once.
+        self._turns = asyncio.Semaphore(source.limits.comparisons)
+
     def hold(self, user_id: str) -> Follow:
         """Find or open the follow of a user, and keep it open until `release`.
 
         Raises CoreError (UNAVAILABLE) when there are too many.
         """
-        return self._hold(user_id, lambda: Follow(user_id, self.source, self.count))
+        return self._hold(user_id, lambda: Follow(user_id, self.source, self.count, self._turns))

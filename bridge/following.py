@@ -173,8 +173,9 @@ class Following:
                     self._outbox.put(ready.wire, ready.count)
                     self._behind[escrow_id] = event.version
         except CoreError as error:
-            # Better all of it is told to have ended than that one event is missing.
-            self._on_vanish(self, error)
+            # Better all of it is told to have ended than that one event is missing. It is the
+            # bridge that was refused, whatever the reason, and not the user.
+            self._on_vanish(self, CoreError("UNAVAILABLE", error.message))
             return
         known = self._behind.pop(escrow_id)
         del self._fillings[escrow_id]

@@ -35,6 +35,8 @@ class Hub:
         self._origins = origins
         self._query_token = query_token
         self._sessions: set[Session] = set()
+        # All that are upgraded: beside the sessions those that are being turned away.
+        self._upgraded = 0
         self._of_user: Counter[str] = Counter()
         self._sweeper = asyncio.create_task(self._sweep())
         around.metrics.sockets.set_function(lambda: len(self._sessions))
@@ -47,14 +49,18 @@ class Hub:
             raise web.HTTPUpgradeRequired(
                 text="this is a WebSocket", headers={"Upgrade": "websocket"}
             )
-        if self.draining or len(self._sessions) >= self._limits.sockets:
+        if self.draining or self._upgraded >= self._limits.sockets:
             raise web.HTTPServiceUnavailable(text="try again", headers={"Retry-After": "1"})
         socket = Socket(self._limits)
         await socket.prepare(request)
         transport = request.transport
         if transport is not None:
-            _tune(transport)
-            await self._admit(request, socket, transport)
+            self._upgraded += 1
+            try:
+                _tune(transport)
+                await self._admit(request, socket, transport)
+            finally:
+                self._upgraded -= 1
         return socket
 
     async def drain(self, *, notice_s: float | None = None) -> None:

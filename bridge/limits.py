@@ -56,6 +56,8 @@ class Limits:
     # then be missed.
     follows: int = 20_000
     user_escrows: int = 10_000
+    # Users whose escrows are compared at the same time.
+    comparisons: int = 16
     # Core's most for a page of ListEscrows.
     list_page: int = 200
     # Events that are kept encoded, for the streams of all who are concerned.
@@ -70,6 +72,8 @@ class Limits:
     # Razorpay gives up after five seconds.
     webhook_s: float = 4.5
     webhooks: int = 512
+    # Calls of the JSON API under way.
+    calls: int = 2_048
     demo_token_s: int = 12 * 3600
 
     # Shutdown.

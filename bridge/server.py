@@ -62,9 +62,13 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_post("/api/v1/webhooks/razorpay", _webhook)
     if settings.demo_login and settings.jwt_secret is not None:
         app.router.add_post("/api/v1/demo/token", _demo_login(app, settings.jwt_secret).give)
-    Api(lambda request: request.app[CORE], lambda request: request.app[VERIFIER], settings).add_to(
-        app
+    api = Api(
+        lambda request: request.app[CORE],
+        lambda request: request.app[VERIFIER],
+        settings,
+        most_calls=app[LIMITS].calls,
     )
+    api.add_to(app)
     pages = Pages(pay_url=settings.razorpay_base_url)
     app.router.add_get(r"/{path:[\s\S]*}", pages.give)
 

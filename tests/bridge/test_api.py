@@ -1,5 +1,6 @@
 """The JSON API over real HTTP, with a core behind it that takes every RPC."""
 
+import asyncio
 import gzip
 import io
 import json
@@ -16,6 +17,7 @@ from bridge.api import BODY_LIMIT_BYTES
 from tests.bridge.conftest import ORIGIN
 from tests.fakes.anycore import AnyCore
 from tests.fakes.bridge import Bridge, token
+from tests.fakes.wait import until
 
 ESCROWS = "/api/v1/escrows"
 
@@ -418,6 +420,19 @@ async def test_when_core_is_away_the_answer_is_503_and_says_when_to_come_back(
     assert status == 503
     assert answer["error"]["code"] == "UNAVAILABLE"
     assert headers["Retry-After"] == "1"
+
+
+async def test_one_call_too_many_is_refused_for_now(start_bridge, core):
+    client = Client(await start_bridge(calls=1))
+    await core.create("e1")
+    core.answering.clear()
+    first = asyncio.create_task(client.send("GET", f"{ESCROWS}/e1"))
+    await until(lambda: core.calls["GetEscrow"])
+    status, answer, headers = await client.send("GET", f"{ESCROWS}/e1")
+    assert (status, answer["error"]["reason"], headers["Retry-After"]) == (503, "BUSY", "1")
+    core.answering.set()
+    assert (await first)[0] == 200
+    assert (await client.send("GET", f"{ESCROWS}/e1"))[0] == 200
 
 
 async def test_a_body_over_1_mib_is_refused(client, anycore):

@@ -102,6 +102,15 @@ async def test_more_sockets_than_the_bridge_holds_are_sent_elsewhere(
     assert refused.value.status == 503
 
 
+async def test_who_is_being_turned_away_counts_too(start_bridge: StartBridge) -> None:
+    bridge = await start_bridge(sockets=1)
+    rude = await bridge.with_token("rubbish", autoclose=False).open()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await bridge.browser().open()
+    assert refused.value.status == 503
+    assert await rude.closed() == 4401
+
+
 async def test_a_drain_fails_readyz_then_gives_each_its_slot_and_closes_1012(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
