@@ -15,6 +15,9 @@ RELEASE_MINOR = 70_000
 # A lease runs out after 15 s, and a call of unknown outcome is believed lost 20 s after it.
 RECOVER_LIMIT_S = 60.0
 LOOK_EVERY_S = 0.02
+# Chances so small that seven failures in a row, a minute of back-off, do not happen.
+STUMBLING = {"error": 0.06}
+LOSING = {"rate_limit": 0.02, "timeout_after_success": 0.5, "timeout_hold_s": 0.05}
 WITHHELD = {"timeout_after_success": 1, "timeout_hold_s": 60}
 
 
@@ -158,7 +161,7 @@ async def test_lost_answers_and_limits_of_razorpay_change_no_amount(client: Clie
     releases = [AMOUNT_MINOR, 0, RELEASE_MINOR] * 2
     await asyncio.gather(*(held_without_payee(deal) for deal in deals))
     await client.faults(
-        api={"rate_limit": 0.05, "timeout_after_success": 0.5, "timeout_hold_s": 0.05},
+        api=LOSING,
         webhooks={"duplicate": 0.3, "drop": 0.3, "reorder": 0.3},
     )
     await asyncio.gather(*(deal.register_payee() for deal in deals))
@@ -175,7 +178,7 @@ async def test_errors_of_razorpay_delay_a_settlement_and_change_no_amount(client
     releases = [AMOUNT_MINOR, 0] * 3
     for deal, release in zip(deals, releases, strict=True):
         await (deal.hold() if release else held_without_payee(deal))
-    await client.faults(api={"error": 0.1})
+    await client.faults(api=STUMBLING)
     ends = await asyncio.gather(
         *(settle(deal, release) for deal, release in zip(deals, releases, strict=True))
     )
