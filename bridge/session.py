@@ -17,15 +17,13 @@ from aiohttp import WebSocketError, WSMsgType
 from bridge import frames
 from bridge.auth import Identity, Verifier
 from bridge.errors import BadFrame, CloseCode, ErrorCode, KeysUnavailable, TokenRefused
-from bridge.follow import TOO_MANY, Follows
-from bridge.following import Following
+from bridge.follow import Follows
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.outbox import Flusher, Outbox
+from bridge.places import Places
 from bridge.sink import Sink
 from bridge.socket import Socket
-from bridge.subscription import Place, Subscription
-from bridge.upstream import CoreError
 from bridge.watch import Watches
 
 
@@ -58,8 +56,7 @@ class Session:
         self._limits = around.limits
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(transport, around.flusher, around.limits, self._too_slow)
-        self._places: dict[str, Place] = {}
-        self._joining: dict[str, asyncio.Task[None]] = {}
+        self._places = Places(self, self._outbox, around.watches, around.follows, around.metrics)
         self._authenticating: asyncio.Task[None] | None = None
         self._ended = False
         self._over = asyncio.Event()
@@ -96,7 +93,7 @@ class Session:
         elif left_s <= self._limits.token_notice_s and not self._noticed:
             self._noticed = True
             text = f"the token expires in {math.ceil(left_s)} s; send a fresh one with auth"
-            self._refuse(ErrorCode.TOKEN_EXPIRING, text)
+            self.refuse(ErrorCode.TOKEN_EXPIRING, text)
         waited_s = now - self._pinged_at
         if self._heard_at < self._pinged_at:
             if waited_s >= self._limits.ping_silence_s:
@@ -140,15 +137,10 @@ class Session:
             # The browser said goodbye, or is gone.
             self._ended = True
             self._outbox.finish(frames.close(1000))
-        tasks = [*self._joining.values()]
         if self._authenticating is not None:
-            tasks.append(self._authenticating)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # All of the user's escrows first: it need not take over from the others.
-        for escrow_id in sorted(self._places, key=lambda one: one != frames.EVERYTHING):
-            self._forget(escrow_id)
+            self._authenticating.cancel()
+            await asyncio.gather(self._authenticating, return_exceptions=True)
+        await self._places.close()
         self._transport.close()
         # A peer that does not read would keep what is unsent in memory for ever.
         self._loop.call_later(self._limits.close_s, self._transport.abort)
@@ -163,12 +155,12 @@ class Session:
 
     def _hear(self, kind: WSMsgType, data: Any) -> None:
         if not self._within_rate():
-            self._refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
+            self.refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
             self.end(CloseCode.TOO_FAST)
         elif kind is WSMsgType.TEXT:
             self._obey(data)
         elif kind is WSMsgType.BINARY:
-            self._refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
+            self.refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
         elif kind is WSMsgType.PING:
             self._outbox.put(frames.ws_pong(bytes(data)))
 
@@ -183,89 +175,23 @@ class Session:
         try:
             command = frames.parse(payload)
         except BadFrame as bad:
-            self._refuse(ErrorCode.BAD_FRAME, bad.message, frame_id=bad.frame_id)
+            self.refuse(ErrorCode.BAD_FRAME, bad.message, frame_id=bad.frame_id)
             return
         match command:
             case frames.Subscribe():
-                self._subscribe(command)
+                self._places.subscribe(command)
             case frames.Unsubscribe():
                 self._outbox.put(frames.unsubscribed(command.escrow_id, command.frame_id))
-                self._forget(command.escrow_id)
+                self._places.forget(command.escrow_id)
             case frames.Ping():
                 self._outbox.put(frames.pong(command.frame_id))
             case frames.Authenticate():
                 self._authenticate(command)
 
-    def _subscribe(self, command: frames.Subscribe) -> None:
-        escrow_id, frame_id = command.escrow_id, command.frame_id
-        known = self._places.get(escrow_id)
-        if known is not None:
-            known.ask_again(frame_id)
-        elif len(self._places) >= self._limits.subscriptions:
-            text = f"at most {self._limits.subscriptions} subscriptions on one connection"
-            self._refuse(
-                ErrorCode.TOO_MANY_SUBSCRIPTIONS, text, escrow_id=escrow_id, frame_id=frame_id
-            )
-        else:
-            place = self._places[escrow_id] = self._place(escrow_id, frame_id)
-            self._around.metrics.subscriptions.inc()
-            self._joining[escrow_id] = asyncio.create_task(self._join(place, command.after))
-
-    def _place(self, escrow_id: str, frame_id: frames.FrameId) -> Place:
-        around = self._around
-        if escrow_id == frames.EVERYTHING:
-            return Following(
-                self.identity.user_id,
-                frame_id,
-                self._outbox,
-                around.follows,
-                self._own,
-                self._fail,
-            )
-        following = self._places.get(frames.EVERYTHING)
-        known = following.hand_over(escrow_id) if isinstance(following, Following) else None
-        return Subscription(escrow_id, frame_id, self._outbox, around.watches, known, self._fail)
-
-    def _own(self, escrow_id: str) -> Subscription | None:
-        place = self._places.get(escrow_id)
-        return place if isinstance(place, Subscription) else None
-
-    async def _join(self, place: Place, after: int | None) -> None:
-        try:
-            await place.join(self.identity, after)
-        except CoreError as error:
-            self._fail(place, error)
-        finally:
-            if self._joining.get(place.escrow_id) is asyncio.current_task():
-                del self._joining[place.escrow_id]
-
-    def _fail(self, place: Place, error: CoreError) -> None:
-        if error.code == "UNAUTHENTICATED":
-            self._forget(place.escrow_id)
-            self.end(CloseCode.BAD_TOKEN)
-            return
-        code, text = _refusal(error)
-        for frame_id in place.asked:
-            self._refuse(code, text, escrow_id=place.escrow_id, frame_id=frame_id)
-        self._forget(place.escrow_id)
-
-    def _forget(self, escrow_id: str) -> None:
-        place = self._places.pop(escrow_id, None)
-        if place is None:
-            return
-        self._around.metrics.subscriptions.dec()
-        joining = self._joining.pop(escrow_id, None)
-        if joining is not None and joining is not asyncio.current_task():
-            joining.cancel()
-        place.leave()
-        following = self._places.get(frames.EVERYTHING)
-        if isinstance(following, Following) and isinstance(place, Subscription):
-            following.take_over(place)
-
     def _authenticate(self, command: frames.Authenticate) -> None:
         if self._authenticating is not None and not self._authenticating.done():
             text = "the token before this one is still being checked"
-            self._refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
+            self.refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
             return
         self._authenticating = asyncio.create_task(self._renew(command))
 
@@ -274,22 +200,22 @@ class Session:
             identity = await self._around.verifier.verify(command.token)
         except TokenRefused:
             text = "the token is invalid or expired; the one before stays in force"
-            self._refuse(ErrorCode.TOKEN_INVALID, text, frame_id=command.frame_id)
+            self.refuse(ErrorCode.TOKEN_INVALID, text, frame_id=command.frame_id)
         except KeysUnavailable:
             text = "tokens cannot be checked right now"
-            self._refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
+            self.refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
         else:
             self._take_over(identity, command.frame_id)
 
     def _take_over(self, identity: Identity, frame_id: frames.FrameId) -> None:
         if identity.user_id != self.identity.user_id:
             text = "the token is another user's; the one before stays in force"
-            self._refuse(ErrorCode.USER_MISMATCH, text, frame_id=frame_id)
+            self.refuse(ErrorCode.USER_MISMATCH, text, frame_id=frame_id)
             return
         self.identity, self._noticed = identity, False
         self._outbox.put(frames.authenticated(identity.expires_at, frame_id))
 
-    def _refuse(
+    def refuse(
         self,
         code: ErrorCode,
         text: str,
@@ -297,16 +223,6 @@ class Session:
         escrow_id: str | None = None,
         frame_id: frames.FrameId = None,
     ) -> None:
+        """Tell the browser that a command failed."""
         self._around.metrics.errors.labels(code.name).inc()
         self._outbox.put(frames.error(code, text, escrow_id=escrow_id, frame_id=frame_id))
-
-
-def _refusal(error: CoreError) -> tuple[ErrorCode, str]:
-    # A malformed id names no escrow either, and must not be told from a stranger's.
-    if error.code in ("NOT_FOUND", "INVALID_ARGUMENT"):
-        return ErrorCode.ESCROW_NOT_FOUND, "no such escrow"
-    if error.code == "PERMISSION_DENIED":
-        return ErrorCode.FORBIDDEN, error.message or "not allowed"
-    if error.reason == TOO_MANY:
-        return ErrorCode.TOO_MANY_ESCROWS, error.message
-    return ErrorCode.UNAVAILABLE, "core is away; try again"
