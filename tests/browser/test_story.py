@@ -75,7 +75,7 @@ async def test_an_escrow_is_agreed_paid_confirmed_and_released_on_two_screens(
 
 async def test_a_seller_sees_a_new_escrow_appear_in_the_open_list(visit: Visit, api: Api) -> None:
     seller = await visit("ravi")
-    await expect(seller.page.get_by_role("heading", name="Escrows")).to_be_visible()
+    await expect(seller.page.get_by_role("heading", name="Escrows", exact=True)).to_be_visible()
     escrow_id = await api.create("asha", "ravi", 900, title="It appears by itself")
     row = seller.page.locator(f"li[data-escrow='{escrow_id}']")
     await expect(row).to_contain_text("It appears by itself")
