@@ -20,7 +20,7 @@ comma := ,
 WEB := $(if $(DASHBOARD),$(comma)web)
 npm = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(DASHBOARD)
 WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
-	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*'))
+	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/lib/*' -not -path '*/test-results/*'))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -22,15 +22,19 @@ from core.record import US_PER_S
 log = logging.getLogger("core")
 
 
-async def _serve(settings: config.Settings) -> None:
+async def _serve(settings: config.Settings) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with server.serving(settings):
-        await stop.wait()
+    async with server.serving(settings) as core:
+        waiting = [asyncio.create_task(event.wait()) for event in (stop, core.broken)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
         log.info("core drains")
     log.info("core has stopped")
+    return 1 if core.broken.is_set() else 0
 
 
 async def _reconcile(settings: config.Settings, since: datetime) -> None:
@@ -59,7 +63,7 @@ def _give_up(sentence: str) -> NoReturn:
 
 
 def main() -> None:
-    """Run core. Exits with 2 and one message when it cannot start."""
+    """Run core. Exits with 2 and one message when it cannot start, with 1 when a loop ended."""
     parser = argparse.ArgumentParser(prog="python -m core", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     again = commands.add_parser("reconcile", help="ask Razorpay what the webhooks did not tell")
@@ -73,7 +77,7 @@ def main() -> None:
         if arguments.command == "reconcile":
             asyncio.run(_reconcile(settings, arguments.since))
         else:
-            asyncio.run(_serve(settings))
+            sys.exit(asyncio.run(_serve(settings)))
     except (config.ConfigError, server.PortTaken, GatewayError) as error:
         _give_up(str(error))
     except Refusal as refusal:

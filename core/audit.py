@@ -52,6 +52,9 @@ class Auditor:
             except (Refusal, GatewayError) as error:
                 log.warning("the books could not be checked: %s", error)
                 continue
+            except Exception:  # Nor must what is wrong with one record end the checks.
+                log.exception("the books could not be checked")
+                continue
             level = logging.ERROR if self.last.findings else logging.INFO
             log.log(
                 level,

@@ -26,6 +26,9 @@ RAZORPAY = Caller("razorpay", frozenset({"razorpay"}))
 SETTLEMENT = Caller("settlement", frozenset({"settlement"}))
 CLOCK = Caller("clock", frozenset({"clock"}))
 
+# In a record these names must mean nobody else.
+RESERVED_IDS = frozenset({RAZORPAY.user_id, SETTLEMENT.user_id, CLOCK.user_id})
+
 
 @dataclass(frozen=True, slots=True)
 class NewMilestone:
@@ -102,9 +105,14 @@ class PublishUpdate:
 
 @dataclass(frozen=True, slots=True)
 class RecordOrder:
-    """StartPayment has made the Razorpay order."""
+    """StartPayment has made the Razorpay order.
+
+    `spent_orders` is what the escrow said when it was made: a payment that nobody wanted may have
+    spent the order since. None does not say.
+    """
 
     order_id: str
+    spent_orders: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

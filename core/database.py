@@ -78,6 +78,18 @@ def _away() -> Refusal:
 _AWAY_STATES = ("08", "57P", "53", "40", "55P")
 
 
+# SQLite has no such codes in its Python driver.
+_AWAY_HINTS = (
+    "locked",
+    "unable to open",
+    "disk is full",
+    "readonly",
+    "disk i/o",
+    "connection",
+    "is closed",
+)
+
+
 def is_away(error: DBAPIError) -> bool:
     """Whether an error says that the database is away or busy, rather than that we are wrong."""
     if error.connection_invalidated or isinstance(error.orig, OSError):
@@ -86,6 +98,4 @@ def is_away(error: DBAPIError) -> bool:
     if state is not None:
         return str(state).startswith(_AWAY_STATES)
     text = str(error.orig).lower()
-    return any(
-        hint in text for hint in ("locked", "unable to open", "connection", "disk i/o", "is closed")
-    )
+    return any(hint in text for hint in _AWAY_HINTS)

@@ -98,6 +98,11 @@ def record_order(
 ) -> Event | None:
     if escrow.payment.order_id:
         return None  # Two calls at once: the receipt made them the same order.
+    if command.spent_orders not in (None, escrow.spent_orders):
+        raise Refusal(
+            Reason.GATEWAY_UNAVAILABLE,
+            "A payment that cannot be taken has just spent this order; start the payment again.",
+        )
     payment = Payment(PaymentStatus.CREATED, command.order_id)
     return step(
         escrow,
@@ -294,7 +299,11 @@ def resolve_dispute(
         EventType.DISPUTE_RESOLVED,
         caller,
         part_id=part.part_id,
-        data={"release_minor": command.release_minor, "refund_minor": command.refund_minor},
+        data={
+            "release_minor": command.release_minor,
+            "refund_minor": command.refund_minor,
+            "note": command.note,
+        },
     )
 
 

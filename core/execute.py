@@ -24,7 +24,7 @@ from core.escrow import Escrow
 from core.ledger import postings
 from core.record import US_PER_S, dump_row, escrow_message, event_message
 from core.row import Known, Loaded
-from core.rules import decide, outstanding
+from core.rules import decide, moves_money, outstanding
 from core.store import Store
 from core.transaction import Transaction
 
@@ -38,9 +38,6 @@ RETRY_FOR_S = 5.0
 RETRY_EVERY_S = 0.25
 # How soon Razorpay is asked what the webhooks should have told by then.
 FIRST_CHECK_S = 5.0
-
-# Commands after which settlement has nothing new to look at.
-_STILL = (c.PublishUpdate, c.FailSettlement)
 
 
 @dataclass(slots=True)
@@ -148,7 +145,7 @@ class _Batch:
         self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
         self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
         self.changed.add(escrow.escrow_id)
-        if not isinstance(asked.command, _STILL):
+        if before is None or moves_money(before, event):
             self.stirred.add(escrow.escrow_id)
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))

@@ -91,8 +91,9 @@ class Followers:
             cursors = await self._store.versions_of(user_id)
             for ids in _pages(sorted(cursors)):
                 for escrow in await self._store.several(ids):
-                    cursors[escrow.escrow_id] = escrow.version
+                    # One that has just become final is told by its last event.
                     if escrow.status not in FINAL:
+                        cursors[escrow.escrow_id] = escrow.version
                         yield escrow
             yield None
             while not self._closed:

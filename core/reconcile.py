@@ -87,6 +87,8 @@ class Reconciler:
                     pass
             except Refusal as refusal:
                 log.warning("what is to be asked could not be read: %s", refusal)
+            except Exception:  # The loop must outlive whatever is wrong with one escrow.
+                log.exception("an escrow could not be asked about")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look_due(self) -> int:

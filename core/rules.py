@@ -14,7 +14,7 @@ from core import command as c
 from core import deal, news
 from core.command import Caller, Command
 from core.errors import Reason, Refusal, field_invalid
-from core.escrow import Escrow, Event, Part, Status
+from core.escrow import Escrow, Event, EventType, Part, Status
 
 _S = Status
 _ALL = frozenset(Status)
@@ -192,3 +192,14 @@ def outstanding(escrow: Escrow) -> bool:
         or (p.status in (Status.HELD, Status.DISPUTED) and not p.on_hold_minor)
         for p in escrow.parts
     )
+
+
+def moves_money(before: Escrow, event: Event) -> bool:
+    """Whether settlement has something to look at that it had not before this event."""
+    return event.type is EventType.SETTLEMENT_STARTED or _money(before) != _money(event.escrow)
+
+
+def _money(escrow: Escrow) -> tuple[object, ...]:
+    """All that settlement's next step depends on."""
+    parts = [(p.settlement, p.held_minor, p.refunded_minor, p.on_hold_minor) for p in escrow.parts]
+    return escrow.payment, escrow.surplus, escrow.bank_disputes, parts

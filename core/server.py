@@ -145,10 +145,15 @@ async def opened(settings: Settings, *, patience: Patience | None = None) -> Asy
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A running core: the port that it serves, and its rooms."""
+    """A running core: the port that it serves, and its rooms.
+
+    `broken` is set when one of its loops has ended, which none ever should: nothing is lost, and
+    only a new process goes on.
+    """
 
     port: int
     rooms: Rooms
+    broken: asyncio.Event
 
 
 @contextlib.asynccontextmanager
@@ -165,14 +170,15 @@ async def serving(settings: Settings, *, patience: Patience | None = None) -> As
         server = grpc.aio.server(interceptors=[Guard(verifier)], options=OPTIONS)
         healthy = _add_services(server, rooms, settings)
         port = _bind(server, settings)
-        tasks = [asyncio.create_task(loop) for loop in _loops(rooms, settings)]
+        broken = asyncio.Event()
+        tasks = [_kept(loop, broken) for loop in _loops(rooms, settings)]
         stack.push_async_callback(_stop, tasks)
         await server.start()
         for name in ["", *SERVICES]:
             await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("core serves %s:%d", settings.core_listen.rsplit(":", 1)[0], port)
         try:
-            yield Core(port, rooms)
+            yield Core(port, rooms, broken)
         finally:
             await healthy.enter_graceful_shutdown()
             rooms.feed.close()
@@ -245,6 +251,19 @@ async def reconcile(
         finally:
             await rooms.executor.close()
             await _stop([running])
+
+
+def _kept(loop: Coroutine[Any, Any, None], broken: asyncio.Event) -> asyncio.Task[None]:
+    """Run a loop, and say so when something that it did not expect ends it."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("a loop of core has ended", exc_info=task.exception())
+            broken.set()
+
+    task = asyncio.create_task(loop)
+    task.add_done_callback(ended)
+    return task
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 
-from core.command import Caller
+from core.command import RESERVED_IDS, Caller
 from core.errors import Reason, Refusal
 
 MAX_TOKEN_CHARACTERS = 8_192
@@ -106,6 +106,8 @@ def _verified(claims: dict[str, Any]) -> Verified:
     user_id, roles = claims["sub"], claims.get("roles", ["user"])
     if not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS or not user_id.isprintable():
         raise _invalid(f"sub must be 1 to {MAX_USER_ID_CHARACTERS} printable characters")
+    if user_id in RESERVED_IDS:
+        raise _invalid(f"sub must not be {user_id}, which is one of Holdfast's own hands")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise _invalid("roles must be a list of strings")
     try:

@@ -80,6 +80,9 @@ def _read_body(response: requests.Response, end: float) -> None:
 def _failure(is_read: bool, status: int, answer: Mapping[str, object] | None) -> GatewayError:
     if status == 429:
         return GatewayUnavailable("Razorpay asks for fewer calls (429).")
+    if status == 401:
+        # Keys are rotated: no escrow is to blame, and all go on once core has the new ones.
+        return GatewayUnavailable("Razorpay does not know our keys (401).")
     if answer is None or not 400 <= status < 500 or status == 408:
         return lost(is_read, f"Razorpay answered {status}.")
     error = answer.get("error")

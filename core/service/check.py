@@ -13,7 +13,7 @@ from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from core.command import Caller
+from core.command import RESERVED_IDS, Caller
 from core.errors import Reason, Refusal
 from core.escrow import ESCROW_ID
 from core.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
@@ -66,6 +66,8 @@ class Check:
             self.problem(
                 field, f"must be 1 to {MAX_USER_ID} printable ASCII characters without blanks"
             )
+        elif value in RESERVED_IDS:
+            self.problem(field, "must not be the name of one of Holdfast's own hands")
         return value
 
     def text(self, field: str, value: str, *, most: int, least: int = 0) -> str:

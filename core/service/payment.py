@@ -64,7 +64,7 @@ class PaymentService(service.PaymentServiceServicer):
             decide(escrow, c.RecordOrder(""), who, self._now_us())
             order_id = escrow.payment.order_id or await self._make_order(escrow)
             answer = await self._executor.execute(
-                c.RecordOrder(order_id),
+                c.RecordOrder(order_id, escrow.spent_orders),
                 escrow_id=escrow.escrow_id,
                 caller=who,
                 cause=cause,

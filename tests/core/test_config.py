@@ -109,3 +109,14 @@ def test_names_of_the_bridge_and_of_the_cluster_disturb_nobody(
     for name in ("CORE_ADDRESS", "CORE_SERVICE_HOST", "CORE_PORT_50051_TCP", "PATH", "HOME"):
         environment.setenv(name, "x")
     assert config.read().razorpay_key_id == "rzp_test_1"
+
+
+def test_an_empty_environment_names_all_that_is_missing(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    text = wrong(environment, **dict.fromkeys(GOOD))
+    assert all(name in text for name in ("JWT_SECRET", "RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET"))
+
+
+def test_a_port_that_cannot_be_is_named(environment: pytest.MonkeyPatch) -> None:
+    assert "CORE_LISTEN" in wrong(environment, CORE_LISTEN="127.0.0.1:99999")
