@@ -49,6 +49,13 @@ async def test_no_token_makes_a_hand_of_ours(verifier: Verifier, role: str) -> N
     assert not verified.caller.sees_all
 
 
+@pytest.mark.parametrize("name", ["razorpay", "settlement", "clock"])
+async def test_nobody_is_called_like_a_hand_of_ours(verifier: Verifier, name: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        await verifier.verify(claims(sub=name), time.time())
+    assert refused.value.reason is Reason.TOKEN_INVALID
+
+
 BAD: dict[str, Any] = {
     "empty": "",
     "no jwt": "abc.def",

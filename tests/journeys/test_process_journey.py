@@ -68,6 +68,9 @@ async def test_reflection_describes_every_service(client: Client, version: str) 
         ]
         found = [f"{f.package}.{s.name}" for f in files for s in f.service]
         assert name in found
+    method = "escrow.v1.EscrowService.CreateEscrow"
+    answer = await ask_reflection(client, version, file_containing_symbol=method)
+    assert answer.file_descriptor_response.file_descriptor_proto, "grpcurl describes methods too"
     unknown = await ask_reflection(client, version, file_containing_symbol="no.such.Thing")
     assert unknown.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
