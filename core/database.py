@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.errors import Reason, Refusal
 
@@ -17,6 +18,8 @@ from core.errors import Reason, Refusal
 POOL_SIZE = 10
 POOL_WAIT_S = 5.0
 SQLITE_BUSY_S = 5.0
+
+Answer = TypeVar("Answer")
 
 
 def connect(url: str) -> AsyncEngine:
@@ -56,6 +59,54 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     # Read-then-write under a plain BEGIN fails with SQLITE_BUSY_SNAPSHOT and ignores the time-out.
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def unbroken(doing: Awaitable[Answer]) -> Answer:
+    """Wait for something that must not be broken off; a cancellation is raised after its end.
+
+    A caller that is cancelled in the middle of a statement leaves an open cursor behind, and with
+    it SQLite's write lock, which nobody else gets until the garbage collector happens to find it.
+    """
+    task = asyncio.ensure_future(doing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        raise
+
+
+class Unbroken:
+    """A connection whose statements are never broken off."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Any = None
+    ) -> sa.CursorResult[Any]:
+        return await unbroken(self._connection.execute(statement, parameters))
+
+
+@contextlib.asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[Unbroken]:
+    """Open a connection with a write transaction; it commits at the end, or not at all."""
+    connection = engine.connect()
+    try:
+        await unbroken(connection.start())
+        await connection.execution_options(writes=True)
+        transaction = connection.begin()
+        await unbroken(transaction.start())
+        try:
+            yield Unbroken(connection)
+        except BaseException:
+            await unbroken(transaction.rollback())
+            raise
+        await unbroken(transaction.commit())
+    finally:
+        if connection.sync_connection is not None:
+            await unbroken(connection.close())
 
 
 @contextlib.contextmanager

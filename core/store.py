@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core import tables as t
-from core.database import storage_errors
+from core.database import storage_errors, unbroken, writing
 from core.escrow import Escrow, Status
 from core.record import load_row
 from core.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
@@ -39,12 +39,13 @@ class Store:
             if self._writer is not None:
                 await stack.enter_async_context(self._writer)
             stack.enter_context(storage_errors())
-            connection = await stack.enter_async_context(self._engine.connect())
-            await connection.execution_options(writes=True)
-            async with connection.begin():
-                yield Transaction(connection, self.is_postgres)
+            connection = await stack.enter_async_context(writing(self._engine))
+            yield Transaction(connection, self.is_postgres)
 
     async def _rows(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        return await unbroken(self._read(statement))
+
+    async def _read(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with storage_errors():
             async with self._engine.connect() as connection:
                 return list(await connection.execute(statement))

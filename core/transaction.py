@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core import tables as t
+from core.database import Unbroken
 from core.record import load_row
 from core.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 
@@ -21,7 +21,7 @@ NOTIFY_CHANNEL = "holdfast"
 class Transaction:
     """One write transaction. Everything here is done, or nothing."""
 
-    def __init__(self, connection: AsyncConnection, is_postgres: bool) -> None:
+    def __init__(self, connection: Unbroken, is_postgres: bool) -> None:
         self._connection = connection
         self._is_postgres = is_postgres
 
