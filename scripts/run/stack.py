@@ -64,7 +64,8 @@ def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
     """Work out the stack from the settings; Refusal names all that is wrong."""
     places = _places(environment)
     bridge, core, sandbox = places["bridge"], places["core"], places.get("sandbox")
-    shared = {**environment, "PYTHONUNBUFFERED": "1"}
+    # By itself gRPC tells of every connection that ends, past the log.
+    shared = {"GRPC_VERBOSITY": "ERROR", **environment, "PYTHONUNBUFFERED": "1"}
     if not environment.get("JWT_JWKS_URL"):
         shared["JWT_SECRET"] = environment.get("JWT_SECRET") or secrets.jwt_secret
     programs = []
