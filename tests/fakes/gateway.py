@@ -49,15 +49,15 @@ class Fate(enum.Enum):
 class FakeGateway(Gateway):
     """Razorpay in memory.
 
-    `fate` is asked for each call; `around` is awaited before and after each, so that a test can
-    stop the world there.
+    `fate` is asked for each call, and told whether it only reads; `around` is awaited before and
+    after each, so that a test can stop the world there.
     """
 
     def __init__(
         self,
         seed: int,
         *,
-        fate: Callable[[], Fate] = lambda: Fate.WELL,
+        fate: Callable[[bool], Fate] = lambda is_read: Fate.WELL,
         around: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.key_id = "rzp_test_fake"
@@ -88,10 +88,16 @@ class FakeGateway(Gateway):
         while self.underway:
             _refusing(self.underway.pop(0))
 
-    async def _call(self, act: Callable[[], Any], parse: Callable[[object], Answer]) -> Answer:
+    async def _call(
+        self,
+        act: Callable[[], Any],
+        parse: Callable[[object], Answer],
+        *,
+        is_read: bool = False,
+    ) -> Answer:
         if self._around is not None:
             await self._around()
-        fate = self._fate()
+        fate = self._fate(is_read)
         self.faults += fate is not Fate.WELL
         if fate is Fate.BUSY:
             raise GatewayUnavailable("Razorpay asks for fewer calls (429).")
@@ -112,7 +118,7 @@ class FakeGateway(Gateway):
 
     async def _look(self, act: Callable[[], Any], parse: Callable[[object], Answer]) -> Answer:
         try:
-            return await self._call(act, parse)
+            return await self._call(act, parse, is_read=True)
         except OutcomeUnknown as error:
             raise GatewayUnavailable(str(error)) from None
 

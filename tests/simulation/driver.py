@@ -4,7 +4,7 @@ import functools
 import hashlib
 import hmac
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from core import books, ledger
 from core.command import Caller
 from core.errors import Refusal
 from core.escrow import Escrow
+from core.rules import outstanding
 from scripts.sandbox import dispute, payment, refund
 from scripts.sandbox.books import Entity
 from scripts.sandbox.refusal import Refusal as SandboxRefusal
@@ -49,6 +50,8 @@ class Deal:
     window_end_s: float
     inspection_s: int
     account_id: str
+    # In the names of its people.
+    mark: str
     orders: list[str] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
     # What was released when somebody moved its money behind Holdfast's back.
@@ -63,7 +66,7 @@ class Deal:
         return sum(sheet.amount for sheet in self.sheets.values())
 
     def who(self, role: str) -> Caller:
-        return Caller(f"{role}-{self.escrow_id[:8]}")
+        return Caller(f"{role}-{self.mark}")
 
 
 class Driver:
@@ -103,7 +106,7 @@ class Driver:
         answer = await self.world.call(ADMIN, lambda c: c.escrows.CreateEscrow(request, None))
         names = [f"m{i}" for i in range(1, len(amounts) + 1)] if len(amounts) > 1 else [""]
         self.deals.append(
-            _Named(
+            Deal(
                 escrow_id=answer.escrow.escrow_id,
                 sheets={
                     n: Sheet(a, f) for n, a, f in zip(names, amounts, fees_of(amounts), strict=True)
@@ -147,7 +150,7 @@ class Driver:
             answer = await self.world.call(
                 deal.who("buyer"), lambda c: c.payments.StartPayment(request, None)
             )
-        except Refusal:
+        except Refusal:  # Paid or cancelled already, or Razorpay does not answer.
             return
         if answer.order_id not in deal.orders:
             deal.orders.append(answer.order_id)
@@ -183,12 +186,10 @@ class Driver:
             payment_id=paid["id"],
             signature=hmac.new(KEY_SECRET.encode(), message, hashlib.sha256).hexdigest(),
         )
-        try:
-            await self.world.call(
-                deal.who("buyer"), lambda c: c.payments.ConfirmPayment(request, None)
-            )
-        except Refusal as refusal:
-            assert refusal.reason.retry, refusal
+        refusal = await self._refusal(
+            deal.who("buyer"), lambda c: c.payments.ConfirmPayment(request, None)
+        )
+        assert refusal is None or refusal.reason.retry, refusal
 
     async def command(self, deal: Deal, part_id: str, verb: str, by: str, release: int) -> None:
         """Have somebody ask for something; the paper says whether it must be granted."""
@@ -203,19 +204,20 @@ class Driver:
             fields |= {"release_minor": release, "refund_minor": sheets[0].amount - release}
         request = getattr(escrow_rpc, RPCS[verb] + "Request")(**fields)
 
-        def act(core: Core) -> Coroutine[Any, Any, Any]:
-            answer: Coroutine[Any, Any, Any] = getattr(core.escrows, RPCS[verb])(request, None)
-            return answer
-
         is_allowed = all(sheet.allows(verb, by, release) for sheet in sheets)
-        try:
-            await self.world.call(deal.who(by), act)
-        except Refusal as refusal:
-            assert not is_allowed, f"{verb} by {by}: {refusal}"
-            return
-        assert is_allowed, f"{verb} by {by} in {sheets[0].status}"
-        for sheet in sheets:
+        refusal = await self._refusal(deal.who(by), functools.partial(_ask, RPCS[verb], request))
+        assert is_allowed == (refusal is None), f"{verb} by {by} in {sheets[0].status}: {refusal}"
+        for sheet in sheets if is_allowed else []:
             sheet.take(verb, by, release, self.now_s + deal.inspection_s)
+
+    async def _refusal(
+        self, who: Caller, act: Callable[[Core], Coroutine[Any, Any, Any]]
+    ) -> Refusal | None:
+        try:
+            await self.world.call(who, act)
+        except Refusal as refusal:
+            return refusal
+        return None
 
     async def retry(self, deal: Deal) -> None:
         """Have an admin try a settlement again that needs attention."""
@@ -223,12 +225,7 @@ class Driver:
             request = getattr(escrow_rpc, verb + "Request")(escrow_id=deal.escrow_id)
             escrow = await self.escrow(deal)
             if escrow.attention and escrow.status == "SETTLING":
-                try:
-                    await self.world.call(
-                        ADMIN, lambda c, v=verb, r=request: getattr(c.escrows, v)(r, None)
-                    )
-                except Refusal:
-                    continue
+                await self._refusal(ADMIN, functools.partial(_ask, verb, request))
 
     # What Razorpay, the bank and Razorpay's dashboard do.
 
@@ -246,9 +243,9 @@ class Driver:
         for paid in self.captured(deal):
             left = paid["amount"] - paid["amount_refunded"]
             body = {"amount": min(max(amount, 100), left)}
-            if _perhaps(functools.partial(refund.create, self.books, paid["id"], body, None)):
-                if deal.released_before is None:
-                    deal.released_before = self._released(deal)
+            refund_it = functools.partial(refund.create, self.books, paid["id"], body, None)
+            if _perhaps(refund_it) and deal.released_before is None:
+                deal.released_before = self._released(deal)
 
     # What core does, when it is its turn.
 
@@ -312,6 +309,7 @@ class Driver:
             plan = sheet.plan or (0, 0)
             if sheet.status == "CANCELLED":
                 continue
+            assert self._standing(escrow, part_id) <= sheet.amount - min(sheet.full_fee, sheet.fee)
             seller, buyer = self._moved(escrow, part_id)
             assert buyer in (0, plan[1]), f"{buyer} refunded where {plan} is planned"
             if sheet.status in ENDS:
@@ -327,6 +325,11 @@ class Driver:
 
     def _transfers(self, paid: Entity) -> list[Entity]:
         return [t for t in self.books.of("transfer", paid["id"]) if t["status"] != "failed"]
+
+    def _standing(self, escrow: Escrow, part_id: str) -> int:
+        tags = {"escrow_id": escrow.escrow_id, "part": part_id or "whole"}
+        transfers = self.books.of("transfer", escrow.payment.payment_id)
+        return sum(_left(t) for t in transfers if t["notes"] == tags and t["status"] != "failed")
 
     def _moved(self, escrow: Escrow, part_id: str) -> tuple[int, int]:
         """What Razorpay has released and refunded of one part, out of the payment of the escrow."""
@@ -379,7 +382,7 @@ class Driver:
         )
         known = {s.payment_id for s in escrow.surplus} | {escrow.payment.payment_id}
         is_told = all(p["id"] in known for p in self.captured(deal))
-        return escrow.status in ENDS and is_told and not pending and not _is_owing(escrow)
+        return escrow.status in ENDS and is_told and not pending and not outstanding(escrow)
 
     async def _close(self, deal: Deal) -> None:
         await self.register_payee(deal)
@@ -430,14 +433,9 @@ class Driver:
         assert not rest, rest
 
 
-@dataclass
-class _Named(Deal):
-    """A deal whose people have the mark of their own in their names."""
-
-    mark: str = ""
-
-    def who(self, role: str) -> Caller:
-        return Caller(f"{role}-{self.mark}")
+def _ask(verb: str, request: Any, core: Core) -> Coroutine[Any, Any, Any]:
+    answer: Coroutine[Any, Any, Any] = getattr(core.escrows, verb)(request, None)
+    return answer
 
 
 def _inr(amount: int) -> pb.Money:
@@ -447,12 +445,6 @@ def _inr(amount: int) -> pb.Money:
 def _left(transfer: Entity) -> int:
     left: int = transfer["amount"] - transfer["amount_reversed"]
     return left
-
-
-def _is_owing(escrow: Escrow) -> bool:
-    from core.rules import outstanding
-
-    return outstanding(escrow)
 
 
 def _perhaps(act: Any, **fields: Any) -> bool:

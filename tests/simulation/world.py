@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from core import guard
 from core.audit import Auditor
 from core.command import Caller
@@ -32,7 +30,8 @@ from core.store import Store
 from core.token import Verified
 from core.transaction import Transaction
 from core.webhook import Inbox
-from tests.fakes.gateway import Fate, FakeGateway
+from tests.fakes.gateway import FakeGateway, Fate
+from tests.simulation.threadless import Files
 
 FEE_BPS = 250
 WEBHOOK_SECRET = "the webhook secret of a fake"
@@ -103,8 +102,11 @@ class World:
         self._points: int | None = None
         self._dead = asyncio.Event()
         self._errors = _Errors()
+        self._files = Files()
         self.deaths = 0
+        # What becomes of the next calls that change something, and of the next that only look.
         self.fates: list[Fate] = []
+        self.blind = 0
         self.gateway = FakeGateway(seed, fate=self._fate, around=self.around)
         self.cores: list[Core] = []
         self._running: list[asyncio.Task[None]] = []
@@ -123,7 +125,10 @@ class World:
         self._underway_s = self._underway_s + seconds if self.gateway.underway else 0.0
         self._us += round(seconds * US_PER_S)
 
-    def _fate(self) -> Fate:
+    def _fate(self, is_read: bool) -> Fate:
+        if is_read:
+            self.blind -= self.blind > 0
+            return Fate.FAILED if self.blind else Fate.WELL
         return self.fates.pop(0) if self.fates else Fate.WELL
 
     async def open(self) -> None:
@@ -136,7 +141,7 @@ class World:
 
     async def _start(self) -> None:
         self.engine = connect(self._url)
-        sa.event.listen(self.engine.sync_engine, "connect", _write_through)
+        self._files.serve(self.engine)
         self._points = None
         self._dead.clear()
         self.cores = [Core(self), Core(self)]
@@ -150,6 +155,7 @@ class World:
         while others := _others():
             await asyncio.wait(others)
         await self.engine.dispose()
+        self._files.close()
 
     def die_after(self, points: int) -> None:
         """Let the power go after so many more transactions and calls, or halves of them."""
@@ -159,6 +165,7 @@ class World:
         """No death is planned any more, and no trouble."""
         self._points = None
         self.fates.clear()
+        self.blind = 0
 
     async def around(self) -> None:
         """Pass a point at which the world may end; it does not return from such a one."""
@@ -176,7 +183,8 @@ class World:
         done = asyncio.gather(*tasks)
         try:
             async with asyncio.timeout(STUCK_S):
-                await asyncio.wait({done, dead}, return_when=asyncio.FIRST_COMPLETED)
+                both: list[asyncio.Future[Any]] = [done, dead]
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             dead.cancel()
         if self._dead.is_set():
@@ -208,11 +216,6 @@ class World:
         await self.cores[core].inbox.ingest(body, signature, event_id)
 
 
-def _write_through(dbapi_connection: Any, _record: Any) -> None:
-    # Only the process dies here, never the machine: what is handed to the kernel is safe.
-    dbapi_connection.execute("PRAGMA synchronous=OFF")
-
-
 async def migrate(database: Path) -> None:
     """Make an empty database of the newest schema."""
     engine = connect(f"sqlite+aiosqlite:///{database}")
@@ -221,7 +224,7 @@ async def migrate(database: Path) -> None:
 
 
 def _others() -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 class _Errors(logging.Handler):
