@@ -1,0 +1,263 @@
+"""Several cores on one PostgreSQL are one core to whoever calls, watches, pays or is paid."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.database import database
+from tests.fakes.deal import AMOUNT_MINOR, Deal
+from tests.fakes.postgres import Postgres, Unavailable
+from tests.fakes.replica import Clients, Denial, Door, Publisher, Replicas, read_on
+from tests.fakes.stack import token
+from tests.fakes.wait import until
+
+pytestmark = pytest.mark.postgres
+
+ESCROWS = 200
+END_LIMIT_S = 90.0
+# The sweep that finds what no bell told comes every 5 s: it would need 50 s for so many.
+ROUND_TRIPS = 20
+ROUND_TRIPS_LIMIT_S = 8.0
+# Which each core refuses while the database is away: about two seconds of them.
+REFUSED_READS = 30
+UPDATES_BETWEEN = 30
+RESUME_LIMIT_S = 30.0
+STREAM_LIMIT_S = 100.0
+ADVICE = Denial("UNAVAILABLE", "STORAGE_UNAVAILABLE", "true")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replicas]:
+    async with database(request, "postgres") as url:
+        assert url is not None
+        replicas = Replicas(tmp_path_factory.mktemp("replicas"), url)
+        try:
+            await replicas.start()
+            yield replicas
+        finally:
+            replicas.stop()
+
+
+@pytest.fixture
+async def clients(pair: Replicas) -> AsyncIterator[Clients]:
+    async with pair.clients() as opened:
+        yield opened
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that may go away without anybody else's tests noticing."""
+    try:
+        server = Postgres()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    yield server
+    server.close()
+
+
+async def decide(deal: Deal, clients: Clients, rpc: str) -> None:
+    """Have the one who may call it on both cores at once, as if an answer had been lost."""
+    who = deal.buyer if rpc == "ReleaseEscrow" else deal.seller
+    fields = {"escrow_id": deal.escrow_id, "request_id": secrets.token_hex(8)}
+    asked = [c.with_token(who.token, who.user_id) for c in (clients.first, clients.second)]
+    random.shuffle(asked)
+    answers = await asyncio.gather(*(caller.call(rpc, **fields) for caller in asked))
+    assert answers[0].escrow.version == answers[1].escrow.version
+
+
+async def live(deal: Deal, clients: Clients, rpc: str) -> Any:
+    """From the agreement to the end; answers the escrow as it then is."""
+    await deal.register_payee()
+    await deal.agree()
+    await deal.pay()
+    await deal.until_status("HELD", END_LIMIT_S)
+    await decide(deal, clients, rpc)
+    ended = "RELEASED" if rpc == "ReleaseEscrow" else "REFUNDED"
+    return await deal.until_status(ended, END_LIMIT_S)
+
+
+async def test_two_cores_on_one_database_settle_each_escrow_once(clients: Clients) -> None:
+    deals = [Deal(clients.either) for _ in range(ESCROWS)]
+    fates = ["ReleaseEscrow", "RefundEscrow"] * (ESCROWS // 2)
+    ends = await asyncio.gather(
+        *(live(deal, clients, fate) for deal, fate in zip(deals, fates, strict=True))
+    )
+    state = await clients.first.state()
+    paid = {p["order_id"]: p["id"] for p in state["payments"] if p["captured"]}
+    transfers = Counter(t["source"] for t in state["transfers"])
+    refunds = Counter(r["payment_id"] for r in state["refunds"])
+    for deal, fate, end in zip(deals, fates, ends, strict=True):
+        payment = paid[deal.order_id]
+        if fate == "ReleaseEscrow":
+            assert (transfers[payment], refunds[payment]) == (1, 0)
+            assert end.released.amount_minor + end.fee.amount_minor == AMOUNT_MINOR
+        else:
+            # A refund may be decided before the seller's transfer has been made.
+            assert transfers[payment] <= 1
+            assert refunds[payment] == 1
+            assert end.refunded.amount_minor == AMOUNT_MINOR
+    await check_books(clients)
+
+
+async def check_books(clients: Clients) -> None:
+    books = await clients.second.caller("books", "service").call("CheckBooks", with_razorpay=True)
+    assert books.balanced, books.findings
+    assert books.escrows_checked >= ESCROWS
+
+
+def versions(messages: list[Any]) -> list[int]:
+    return [m.event.version for m in messages if m.HasField("event")]
+
+
+@contextlib.asynccontextmanager
+async def watching(deals: list[Deal]) -> AsyncIterator[list[list[Any]]]:
+    """The buyer of each deal watches it from its beginning; no stream may end before the block."""
+    seen: list[list[Any]] = [[] for _ in deals]
+    tasks = [
+        asyncio.create_task(deal.buyer.follow(deal.escrow_id, messages, STREAM_LIMIT_S))
+        for deal, messages in zip(deals, seen, strict=True)
+    ]
+    try:
+        await until(lambda: all(seen) or any(task.done() for task in tasks))
+        yield seen
+        assert [task.result() for task in tasks if task.done()] == []
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def at_both(deal: Deal, clients: Clients) -> list[Deal]:
+    """The same deal and the same people, at the first core and at the second."""
+    both = [Deal(clients.first), Deal(clients.second)]
+    for one, client in zip(both, (clients.first, clients.second), strict=True):
+        one.buyer = client.with_token(deal.buyer.token, deal.buyer.user_id)
+        one.seller = client.with_token(deal.seller.token, deal.seller.user_id)
+        one.escrow_id, one.order_id = deal.escrow_id, deal.order_id
+    return both
+
+
+async def test_a_watcher_on_one_core_sees_what_the_other_commits(clients: Clients) -> None:
+    deal = Deal(clients.first)
+    await deal.hold()
+    both = at_both(deal, clients)
+    async with watching(both) as seen:
+        async with asyncio.timeout(ROUND_TRIPS_LIMIT_S):
+            for i in range(ROUND_TRIPS):
+                here, there = both[i % 2], seen[1 - i % 2]
+                told = await here.act(here.service, "PublishUpdate", event_type="beat")
+                await until(lambda: versions(there)[-1] == told.version)  # noqa: B023
+            await both[1].act(both[1].seller, "AddConfirmation")
+            told = await both[1].act(both[1].buyer, "AddConfirmation")
+            await until(lambda: versions(seen[0])[-1] >= told.version)
+        end = await both[0].until_status("RELEASED")
+        await until(lambda: all(versions(messages)[-1] >= end.version for messages in seen))
+    record = list(range(1, end.version + 1))
+    assert [versions(messages)[: end.version] for messages in seen] == [record, record]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Who reads and publishes all the time, at each of the two cores, and what became of it."""
+
+    publishers: list[Publisher]
+    writes: list[Door]
+    reads: list[Door]
+
+    async def goes_on(self) -> None:
+        """Wait until each publisher has had so many more updates acknowledged."""
+        goals = [len(publisher.acknowledged) + UPDATES_BETWEEN for publisher in self.publishers]
+        await until(
+            lambda: all(
+                len(publisher.acknowledged) >= goal
+                for publisher, goal in zip(self.publishers, goals, strict=True)
+            ),
+            RESUME_LIMIT_S,
+        )
+
+
+async def refuse(doors: list[Door], times: int) -> None:
+    """Wait until calls through each door have failed so many times more."""
+    goals = [len(door.denied) + times for door in doors]
+    await until(
+        lambda: all(len(door.denied) >= goal for door, goal in zip(doors, goals, strict=True)),
+        RESUME_LIMIT_S,
+    )
+
+
+@contextlib.asynccontextmanager
+async def crowd(clients: Clients, escrow_id: str) -> AsyncIterator[Crowd]:
+    writes, reads = (clients.doors(token("service", "service")) for _ in range(2))
+    publishers = [
+        Publisher("at_first", escrow_id, writes),
+        Publisher("at_second", escrow_id, writes[::-1]),
+    ]
+    tasks = [asyncio.create_task(publisher.run()) for publisher in publishers]
+    tasks += [asyncio.create_task(read_on(door, escrow_id)) for door in reads]
+    try:
+        yield Crowd(publishers, writes, reads)
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_streams_and_commands_outlive_a_restart_of_the_database(
+    own_postgres: Postgres, tmp_path: Path
+) -> None:
+    replicas = Replicas(tmp_path, own_postgres.url(await own_postgres.create()))
+    try:
+        await replicas.start()
+        async with replicas.clients() as clients:
+            await restarts(own_postgres, clients)
+        assert "Traceback" not in replicas.lines
+    finally:
+        replicas.stop()
+
+
+async def restarts(server: Postgres, clients: Clients) -> None:
+    deal = Deal(clients.first)
+    await deal.agree()
+    both = at_both(deal, clients)
+    async with watching(both) as seen:
+        async with crowd(clients, deal.escrow_id) as people:
+            await people.goes_on()
+            # Commands wait for a database that is soon back, and are refused when it is not.
+            for doors, times in ((people.reads, REFUSED_READS), (people.writes, 1)):
+                await asyncio.to_thread(server.stop)
+                await refuse(doors, times)
+                await asyncio.to_thread(server.start)
+                await people.goes_on()
+        for one in both:
+            last = (await one.act(one.service, "PublishUpdate", event_type="end")).version
+        await until(lambda: all(versions(messages)[-1] == last for messages in seen))
+    assert [versions(messages) for messages in seen] == [list(range(1, last + 1))] * 2
+    denied = [denial for door in people.writes + people.reads for denial in door.denied]
+    assert set(denied) == {ADVICE}
+    events = await deal.events()
+    for publisher in people.publishers:
+        check_record(publisher, events)
+
+
+def check_record(publisher: Publisher, events: list[Any]) -> None:
+    """Every update once and in order, at the version that was acknowledged.
+
+    The last may be in the record without its answer having come.
+    """
+    mine = [event for event in events if event.update_type == publisher.name]
+    count = len(publisher.acknowledged)
+    assert [event.version for event in mine[:count]] == publisher.acknowledged
+    assert [event.data["i"] for event in mine] == list(range(len(mine)))
+    assert len(mine) - count in (0, 1)
