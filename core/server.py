@@ -35,6 +35,7 @@ from core.follow import Followers
 from core.guard import Guard
 from core.migrations import upgrade
 from core.razorpay import Gateway
+from core.razorpay.gateway import TIMEOUT_S
 from core.reconcile import Reconciler
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
@@ -99,7 +100,12 @@ class Rooms:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, *, patience: Patience | None = None) -> AsyncIterator[Rooms]:
+async def opened(
+    settings: Settings,
+    *,
+    patience: Patience | None = None,
+    gateway_timeout_s: float | None = None,
+) -> AsyncIterator[Rooms]:
     """Open the database and the gateway, migrate, and wire the rooms; closes them at the end."""
     async with contextlib.AsyncExitStack() as stack:
         engine = connect(settings.database_url)
@@ -112,6 +118,7 @@ async def opened(settings: Settings, *, patience: Patience | None = None) -> Asy
             key_id=settings.razorpay_key_id,
             key_secret=settings.razorpay_key_secret.get_secret_value(),
             base_url=settings.razorpay_base_url,
+            timeout_s=gateway_timeout_s or TIMEOUT_S,
         )
         stack.push_async_callback(gateway.close)
 
@@ -157,9 +164,17 @@ class Core:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, *, patience: Patience | None = None) -> AsyncIterator[Core]:
+async def serving(
+    settings: Settings,
+    *,
+    patience: Patience | None = None,
+    gateway_timeout_s: float | None = None,
+) -> AsyncIterator[Core]:
     """Serve until the block ends; then watchers go, calls finish, loops stop, files close."""
-    async with opened(settings, patience=patience) as rooms, contextlib.AsyncExitStack() as stack:
+    async with (
+        opened(settings, patience=patience, gateway_timeout_s=gateway_timeout_s) as rooms,
+        contextlib.AsyncExitStack() as stack,
+    ):
         verifier = Verifier(
             secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
             jwks_url=settings.jwt_jwks_url,

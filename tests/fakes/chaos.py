@@ -1,0 +1,225 @@
+"""Many escrows at once, each with a fate that is known beforehand to the paisa."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.deal import Deal, Money, fee_of
+from tests.fakes.process import Process
+from tests.fakes.stack import Client, Stack
+
+LEAST_PART_MINOR = 1_000
+MOST_PART_MINOR = 300_000
+# A split leaves each side so much, so that no transfer is too small to be reversed in part.
+LEAST_SHARE_MINOR = 300
+
+
+@dataclass(frozen=True)
+class Part:
+    """What becomes of one milestone, or of the whole, in minor units."""
+
+    amount: int
+    release: int
+
+    @property
+    def refund(self) -> int:
+        return self.amount - self.release
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What is to become of one escrow. More than one part are milestones."""
+
+    parts: tuple[Part, ...]
+    is_cancelled: bool = False
+    is_paid: bool = True
+    # The seller has no linked account before the decision: the transfer is a matter of settlement.
+    is_payee_late: bool = False
+
+    @property
+    def amount(self) -> int:
+        return sum(part.amount for part in self.parts)
+
+    @property
+    def released(self) -> int:
+        return sum(part.release for part in self.parts) - self.fee
+
+    @property
+    def fees(self) -> list[int]:
+        """The fee of each part: of one that is released whole its share of the fee on the whole."""
+        shares = _shares(fee_of(self.amount), [part.amount for part in self.parts])
+        return [
+            share if part.refund == 0 else fee_of(part.release)
+            for part, share in zip(self.parts, shares, strict=True)
+        ]
+
+    @property
+    def fee(self) -> int:
+        return sum(self.fees)
+
+    @property
+    def refunded(self) -> int:
+        return sum(part.refund for part in self.parts) if self.is_paid else 0
+
+    @property
+    def status(self) -> str:
+        if self.is_cancelled:
+            return "CANCELLED"
+        if all(part.refund == 0 for part in self.parts):
+            return "RELEASED"
+        return "REFUNDED" if all(part.release == 0 for part in self.parts) else "SPLIT"
+
+
+def _shares(total: int, weights: list[int]) -> list[int]:
+    """Divide without losing a paisa: what is left over goes to the largest remainders."""
+    exact = [Fraction(total * weight, sum(weights)) for weight in weights]
+    floors = [floor(share) for share in exact]
+    left_over = total - sum(floors)
+    first = sorted(range(len(weights)), key=lambda i: floors[i] - exact[i])[:left_over]
+    return [share + (i in first) for i, share in enumerate(floors)]
+
+
+def _part(rng: random.Random, way: str) -> Part:
+    amount = rng.randint(LEAST_PART_MINOR, MOST_PART_MINOR)
+    shared = rng.randint(LEAST_SHARE_MINOR, amount - LEAST_SHARE_MINOR)
+    return Part(amount, {"release": amount, "refund": 0, "split": shared}[way])
+
+
+def settled(rng: random.Random, count: int) -> list[Fate]:
+    """Fates that all go through settlement: release, refund and split in turns."""
+    ways = itertools.islice(itertools.cycle(["release", "refund", "split"]), count)
+    return [
+        Fate((_part(rng, way),), is_payee_late=way == "release" and rng.random() < 0.5)
+        for way in ways
+    ]
+
+
+def mixed(rng: random.Random, count: int) -> list[Fate]:
+    """Fates of every kind, in random order."""
+    makers: list[Callable[[], Fate]] = [
+        lambda: settled(rng, 1)[0],
+        lambda: Fate((_part(rng, "refund"),)),
+        lambda: Fate((_part(rng, "split"),)),
+        lambda: Fate((_part(rng, "refund"),), is_cancelled=True),
+        lambda: Fate((_part(rng, "refund"),), is_cancelled=True, is_paid=False),
+        lambda: Fate(tuple(_part(rng, way) for way in ("release", "refund", "split"))),
+    ]
+    fates = [make() for make in itertools.islice(itertools.cycle(makers), count)]
+    rng.shuffle(fates)
+    return fates
+
+
+class Story:
+    """One escrow on its way to its fate; every call is repeated until core has answered it."""
+
+    def __init__(self, client: Client, fate: Fate) -> None:
+        self.fate = fate
+        self.deal = Deal(client)
+
+    async def begin(self) -> None:
+        """Agree, and start the payment."""
+        deal = self.deal
+        if not self.fate.is_payee_late:
+            await self._register()
+        amounts = [{"amount_minor": p.amount, "currency": "INR"} for p in self.fate.parts]
+        more: dict[str, Any] = {"amount": {"amount_minor": self.fate.amount, "currency": "INR"}}
+        if len(amounts) > 1:
+            more["milestones"] = [{"title": "A part of it", "amount": a} for a in amounts]
+        answer = await deal.buyer.insist("CreateEscrow", **deal.terms(**more))
+        deal.escrow_id = answer.escrow.escrow_id
+        started = await deal.buyer.insist("StartPayment", escrow_id=deal.escrow_id)
+        deal.order_id = started.order_id
+
+    async def pay(self, *, is_confirmed: bool) -> None:
+        """Pay, and come back from Checkout or leave it to Razorpay to tell."""
+        deal = self.deal
+        told = await deal.client.pay(deal.order_id)
+        if is_confirmed:
+            fields = {name.removeprefix("razorpay_"): value for name, value in told.items()}
+            await deal.buyer.insist("ConfirmPayment", escrow_id=deal.escrow_id, **fields)
+
+    async def cancel(self) -> None:
+        await self.deal.seller.insist("CancelEscrow", escrow_id=self.deal.escrow_id)
+
+    async def decide(self) -> None:
+        """Have the parties decide each part as its fate wants it."""
+        if self.fate.is_payee_late:
+            await self._register()
+        for number, part in enumerate(self.fate.parts, start=1):
+            name = {"milestone_id": f"m{number}"} if len(self.fate.parts) > 1 else {}
+            await self._decide(part, {"escrow_id": self.deal.escrow_id, **name})
+
+    async def _decide(self, part: Part, which: dict[str, str]) -> None:
+        deal = self.deal
+        if part.refund == 0:
+            await deal.seller.insist("AddConfirmation", **which)
+            await deal.buyer.insist("AddConfirmation", **which)
+        elif part.release == 0:
+            await deal.seller.insist("RefundEscrow", **which)
+        else:
+            await deal.buyer.insist("RaiseDispute", reason="scratched", **which)
+            shares = {"release_minor": part.release, "refund_minor": part.refund}
+            await deal.arbiter.insist("ResolveDispute", **shares, **which)
+
+    async def end(self, limit_s: float) -> Any:
+        """Wait for the end, the money's included; answer the escrow as it is then."""
+        if self.fate.is_cancelled and self.fate.is_paid:
+            return await self.deal.until(
+                lambda event: event.escrow.refunded.amount_minor == self.fate.amount, limit_s
+            )
+        return await self.deal.until_status(self.fate.status, limit_s)
+
+    async def _register(self) -> None:
+        seller = self.deal.seller.user_id
+        account = "acc_" + f"{random.getrandbits(56):014x}"
+        await self.deal.seller.insist("RegisterPayee", user_id=seller, account_id=account)
+
+
+def money_by_order(state: dict[str, list[dict[str, Any]]]) -> dict[str, Money]:
+    """Sort the sandbox's whole state by order; failed transfers and refunds moved nothing."""
+    moneys = {order["id"]: Money([], [], []) for order in state["orders"]}
+    by_payment = {}
+    for payment in state["payments"]:
+        if payment["captured"]:
+            by_payment[payment["id"]] = money = moneys[payment["order_id"]]
+            money.payments.append(payment)
+    for transfer in state["transfers"]:
+        if transfer["status"] != "failed":
+            by_payment[transfer["source"]].transfers.append(transfer)
+    for refund in state["refunds"]:
+        if refund["status"] != "failed":
+            by_payment[refund["payment_id"]].refunds.append(refund)
+    return moneys
+
+
+async def few_at_once(doings: Iterable[Awaitable[None]], limit: int) -> None:
+    """Do all of it, at most so many at a time; the first that fails ends the rest."""
+    slots = asyncio.Semaphore(limit)
+
+    async def one(doing: Awaitable[None]) -> None:
+        async with slots:
+            await doing
+
+    async with asyncio.TaskGroup() as group:
+        for doing in doings:
+            group.create_task(one(doing))
+
+
+@asynccontextmanager
+async def impatient(folder: Path) -> AsyncIterator[Client]:
+    """A stack of its own whose core waits less; see chaos_core."""
+    stack = Stack(folder)
+    stack.core = Process("core", ["tests.fakes.chaos_core"], stack.core_env, folder / "core.log")
+    try:
+        await stack.start()
+        async with stack.client() as client:
+            yield client
+    finally:
+        stack.stop()

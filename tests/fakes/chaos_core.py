@@ -1,0 +1,35 @@
+"""Core as it is, but for its patience: it waits seconds where the real one waits half a minute.
+
+The order of the waits stays: a lease outlives a call, and a listing is believed only when a call
+that is still on its way cannot exist any more.
+"""
+
+import asyncio
+
+from core import config
+from core.log import set_up
+from core.server import serving
+from core.settle import Patience
+
+GATEWAY_TIMEOUT_S = 1.5
+PATIENCE = Patience(
+    lease_s=2.0,
+    call_s=1.6,
+    listing_s=3.0,
+    pending_first_s=0.1,
+    pending_last_s=0.5,
+    error_first_s=0.05,
+    error_last_s=0.5,
+)
+
+
+async def main() -> None:
+    """Serve until the process is killed."""
+    settings = config.read()
+    set_up(settings.log_format, settings.log_level)
+    async with serving(settings, patience=PATIENCE, gateway_timeout_s=GATEWAY_TIMEOUT_S) as core:
+        await core.broken.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

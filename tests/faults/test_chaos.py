@@ -1,0 +1,149 @@
+"""Everything goes wrong for many escrows at once: in the end each paisa is where it belongs."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.chaos import Story, few_at_once, impatient, mixed, money_by_order, settled
+from tests.fakes.deal import Deal, Money
+from tests.fakes.stack import Client
+
+SEED = 20_261
+CHANCE = 0.3
+STORM = {
+    "webhooks": {"duplicate": CHANCE, "drop": CHANCE, "reorder": CHANCE},
+    "api": {"error": CHANCE, "timeout_after_success": CHANCE, "timeout_hold_s": 0},
+}
+ESCROWS = 200
+AT_ONCE = 32
+# News that no webhook brought, asked for in vain at 5, 15 and 35 s, come at 75 s.
+NEWS_LIMIT_S = 90.0
+END_LIMIT_S = 90.0
+
+LOST_NEWS = 30
+
+KILLS = 50
+MOST_LIFE_S = 0.5
+# Slows settlement down, so that it is under way whenever core dies.
+LATENCY_S = 0.1
+
+
+def check_money(story: Story, end: Any, money: Money) -> None:
+    """Razorpay, the escrow and its fate agree; nothing was done twice on the way."""
+    fate = story.fate
+    told = (end.released, end.fee, end.refunded, end.held)
+    wanted = [fate.released, fate.fee, fate.refunded, 0]
+    assert [part.amount_minor for part in told] == wanted
+    assert end.attention == ""
+    assert [p["amount"] for p in money.payments] == ([fate.amount] if fate.is_paid else [])
+    assert (money.on_hold, money.released, money.refunded) == (0, fate.released, fate.refunded)
+    refunds = [part.refund for part in fate.parts if part.refund and fate.is_paid]
+    pairs = zip(fate.parts, fate.fees, strict=True)
+    releases = [part.release - fee for part, fee in pairs if part.release]
+    assert sorted(r["amount"] for r in money.refunds) == sorted(refunds)
+    assert sorted(t["amount"] - t["amount_reversed"] for t in money.standing) == sorted(releases)
+    assert all(n == 1 for n in Counter(t["notes"]["part"] for t in money.transfers).values())
+
+
+async def check_books(client: Client, stories: list[Story], moneys: list[Money]) -> None:
+    """The ledger balances, with Razorpay beside it, and its totals are the sandbox's."""
+    service = client.caller("auditor", "service")
+    whole = await service.call("CheckBooks")
+    assert (whole.balanced, whole.escrows_checked) == (True, len(stories)), whole.findings
+
+    async def compare(story: Story) -> None:
+        one = await service.call("CheckBooks", escrow_id=story.deal.escrow_id, with_razorpay=True)
+        assert (one.balanced, one.escrows_checked) == (True, 1), one.findings
+
+    await few_at_once([compare(story) for story in stories], AT_ONCE)
+
+    async def balance(account: str) -> int:
+        answer = await service.call("GetBalance", account=account)
+        return sum(b.amount_minor for b in answer.balances)
+
+    assert await balance("razorpay:on_hold") == 0
+    assert await balance("refunds:in_flight") == 0
+    assert await balance("platform:fees") == -sum(story.fate.fee for story in stories)
+    kept = sum(p["amount"] - p["fee"] for money in moneys for p in money.payments)
+    gone = sum(money.released + money.refunded for money in moneys)
+    assert await balance("razorpay:balance") == kept - gone
+
+
+async def check_ends(client: Client, stories: list[Story]) -> None:
+    """Wait for every end, and compare the fates with Razorpay and with the books."""
+    ends = await asyncio.gather(*(story.end(END_LIMIT_S) for story in stories))
+    by_order = money_by_order(await client.state())
+    moneys = [by_order[story.deal.order_id] for story in stories]
+    for story, end, money in zip(stories, ends, moneys, strict=True):
+        check_money(story, end, money)
+    await check_books(client, stories, moneys)
+
+
+async def live(story: Story, *, is_confirmed: bool) -> None:
+    """Take an escrow as far as people can."""
+    await story.begin()
+    if story.fate.is_cancelled:
+        await story.cancel()
+    if story.fate.is_paid:
+        await story.pay(is_confirmed=is_confirmed and not story.fate.is_cancelled)
+    if not story.fate.is_cancelled:
+        await story.deal.until_status("HELD", NEWS_LIMIT_S)
+        await story.decide()
+
+
+@pytest.mark.timeout(240)
+async def test_every_escrow_reaches_its_end_and_the_money_agrees_after_a_storm(
+    tmp_path: Path,
+) -> None:
+    rng = random.Random(SEED)
+    async with impatient(tmp_path) as client:
+        stories = [Story(client, fate) for fate in mixed(rng, ESCROWS)]
+        await client.faults(**STORM)
+        lives = [live(story, is_confirmed=rng.random() < 0.7) for story in stories]
+        await few_at_once(lives, AT_ONCE)
+        await client.faults()
+        await check_ends(client, stories)
+
+
+@pytest.mark.timeout(240)
+async def test_reconciliation_alone_brings_every_paid_escrow_to_held(client: Client) -> None:
+    await client.faults(webhooks={"drop": 1.0})
+    deals = [Deal(client) for _ in range(LOST_NEWS)]
+    for deal in deals:
+        await deal.agree()
+        await deal.pay()
+    ends = await asyncio.gather(*(deal.until_status("HELD", NEWS_LIMIT_S) for deal in deals))
+    assert [end.held for end in ends] == [end.amount for end in ends]
+
+
+async def kill_again_and_again(client: Client, rng: random.Random) -> None:
+    for _ in range(KILLS):
+        await client.stack.core_serves()
+        # The moment of the death is the fault itself: there is nothing to wait for.
+        await asyncio.sleep(rng.uniform(0, MOST_LIFE_S))
+        client.stack.core.restart()
+    await client.stack.core_serves()
+
+
+@pytest.mark.timeout(240)
+async def test_fifty_kills_of_core_lose_nothing_and_pay_nobody_twice(tmp_path: Path) -> None:
+    rng = random.Random(SEED)
+    async with impatient(tmp_path) as client:
+        stories = [Story(client, fate) for fate in settled(rng, ESCROWS)]
+
+        async def hold(story: Story) -> None:
+            await story.begin()
+            await story.pay(is_confirmed=False)
+            await story.deal.until_status("HELD")
+
+        await few_at_once([hold(story) for story in stories], AT_ONCE)
+        await client.faults(api={"latency_s": LATENCY_S})
+        deciding = asyncio.create_task(few_at_once([s.decide() for s in stories], AT_ONCE))
+        await kill_again_and_again(client, rng)
+        await deciding
+        await client.faults()
+        await check_ends(client, stories)
