@@ -1,11 +1,10 @@
-"""Everybody who acts upon the world, and the promises that must hold after whatever they do."""
+"""Everybody who acts upon the world: people, the bank, Razorpay, and core when it is its turn."""
 
 import functools
 import hashlib
 import hmac
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
@@ -13,16 +12,14 @@ from escrow.v1 import escrow_service_pb2 as escrow_rpc
 from escrow.v1 import payment_service_pb2 as payment_rpc
 from google.protobuf.duration_pb2 import Duration
 
-from core import books, ledger
 from core.command import Caller
 from core.errors import Refusal
-from core.escrow import Escrow
-from core.rules import outstanding
 from scripts.sandbox import dispute, payment, refund
-from scripts.sandbox.books import Entity
 from scripts.sandbox.refusal import Refusal as SandboxRefusal
 from tests.fakes.gateway import KEY_SECRET
-from tests.simulation.model import ENDS, Sheet, fees_of
+from tests.simulation.deal import Deal
+from tests.simulation.judge import Judge
+from tests.simulation.model import Sheet, fees_of
 from tests.simulation.world import US_PER_S, Core, World
 
 ADMIN = Caller("admin", frozenset({"admin"}))
@@ -36,47 +33,18 @@ RPCS = {
     "resolve": "ResolveDispute",
 }
 HOUR_S = 3600
-MAX_DEALS = 10
 # Rounds of the finale: each settles, reconciles and lets an hour pass.
 MAX_ROUNDS = 60
 
 
-@dataclass
-class Deal:
-    """One escrow: its paper, its people, and what this side has seen of it."""
-
-    escrow_id: str
-    sheets: dict[str, Sheet]
-    window_end_s: float
-    inspection_s: int
-    account_id: str
-    # In the names of its people.
-    mark: str
-    orders: list[str] = field(default_factory=list)
-    events: list[bytes] = field(default_factory=list)
-    # What was released when somebody moved its money behind Holdfast's back.
-    released_before: int | None = None
-
-    @property
-    def is_touched(self) -> bool:
-        return self.released_before is not None
-
-    @property
-    def amount(self) -> int:
-        return sum(sheet.amount for sheet in self.sheets.values())
-
-    def who(self, role: str) -> Caller:
-        return Caller(f"{role}-{self.mark}")
-
-
 class Driver:
-    """Acts, and looks. Every action may be refused; none may break a promise."""
+    """Every action may be refused; none may break a promise."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.books = world.gateway.books
         self.deals: list[Deal] = []
-        self.steps = 0
+        self.judge = Judge(world)
 
     @property
     def now_s(self) -> float:
@@ -115,6 +83,7 @@ class Driver:
                 inspection_s=inspection_s,
                 account_id="acc_" + mark[:7] * 2,
                 mark=mark,
+                books=self.books,
             )
         )
 
@@ -165,7 +134,7 @@ class Driver:
             )
 
     def authorize_late(self, deal: Deal, index: int, then_capture: bool) -> None:
-        payments = self.payments(deal)
+        payments = deal.payments()
         if payments:
             chosen = payments[index % len(payments)]["id"]
             _perhaps(
@@ -175,7 +144,7 @@ class Driver:
 
     async def confirm_payment(self, deal: Deal, index: int) -> None:
         """Bring Checkout's callback."""
-        payments = self.payments(deal)
+        payments = deal.payments()
         if not payments:
             return
         paid = payments[index % len(payments)]
@@ -223,29 +192,25 @@ class Driver:
         """Have an admin try a settlement again that needs attention."""
         for verb in ("ReleaseEscrow", "RefundEscrow"):
             request = getattr(escrow_rpc, verb + "Request")(escrow_id=deal.escrow_id)
-            escrow = await self.escrow(deal)
+            escrow = await self.judge.escrow(deal)
             if escrow.attention and escrow.status == "SETTLING":
                 await self._refusal(ADMIN, functools.partial(_ask, verb, request))
 
     # What Razorpay, the bank and Razorpay's dashboard do.
 
     def bank(self, deal: Deal, event: str) -> None:
-        for paid in self.captured(deal):
-            if event == "created" and self._is_disputed(paid):
+        for paid in deal.captured():
+            if event == "created" and deal.is_disputed(paid):
                 continue  # The sandbox moves only the latest one on.
             _perhaps(functools.partial(dispute.advance, self.books, paid["id"], event))
 
-    def _is_disputed(self, paid: Entity) -> bool:
-        disputes = self.books.of("dispute", paid["id"])
-        return any(d["status"] not in ("won", "closed") for d in disputes)
-
     def refund_by_hand(self, deal: Deal, amount: int) -> None:
-        for paid in self.captured(deal):
+        for paid in deal.captured():
             left = paid["amount"] - paid["amount_refunded"]
             body = {"amount": min(max(amount, 100), left)}
             refund_it = functools.partial(refund.create, self.books, paid["id"], body, None)
             if _perhaps(refund_it) and deal.released_before is None:
-                deal.released_before = self._released(deal)
+                deal.released_before = deal.released()
 
     # What core does, when it is its turn.
 
@@ -259,98 +224,6 @@ class Driver:
             looks += [core.settler.look(), core.reconciler.look_due(), core.clock.look()]
         await self.world.run(*looks)
 
-    # What can be seen.
-
-    def payments(self, deal: Deal) -> list[Entity]:
-        return [p for order_id in deal.orders for p in self.books.of("payment", order_id)]
-
-    def captured(self, deal: Deal) -> list[Entity]:
-        return [p for p in self.payments(deal) if p["captured"]]
-
-    async def escrow(self, deal: Deal) -> Escrow:
-        escrow = await self.world.core.store.escrow(deal.escrow_id)
-        assert escrow is not None
-        return escrow
-
-    async def check(self) -> None:
-        """Every promise, for every escrow."""
-        found = await self.world.core.store.books(after_id="", limit=MAX_DEALS)
-        by_id = {book.escrow.escrow_id: book for book in found}
-        for deal in self.deals:
-            book = by_id[deal.escrow_id]
-            findings = books.check(book)
-            assert not findings, findings
-            assert book.events[: len(deal.events)] == deal.events, "the past has changed"
-            deal.events = list(book.events)
-            self._check_paper(deal, book.escrow)
-            self._check_money(deal, book.escrow)
-
-    def _check_paper(self, deal: Deal, escrow: Escrow) -> None:
-        is_paid = any(p["amount"] == deal.amount for p in self.captured(deal))
-        for part in escrow.parts:
-            deal.sheets[part.part_id].drift(
-                part.status.value,
-                is_paid=is_paid,
-                is_overdue=self.now_s >= deal.window_end_s,
-                now_s=self.now_s,
-            )
-
-    def _check_money(self, deal: Deal, escrow: Escrow) -> None:
-        """Nobody is paid or refunded twice, and no release stands beside a refund."""
-        for paid in self.payments(deal):
-            left = sum(_left(t) for t in self._transfers(paid))
-            back = sum(r["amount"] for r in self.books.of("refund", paid["id"]))
-            assert back <= paid["amount"]
-            assert not left or paid["id"] == escrow.payment.payment_id
-            assert left + back <= paid["amount"] or deal.is_touched, f"{left} and {back} of {paid}"
-        if deal.released_before is not None:
-            assert self._released(deal) == deal.released_before, "released beside a refund"
-        for part_id, sheet in deal.sheets.items():
-            plan = sheet.plan or (0, 0)
-            if sheet.status == "CANCELLED":
-                continue
-            assert self._standing(escrow, part_id) <= sheet.amount - min(sheet.full_fee, sheet.fee)
-            seller, buyer = self._moved(escrow, part_id)
-            assert buyer in (0, plan[1]), f"{buyer} refunded where {plan} is planned"
-            if sheet.status in ENDS:
-                assert (seller, buyer) == (plan[0] - sheet.fee, plan[1]), (
-                    f"{part_id}: {seller}, {buyer} of {plan}: {self._list(escrow)}"
-                )
-            else:
-                assert seller in (0, plan[0] - sheet.fee), f"{seller} released of {plan}"
-
-    def _released(self, deal: Deal) -> int:
-        transfers = [t for p in self.payments(deal) for t in self._transfers(p)]
-        return sum(_left(t) for t in transfers if not t["on_hold"])
-
-    def _transfers(self, paid: Entity) -> list[Entity]:
-        return [t for t in self.books.of("transfer", paid["id"]) if t["status"] != "failed"]
-
-    def _standing(self, escrow: Escrow, part_id: str) -> int:
-        tags = {"escrow_id": escrow.escrow_id, "part": part_id or "whole"}
-        transfers = self.books.of("transfer", escrow.payment.payment_id)
-        return sum(_left(t) for t in transfers if t["notes"] == tags and t["status"] != "failed")
-
-    def _moved(self, escrow: Escrow, part_id: str) -> tuple[int, int]:
-        """What Razorpay has released and refunded of one part, out of the payment of the escrow."""
-        tags = {"escrow_id": escrow.escrow_id, "part": part_id or "whole"}
-        payment_id = escrow.payment.payment_id
-        transfers = [t for t in self.books.of("transfer", payment_id) if t["notes"] == tags]
-        refunds = [r for r in self.books.of("refund", payment_id) if r["notes"] == tags]
-        seller = sum(_left(t) for t in transfers if not t["on_hold"])
-        return seller, sum(r["amount"] for r in refunds)
-
-    def _list(self, escrow: Escrow) -> list[Entity]:
-        return [
-            {
-                k: v
-                for k, v in entity.items()
-                if k in ("id", "amount", "notes", "on_hold", "status", "amount_reversed")
-            }
-            for kind in ("transfer", "refund")
-            for entity in self.books.of(kind, escrow.payment.payment_id)
-        ]
-
     async def finish(self) -> None:
         """Stop all faults, let everybody do what is left to do, and look where the money is."""
         self.world.live()
@@ -362,31 +235,20 @@ class Driver:
             for deal in self.deals:
                 await self._close(deal)
             await self.look()
-            await self.check()
+            await self.judge.check(self.deals)
             self.world.advance(HOUR_S)
-        unfinished = [await self.escrow(d) for d in self.deals if not await self._is_at_rest(d)]
+        unfinished = [
+            await self.judge.escrow(d) for d in self.deals if not await self.judge.is_at_rest(d)
+        ]
         assert not unfinished, unfinished
-        await self._check_ends()
+        await self.judge.check_ends(self.deals)
 
     async def _are_all_at_rest(self) -> bool:
-        return all([await self._is_at_rest(deal) for deal in self.deals])
-
-    async def _is_at_rest(self, deal: Deal) -> bool:
-        escrow = await self.escrow(deal)
-        if deal.is_touched and escrow.attention:
-            return True  # A person has to look, and knows it.
-        pending = any(
-            r["status"] == "pending"
-            for p in self.payments(deal)
-            for r in self.books.of("refund", p["id"])
-        )
-        known = {s.payment_id for s in escrow.surplus} | {escrow.payment.payment_id}
-        is_told = all(p["id"] in known for p in self.captured(deal))
-        return escrow.status in ENDS and is_told and not pending and not outstanding(escrow)
+        return all([await self.judge.is_at_rest(deal) for deal in self.deals])
 
     async def _close(self, deal: Deal) -> None:
         await self.register_payee(deal)
-        escrow = await self.escrow(deal)
+        escrow = await self.judge.escrow(deal)
         if escrow.bank_disputes:
             self.bank(deal, "closed")
             for index in range(len(self.world.gateway.told)):
@@ -400,38 +262,6 @@ class Driver:
                 await self.command(deal, part_id, "resolve", "arbiter", half)
         await self.retry(deal)
 
-    async def _check_ends(self) -> None:
-        """Razorpay's money is the ledger's, to the paisa."""
-        result = await self.world.core.auditor.check(with_razorpay=True)
-        touched = {deal.escrow_id for deal in self.deals if deal.is_touched}
-        findings = [f for f in result.findings if f.escrow_id not in touched]
-        assert not findings, findings
-        for deal in self.deals:
-            if not deal.is_touched:
-                await self._check_end(deal)
-
-    async def _check_end(self, deal: Deal) -> None:
-        entries = await self.world.core.store.entries(
-            escrow_id=deal.escrow_id, account="", after=None, limit=1_000
-        )
-        totals: dict[str, int] = {}
-        for entry in entries:
-            totals[entry.account] = totals.get(entry.account, 0) + entry.amount_minor
-        paid = self.captured(deal)
-        seller = sum(_left(t) for p in paid for t in self._transfers(p))
-        back = sum(r["amount"] for p in paid for r in self.books.of("refund", p["id"]))
-        at_razorpay = sum(p["amount"] - p["fee"] for p in paid) - seller - back
-        fees = sum(sheet.fee for sheet in deal.sheets.values())
-        assert totals.get(ledger.BALANCE, 0) == at_razorpay
-        assert totals.get(ledger.PLATFORM_FEES, 0) == -fees
-        assert sum(p["amount"] for p in paid) == seller + back + fees
-        rest = {
-            a: t
-            for a, t in totals.items()
-            if t and a not in (*ledger.DERIVED, ledger.PLATFORM_FEES)
-        }
-        assert not rest, rest
-
 
 def _ask(verb: str, request: Any, core: Core) -> Coroutine[Any, Any, Any]:
     answer: Coroutine[Any, Any, Any] = getattr(core.escrows, verb)(request, None)
@@ -440,11 +270,6 @@ def _ask(verb: str, request: Any, core: Core) -> Coroutine[Any, Any, Any]:
 
 def _inr(amount: int) -> pb.Money:
     return pb.Money(amount_minor=amount, currency="INR")
-
-
-def _left(transfer: Entity) -> int:
-    left: int = transfer["amount"] - transfer["amount_reversed"]
-    return left
 
 
 def _perhaps(act: Any, **fields: Any) -> bool:

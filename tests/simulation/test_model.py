@@ -16,7 +16,8 @@ from hypothesis.stateful import (
 )
 
 from tests.fakes.gateway import Fate
-from tests.simulation.driver import Deal, Driver
+from tests.simulation.deal import Deal
+from tests.simulation.driver import Driver
 from tests.simulation.model import LAW
 from tests.simulation.world import World, migrate
 
@@ -95,7 +96,7 @@ class Adversary(RuleBasedStateMachine):
             beginning = self.chance.choice(BEGINNINGS)
             has_payee = self.chance.random() < 0.8
             await self.driver.bring(self.driver.deals[-1], beginning, has_payee=has_payee)
-        await self.driver.check()
+        await self.driver.judge.check(self.driver.deals)
 
     @rule(seed=SEED)
     def move(self, seed: int) -> None:
@@ -106,7 +107,7 @@ class Adversary(RuleBasedStateMachine):
 
     async def _move(self, name: str) -> None:
         await getattr(self, name)(self.chance.choice(self.driver.deals))
-        await self.driver.check()
+        await self.driver.judge.check(self.driver.deals)
 
     async def ask(self, deal: Deal) -> None:
         part_id = self.chance.choice(list(deal.sheets))
@@ -191,7 +192,7 @@ class Adversary(RuleBasedStateMachine):
             self.runner.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_promises_hold_whatever_happens(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     steps = request.config.getoption("--simulation-steps", default=2_000)
     Adversary.template = tmp_path / "template.db"

@@ -209,11 +209,11 @@ class World:
             pass
         return answers[-1]
 
-    async def deliver(self, index: int, core: int = 0) -> None:
-        """Bring one of the webhooks that Razorpay has told, perhaps again."""
+    async def deliver(self, index: int, core: int = 0, *, again: str = "") -> None:
+        """Bring one of the webhooks that Razorpay has told; `again` makes it another delivery."""
         event_id, body = self.gateway.told[index % len(self.gateway.told)]
         signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
-        await self.cores[core].inbox.ingest(body, signature, event_id)
+        await self.cores[core].inbox.ingest(body, signature, event_id + again)
 
 
 async def migrate(database: Path) -> None:

@@ -1,0 +1,139 @@
+"""The promises, looked at from outside: the record, the paper, and Razorpay's own books."""
+
+from collections.abc import Sequence
+
+from core import books, ledger
+from core.escrow import Escrow, Status
+from scripts.sandbox.books import Entity
+from tests.simulation.deal import Deal, left
+from tests.simulation.model import ENDS
+from tests.simulation.world import US_PER_S, World
+
+PAGE = 10
+MAX_ENTRIES = 1_000
+
+
+class Judge:
+    """Looks, and changes nothing."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._books = world.gateway.books
+
+    async def escrow(self, deal: Deal) -> Escrow:
+        escrow = await self._world.core.store.escrow(deal.escrow_id)
+        assert escrow is not None
+        return escrow
+
+    async def check(self, deals: Sequence[Deal]) -> None:
+        """Every promise, for every escrow."""
+        found = await self._world.core.store.books(after_id="", limit=PAGE)
+        by_id = {book.escrow.escrow_id: book for book in found}
+        for deal in deals:
+            book = by_id[deal.escrow_id]
+            findings = books.check(book)
+            assert not findings, findings
+            assert book.events[: len(deal.events)] == deal.events, "the past has changed"
+            deal.events = list(book.events)
+            self._check_paper(deal, book.escrow)
+            self._check_payments(deal, book.escrow)
+            self._check_parts(deal, book.escrow)
+
+    def _check_paper(self, deal: Deal, escrow: Escrow) -> None:
+        now_s = self._world.now_us() / US_PER_S
+        for part in escrow.parts:
+            deal.sheets[part.part_id].drift(
+                part.status.value,
+                is_paid=any(p["amount"] == deal.amount for p in deal.captured()),
+                is_overdue=now_s >= deal.window_end_s,
+                now_s=now_s,
+            )
+
+    def _check_payments(self, deal: Deal, escrow: Escrow) -> None:
+        """No payment pays out more than itself, and only one pays anybody but its buyer."""
+        for paid in deal.payments():
+            moved = sum(left(t) for t in deal.transfers(paid))
+            back = sum(r["amount"] for r in deal.refunds(paid))
+            assert back <= paid["amount"]
+            assert not moved or paid["id"] == escrow.payment.payment_id
+            assert moved + back <= paid["amount"] or deal.is_touched, f"{moved}, {back} of {paid}"
+        if deal.released_before is not None:
+            assert deal.released() == deal.released_before, "released beside a refund"
+
+    def _check_parts(self, deal: Deal, escrow: Escrow) -> None:
+        """What is moved of a part is nothing, or what was decided about it; at its end, all."""
+        for part_id, sheet in deal.sheets.items():
+            if sheet.status == "CANCELLED":
+                continue
+            release, refund = sheet.plan or (0, 0)
+            standing, seller, buyer = self._moved(escrow, part_id)
+            assert standing <= sheet.amount - min(sheet.full_fee, sheet.fee)
+            assert buyer in (0, refund), f"{buyer} refunded of {sheet}"
+            assert seller in (0, release - sheet.fee), f"{seller} released of {sheet}"
+            if sheet.status in ENDS:
+                assert (seller, buyer) == (release - sheet.fee, refund), sheet
+
+    def _moved(self, escrow: Escrow, part_id: str) -> tuple[int, int, int]:
+        """What stands as transfers of one part, what of it is released, and what is refunded."""
+        tags = {"escrow_id": escrow.escrow_id, "part": part_id or "whole"}
+        payment_id = escrow.payment.payment_id
+        transfers = [
+            t
+            for t in self._books.of("transfer", payment_id)
+            if t["notes"] == tags and t["status"] != "failed"
+        ]
+        refunds = [r for r in self._books.of("refund", payment_id) if r["notes"] == tags]
+        return (
+            sum(left(t) for t in transfers),
+            sum(left(t) for t in transfers if not t["on_hold"]),
+            sum(r["amount"] for r in refunds),
+        )
+
+    async def check_ends(self, deals: Sequence[Deal]) -> None:
+        """Razorpay's money is the ledger's, to the paisa, where nobody has meddled with it."""
+        result = await self._world.core.auditor.check(with_razorpay=True)
+        untouched = [deal for deal in deals if not deal.is_touched]
+        ids = {deal.escrow_id for deal in untouched}
+        findings = [f for f in result.findings if f.escrow_id in ids]
+        assert not findings, findings
+        for deal in untouched:
+            await self._check_end(deal)
+
+    async def _check_end(self, deal: Deal) -> None:
+        escrow = await self.escrow(deal)
+        totals = await self.balances(deal)
+        paid = deal.captured()
+        seller = sum(left(t) for p in paid for t in deal.transfers(p))
+        back = sum(r["amount"] for p in paid for r in deal.refunds(p))
+        fees = sum(sheet.fee for sheet in deal.sheets.values())
+        at_razorpay = sum(p["amount"] - p["fee"] for p in paid) - seller - back
+        assert totals.pop(ledger.BALANCE, 0) == at_razorpay
+        assert totals.pop(ledger.PLATFORM_FEES, 0) == -fees
+        assert sum(p["amount"] for p in paid) == seller + back + fees
+        assert set(totals) <= ledger.DERIVED, totals
+        assert seller == 0 or escrow.status in (Status.RELEASED, Status.SPLIT)
+
+    async def balances(self, deal: Deal) -> dict[str, int]:
+        """What the escrow's postings come to, by account; those of zero are left out."""
+        entries = await self._world.core.store.entries(
+            escrow_id=deal.escrow_id, account="", after=None, limit=MAX_ENTRIES
+        )
+        totals: dict[str, int] = {}
+        for entry in entries:
+            totals[entry.account] = totals.get(entry.account, 0) + entry.amount_minor
+        return {account: total for account, total in totals.items() if total}
+
+    async def is_at_rest(self, deal: Deal) -> bool:
+        """Whether nothing is left to do; of a touched one a person has to think first."""
+        escrow = await self.escrow(deal)
+        if deal.is_touched and escrow.attention:
+            return True
+        known = {s.payment_id for s in escrow.surplus} | {escrow.payment.payment_id}
+        is_told = all(p["id"] in known for p in deal.captured())
+        is_back = all(_is_processed(r) for p in deal.payments() for r in deal.refunds(p))
+        book = await self._world.core.store.books(after_id="", limit=1, escrow_id=deal.escrow_id)
+        return escrow.status in ENDS and is_told and is_back and not book[0].is_owed
+
+
+def _is_processed(refund: Entity) -> bool:
+    return bool(refund["status"] == "processed")
