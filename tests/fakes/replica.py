@@ -146,14 +146,15 @@ class Publisher:
     escrow_id: str
     doors: Sequence[Door]
     acknowledged: list[int] = field(default_factory=list)
+    is_last: bool = False
 
     async def run(self) -> None:
-        """Publish one after another until cancelled."""
-        for i in itertools.count():
+        """Publish one after another; returns when the one that `is_last` is acknowledged."""
+        while not self.is_last:
             fields = {
                 "escrow_id": self.escrow_id,
                 "event_type": self.name,
-                "data": {"i": i},
+                "data": {"i": len(self.acknowledged)},
                 "request_id": secrets.token_hex(8),
             }
             self.acknowledged.append(await self._insist(fields))
