@@ -11,9 +11,12 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import Deal
 from tests.fakes.rpc import Caller
 from tests.fakes.stack import JWT_SECRET, Client, token
+
+pytestmark = on_both("stack")
 
 ROUNDS = 40
 # Two answers of the same kind differ by far less; a database read more would be this much.

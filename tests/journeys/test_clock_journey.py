@@ -1,6 +1,9 @@
 """What happens when nobody does anything: the two deadlines, by the real clock."""
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
+
+pytestmark = on_both("stack")
 
 SHORT = {"payment_window": "1s", "inspection_period": "1s"}
 

@@ -7,9 +7,12 @@ import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.stack import Client
+
+pytestmark = on_both("stack")
 
 # Nothing is away here, so that UNAVAILABLE would hide an error of our own.
 NEVER = ("UNKNOWN", "INTERNAL", "DATA_LOSS", "UNAVAILABLE")

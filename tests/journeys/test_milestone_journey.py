@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
 from tests.fakes.stack import Client
+
+pytestmark = on_both("stack")
 
 PARTS = [40_001, 40_000, AMOUNT_MINOR - 80_001]
 

@@ -2,8 +2,11 @@
 
 import pytest
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
 from tests.fakes.stack import Client
+
+pytestmark = on_both("stack")
 
 
 async def test_the_seller_gives_all_of_it_back(client: Client, deal: Deal) -> None:
