@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -212,14 +213,28 @@ async def few_at_once(doings: Iterable[Awaitable[None]], limit: int) -> None:
             group.create_task(one(doing))
 
 
+class Mortal(Process):
+    """A core that is given a new life after each death; see chaos_core."""
+
+    _lives = 1
+
+    async def die(self) -> None:
+        """SIGKILL it, wherever it is; it is gone, and the next life has begun, at the return."""
+        assert self._popen is not None
+        self._popen.send_signal(signal.SIGUSR1)
+        self._lives += 1
+        await self.says(f"life {self._lives}.")
+
+
 @asynccontextmanager
-async def impatient(folder: Path) -> AsyncIterator[Client]:
-    """A stack of its own whose core waits less; see chaos_core."""
+async def mortal_stack(folder: Path) -> AsyncIterator[tuple[Client, Mortal]]:
+    """A stack of its own whose core waits less and can die often, and a client for it."""
     stack = Stack(folder)
-    stack.core = Process("core", ["tests.fakes.chaos_core"], stack.core_env, folder / "core.log")
+    core = Mortal("core", ["tests.fakes.chaos_core"], stack.core_env, folder / "core.log")
+    stack.core = core
     try:
         await stack.start()
         async with stack.client() as client:
-            yield client
+            yield client, core
     finally:
         stack.stop()
