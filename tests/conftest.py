@@ -1,10 +1,15 @@
 """Databases for every test: SQLite in a folder of its own, and a real PostgreSQL."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Before gRPC is imported: the wheel's PostgreSQL is started by a fork, which gRPC's own preparation
+# for forks may crash. What is forked here never speaks gRPC.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from core.database import connect
 from core.migrations import upgrade
