@@ -150,8 +150,6 @@ def _ready(write: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
 
 
 def _unexpected(error: Exception) -> Refusal:
-    if isinstance(error, NotImplementedError):
-        return Refusal(Reason.NOT_OFFERED, "This call is not offered yet.")
     if isinstance(error, asyncio.TimeoutError):
         return Refusal(Reason.STORAGE_UNAVAILABLE, "This took too long; try again.")
     log.error("a call failed unexpectedly", exc_info=error)
