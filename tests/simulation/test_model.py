@@ -45,7 +45,7 @@ ASKS = [
 # What happens, and how often.
 MOVES = {
     "ask": 6,
-    "struggle": 6,
+    "struggle": 9,
     "die": 3,
     "settle": 3,
     "look": 3,
@@ -63,6 +63,8 @@ MOVES = {
 # Seconds: less and more than each of the waits of settlement, and than the clocks of a deal.
 TIMES_S = [0.1, 1, 6, 21, 70, 1_000, 4_000]
 CORES = [(0,), (1,), (0, 1)]
+# What becomes of calls in trouble, and how often.
+FATES = {Fate.WELL: 3, Fate.BUSY: 1, Fate.FAILED: 1, Fate.LOST: 2, Fate.LATE: 4}
 
 
 class Adversary(RuleBasedStateMachine):
@@ -140,15 +142,18 @@ class Adversary(RuleBasedStateMachine):
         self.world.blind = self.chance.randint(0, 6)
 
     async def struggle(self, deal: Deal) -> None:
-        """Settlement meets trouble, and tries again before long."""
+        """Settlement meets trouble with what may just have been decided, and tries again soon."""
+        if self.chance.random() < 0.5:
+            await self.ask(deal)
         self.world.fates[:] = self._fates()
-        for _ in range(2):
+        for _ in range(3):
             await self.driver.settle(*self.chance.choice(CORES))
-            self.world.advance(self.chance.choice([0.6, 1.2, 6]))
-        await self.driver.settle(0)
+            self.world.advance(self.chance.choice([0.6, 1.2, 4]))
+            if self.chance.random() < 0.5:
+                self.world.gateway.work()
 
     def _fates(self) -> list[Fate]:
-        return self.chance.choices(list(Fate), k=self.chance.randint(1, 3))
+        return self.chance.choices(list(FATES), list(FATES.values()), k=self.chance.randint(1, 4))
 
     async def die(self, deal: Deal) -> None:
         """The power goes in the middle of something, or soon."""
