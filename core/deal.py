@@ -288,6 +288,13 @@ def resolve_dispute(
             f"release_minor and refund_minor must add up to the {part.held_minor} that are held",
             Reason.AMOUNT_INVALID,
         )
+    if not _can_be_carved(escrow, part, command.release_minor):
+        raise field_invalid(
+            "refund_minor",
+            "is too small: Razorpay takes back no less than"
+            f" {MIN_AMOUNT_MINOR} of a transfer, and makes none anew beside a refund",
+            Reason.AMOUNT_INVALID,
+        )
     dispute = replace(
         part.dispute, status=DisputeStatus.RESOLVED, end_time_us=now_us, note=command.note
     )
@@ -305,6 +312,19 @@ def resolve_dispute(
             "note": command.note,
         },
     )
+
+
+def _can_be_carved(escrow: Escrow, part: Part, release_minor: int) -> bool:
+    """Whether the transfer on hold can be brought to what the seller is to get.
+
+    An excess below Razorpay's minimum is taken back whole and transferred anew, which Razorpay
+    refuses once a refund of the payment has begun: that of another part.
+    """
+    on_hold_minor = part.amount_minor - part.full_fee_minor
+    wanted_minor = release_minor - part.fee_on(release_minor, escrow.fee_bps)
+    others = (p.settlement for p in escrow.parts if p is not part)
+    is_refunding = any(s is not None and s.refund_minor for s in others)
+    return not is_refunding or not 0 < on_hold_minor - wanted_minor < MIN_AMOUNT_MINOR
 
 
 def deadline_us(escrow: Escrow) -> int | None:

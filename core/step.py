@@ -223,21 +223,28 @@ def _hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> It
         return
     standing = sum(t.amount_minor - t.reversed_minor for t in live)
     if standing > wanted:
-        yield _reverse(live, part, standing - wanted)
+        yield _reverse(live, part, have, standing - wanted)
     elif standing < wanted:
         yield _transfer(part, have, account_id, wanted - standing, ours)
     elif part.on_hold_minor == 0 and wanted:
         yield _hold_report(part, live, standing)
 
 
-def _reverse(live: Sequence[Transfer], part: Part, excess: int) -> Step:
+def _reverse(live: Sequence[Transfer], part: Part, have: Found, excess: int) -> Step:
     transfer = max(live, key=lambda t: t.amount_minor - t.reversed_minor)
     standing = transfer.amount_minor - transfer.reversed_minor
     if not transfer.on_hold and part.settlement is None:
         return Stuck(part.part_id, f"Transfer {transfer.transfer_id} was released by hand.")
+    if excess >= MIN_AMOUNT_MINOR:
+        return Reverse(transfer.transfer_id, part.part_id, min(excess, standing))
     # Less than Razorpay's minimum cannot be reversed: take all back, and make it anew.
-    amount = min(excess, standing) if excess >= MIN_AMOUNT_MINOR else standing
-    return Reverse(transfer.transfer_id, part.part_id, amount)
+    if any(r.status != "failed" for r in have.refunds):
+        return Stuck(
+            part.part_id,
+            f"Transfer {transfer.transfer_id} is {excess} too large, which is too little to reverse"
+            " and, beside a refund, cannot be transferred anew.",
+        )
+    return Reverse(transfer.transfer_id, part.part_id, standing)
 
 
 def _transfer(

@@ -173,7 +173,9 @@ class Driver:
             fields |= {"release_minor": release, "refund_minor": sheets[0].amount - release}
         request = getattr(escrow_rpc, RPCS[verb] + "Request")(**fields)
 
-        is_allowed = all(sheet.allows(verb, by, release) for sheet in sheets)
+        others = [s for name, s in deal.sheets.items() if name != part_id]
+        beside_refund = any(s.plan is not None and s.plan[1] for s in others)
+        is_allowed = all(s.allows(verb, by, release, beside_refund=beside_refund) for s in sheets)
         refusal = await self._refusal(deal.who(by), functools.partial(_ask, RPCS[verb], request))
         assert is_allowed == (refusal is None), f"{verb} by {by} in {sheets[0].status}: {refusal}"
         for sheet in sheets if is_allowed else []:

@@ -46,11 +46,16 @@ class Sheet:
     @property
     def fee(self) -> int:
         """The fee on what is planned to be released."""
-        release = self.plan[0] if self.plan else 0
+        return self.fee_on(self.plan[0] if self.plan else 0)
+
+    def fee_on(self, release: int) -> int:
         return self.full_fee if release == self.amount else fee_of(release)
 
-    def allows(self, verb: str, by: str, release: int) -> bool:
+    def allows(self, verb: str, by: str, release: int, *, beside_refund: bool) -> bool:
+        """`beside_refund`: of another part, after which Razorpay makes no transfer anew."""
         is_legal = all(n == 0 or n >= LEAST_MINOR for n in (release, self.amount - release))
+        excess = self.amount - self.full_fee - release + self.fee_on(release)
+        is_legal = is_legal and not (beside_refund and 0 < excess < LEAST_MINOR)
         return (
             self.status == LAW[verb][0]
             and not (verb == "confirm" and by in self.confirmed)
