@@ -1,11 +1,8 @@
 """A split whose reversal would be below Razorpay's minimum, before and beside a refund."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.simulation.driver import Driver
-from tests.simulation.world import World, migrate
 
 PART_MINOR = 10_000
 # Of the transfer on hold 98 would have to be taken back: the refund less the fee on it.
@@ -14,16 +11,13 @@ SMALL_MINOR = 100
 
 @pytest.mark.parametrize("is_beside_refund", [False, True], ids=["alone", "beside a refund"])
 async def test_a_split_too_small_to_reverse_is_made_anew_or_refused(
-    tmp_path: Path, is_beside_refund: bool
+    driver: Driver, is_beside_refund: bool
 ) -> None:
     """The paper of the driver knows which; the money is where it belongs in either case."""
-    await migrate(tmp_path / "world.db")
-    world = World(tmp_path / "world.db")
-    await world.open()
-    driver = Driver(world)
     await driver.agree([PART_MINOR, PART_MINOR], window_s=3_600, inspection_s=3_600)
     (deal,) = driver.deals
     await driver.bring(deal, "on hold", has_payee=True)
+    await driver.judge.check(driver.deals)
     if is_beside_refund:
         await driver.command(deal, "m1", "refund", "seller", 0)
         await driver.settle(0)
@@ -33,4 +27,3 @@ async def test_a_split_too_small_to_reverse_is_made_anew_or_refused(
     await driver.command(deal, "m2", "resolve", "arbiter", PART_MINOR - 2 * SMALL_MINOR)
     assert deal.sheets["m2"].status == "SETTLING"
     await driver.finish()
-    await world.close()

@@ -3,8 +3,7 @@
 import itertools
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from core.record import dump_row
 from scripts.sandbox import dispute, payment, refund
 from tests.simulation.deal import Deal
 from tests.simulation.driver import Driver
-from tests.simulation.world import World, migrate
 
 Ending = Callable[[Driver, Deal], Awaitable[None]]
 
@@ -23,16 +21,6 @@ NEWS = ["payment.failed", "payment.authorized", "payment.captured", "order.paid"
 REPEATED = 40
 # Looks of settlement until it has nothing left to do, a second apart.
 MAX_LOOKS = 5
-
-
-@pytest.fixture
-async def driver(tmp_path: Path) -> AsyncIterator[Driver]:
-    database = tmp_path / "world.db"
-    await migrate(database)
-    world = World(database)
-    await world.open()
-    yield Driver(world)
-    await world.close()
 
 
 async def agreed(driver: Driver) -> Deal:
