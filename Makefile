@@ -36,12 +36,15 @@ run: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up, start e
 demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or a fresh stack.
 	$(BIN)/python -m scripts.demo
 
+# Many tests wait for processes more than they compute: two workers for each core.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
+
 .PHONY: test
 test: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up and run all tests.
 ifdef DASHBOARD
 	$(npm) test
 endif
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: lint
 lint: $(VENV)/.lint $(if $(DASHBOARD),$(DASHBOARD)/node_modules/.installed) ## Check style, types and the proto files.
