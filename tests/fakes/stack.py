@@ -87,6 +87,7 @@ class Stack:
         *,
         database_url: str | None = None,
         razorpay_url: str | None = None,
+        core_module: str = "core",
         **env: str,
     ) -> None:
         self._ports = {name: Port() for name in ("core", "bridge", "sandbox")}
@@ -125,16 +126,17 @@ class Stack:
         self.sandbox = self._process(
             "sandbox", ["scripts.sandbox", *port, *webhook], {**shared, **of_razorpay}
         )
-        self.core = self._process("core", ["core"], self.core_env)
+        self.core = self._process("core", [core_module], self.core_env)
         self.bridge = self._process("bridge", ["bridge"], bridge_env)
         self.api: Api
 
     def _process(self, name: str, command: list[str], env: Mapping[str, str]) -> Process:
         return Process(name, command, env, self._folder / f"{name}.log")
 
-    def another_core(self, name: str, **env: str) -> Process:
+    def another_core(self, name: str, *, is_executed: bool = False, **env: str) -> Process:
         """One more core, with the settings of ours but for `env`; not started."""
-        return self._process(name, ["core"], {**self.core_env, **env})
+        log = self._folder / f"{name}.log"
+        return Process(name, ["core"], {**self.core_env, **env}, log, is_executed=is_executed)
 
     async def start(self) -> None:
         """Start what does not run, and return when all of it answers."""

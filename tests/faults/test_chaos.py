@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.fakes.chaos import (
-    Mortal,
     Story,
     few_at_once,
     mixed,
@@ -108,7 +107,7 @@ async def test_every_escrow_reaches_its_end_and_the_money_agrees_after_a_storm(
     tmp_path: Path,
 ) -> None:
     rng = random.Random(SEED)
-    async with mortal_stack(tmp_path) as (client, _):
+    async with mortal_stack(tmp_path) as client:
         stories = [Story(client, fate) for fate in mixed(rng, ESCROWS)]
         await client.faults(**STORM)
         lives = [live(story, is_confirmed=rng.random() < 0.7) for story in stories]
@@ -128,19 +127,19 @@ async def test_reconciliation_alone_brings_every_paid_escrow_to_held(client: Cli
     assert [end.held for end in ends] == [end.amount for end in ends]
 
 
-async def kill_again_and_again(client: Client, core: Mortal, rng: random.Random) -> None:
+async def kill_again_and_again(client: Client, rng: random.Random) -> None:
     for _ in range(KILLS):
         await client.stack.core_serves()
         # The moment of the death is the fault itself: there is nothing to wait for.
         await asyncio.sleep(rng.uniform(0, MOST_LIFE_S))
-        await core.die()
+        client.stack.core.restart()
     await client.stack.core_serves()
 
 
 @pytest.mark.timeout(240)
 async def test_fifty_kills_of_core_lose_nothing_and_pay_nobody_twice(tmp_path: Path) -> None:
     rng = random.Random(SEED)
-    async with mortal_stack(tmp_path) as (client, core):
+    async with mortal_stack(tmp_path) as client:
         stories = [Story(client, fate) for fate in settled(rng, ESCROWS)]
 
         async def hold(story: Story) -> None:
@@ -151,7 +150,7 @@ async def test_fifty_kills_of_core_lose_nothing_and_pay_nobody_twice(tmp_path: P
         await few_at_once([hold(story) for story in stories], AT_ONCE)
         await client.faults(api={"latency_s": LATENCY_S})
         deciding = asyncio.create_task(few_at_once([s.decide() for s in stories], AT_ONCE))
-        await kill_again_and_again(client, core, rng)
+        await kill_again_and_again(client, rng)
         await deciding
         await client.faults()
         await check_ends(client, stories)

@@ -28,7 +28,8 @@ async def spare(stack: Stack, tmp_path: Path) -> AsyncIterator[tuple[Process, st
     """A core of the test's own, ready, and its address."""
     port = Port()
     url = f"sqlite+aiosqlite:///{tmp_path / 'spare.db'}"
-    core = stack.another_core(f"spare-{port.number}", CORE_LISTEN=port.address, DATABASE_URL=url)
+    name, env = f"spare-{port.number}", {"CORE_LISTEN": port.address, "DATABASE_URL": url}
+    core = stack.another_core(name, is_executed=True, **env)
     core.spawn()
     try:
         async with grpc.aio.insecure_channel(port.address) as channel:
@@ -122,7 +123,7 @@ async def test_health_is_told_for_each_service(client: Client) -> None:
 async def test_a_second_core_on_the_same_port_says_so_and_ends(
     client: Client, stack: Stack
 ) -> None:
-    second = stack.another_core("second")
+    second = stack.another_core("second", is_executed=True)
     second.spawn()
     assert await second.exit_code() == 2
     assert stack.core_address in second.lines
@@ -131,12 +132,16 @@ async def test_a_second_core_on_the_same_port_says_so_and_ends(
 
 
 async def test_one_message_names_all_wrong_settings_and_no_secret(stack: Stack) -> None:
-    core = stack.another_core(
-        "mistaken", JWT_SECRET="short", JWT_SECRTE="x", DATABASE_URL="mysql://x", LOG_FORMAT="xml"
-    )
+    wrong = {
+        "JWT_SECRET": "short",
+        "JWT_SECRTE": "x",
+        "DATABASE_URL": "mysql://x",
+        "LOG_FORMAT": "xml",
+    }
+    core = stack.another_core("mistaken", is_executed=True, **wrong)
     core.spawn()
     assert await core.exit_code() == 2
-    for name in ("JWT_SECRET", "JWT_SECRTE", "DATABASE_URL", "LOG_FORMAT"):
+    for name in wrong:
         assert name in core.lines
     assert "short" not in core.lines
     assert "Traceback" not in core.lines
