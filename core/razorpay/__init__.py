@@ -4,11 +4,13 @@ Knows nothing of escrows, decides nothing and repeats nothing: the caller owns e
 """
 
 from core.razorpay.entity import (
+    Dispute,
     Order,
     Payment,
     Refund,
     Reversal,
     Transfer,
+    parse_dispute,
     parse_order,
     parse_payment,
     parse_refund,
@@ -20,6 +22,7 @@ from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailab
 from core.razorpay.signature import verify_checkout, verify_webhook
 
 __all__ = [
+    "Dispute",
     "Gateway",
     "GatewayError",
     "GatewayRefused",
@@ -30,6 +33,7 @@ __all__ = [
     "Refund",
     "Reversal",
     "Transfer",
+    "parse_dispute",
     "parse_order",
     "parse_payment",
     "parse_refund",

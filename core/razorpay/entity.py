@@ -2,7 +2,7 @@
 
 The same readers serve API answers and webhook payloads. Amounts are whole minor units. A reader
 raises ValueError with a sentence that names the field; it never guesses an amount or a status.
-Field names and statuses: razorpay.com/docs/api (orders, payments, refunds, route).
+Field names and statuses: razorpay.com/docs/api (orders, payments, refunds, route, disputes).
 """
 
 import re
@@ -15,6 +15,7 @@ _REFUND_STATUSES = frozenset({"pending", "processed", "failed"})
 _TRANSFER_STATUSES = frozenset(
     {"created", "pending", "processed", "failed", "reversed", "partially_reversed"}
 )
+_DISPUTE_STATUSES = frozenset({"open", "under_review", "won", "lost", "closed"})
 # Far above any payment, and below what a signed 64-bit column and a JSON number hold.
 _MAX_AMOUNT_MINOR = 10**15
 # Theirs are a prefix and 14 letters or digits.
@@ -93,6 +94,17 @@ class Refund:
     notes: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A payment that the buyer's bank has taken up again; `won` is won by the merchant."""
+
+    dispute_id: str
+    payment_id: str
+    amount_minor: int
+    reason_code: str
+    status: str
+
+
 def parse_order(entity: object) -> Order:
     """Read an order."""
     fields = _fields(entity, "order")
@@ -163,6 +175,34 @@ def parse_refund(entity: object) -> Refund:
         status=_status(fields, ("status",), _REFUND_STATUSES),
         notes=_notes(fields),
     )
+
+
+def parse_dispute(entity: object) -> Dispute:
+    """Read a dispute as the API answers it."""
+    fields = _fields(entity, "dispute")
+    return Dispute(
+        dispute_id=_id(fields, "id", "disp_"),
+        payment_id=_id(fields, "payment_id", "pay_"),
+        amount_minor=_amount(fields, "amount"),
+        reason_code=_optional_text(fields, "reason_code"),
+        status=_status(fields, ("status",), _DISPUTE_STATUSES),
+    )
+
+
+def items_of(answer: object) -> list[object]:
+    """Read the items of a list, unread themselves."""
+    items = answer.get("items") if isinstance(answer, Mapping) else None
+    if not isinstance(items, list):
+        raise ValueError("A list of Razorpay must have items.")
+    return items
+
+
+def only_item(answer: object) -> object:
+    """Read the one item of a list that must have no other."""
+    items = items_of(answer)
+    if len(items) != 1:
+        raise ValueError(f"Expected one item, got {len(items)}.")
+    return items[0]
 
 
 def _fields(entity: object, kind: str) -> Entity:

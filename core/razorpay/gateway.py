@@ -14,11 +14,15 @@ from typing import Any, TypeVar
 import razorpay
 
 from core.razorpay.entity import (
+    Dispute,
     Order,
     Payment,
     Refund,
     Reversal,
     Transfer,
+    items_of,
+    only_item,
+    parse_dispute,
     parse_order,
     parse_payment,
     parse_refund,
@@ -177,7 +181,7 @@ class Gateway:
         }
         return await self._write(
             lambda client: client.payment.transfer(payment_id, body, **self._options()),
-            lambda answer: parse_transfer(_only(_items(answer))),
+            lambda answer: parse_transfer(only_item(answer)),
         )
 
     async def release_transfer(self, transfer_id: str) -> Transfer:
@@ -234,6 +238,24 @@ class Gateway:
         return await self._write(
             lambda client: client.payment.refund(payment_id, body, **options), parse_refund
         )
+
+    async def fetch_dispute(self, dispute_id: str) -> Dispute:
+        """Read a dispute."""
+        _check_id(dispute_id)
+        return await self._read(
+            lambda client: client.dispute.fetch(dispute_id, {}, **self._options()), parse_dispute
+        )
+
+    async def disputes(self, since_s: int) -> list[Dispute]:
+        """List the disputes of the whole account that were created since a time, newest first.
+
+        Razorpay lists them by no payment (RZP/api/disputes/fetch-all.md).
+        """
+
+        def fetch(page: dict[str, object], client: razorpay.Client) -> object:
+            return client.dispute.all({**page, "from": since_s}, **self._options())
+
+        return await self._list(fetch, parse_dispute, lambda dispute: dispute.dispute_id)
 
     async def _make_order(
         self, receipt: str, amount_minor: int, currency: str, notes: Notes
@@ -294,7 +316,7 @@ class Gateway:
         for _ in range(MAX_PAGES):
             page: dict[str, object] = {"count": PAGE_SIZE, "skip": len(found)}
             things = await self._read(
-                partial(fetch, page), lambda answer: [parse(item) for item in _items(answer)]
+                partial(fetch, page), lambda answer: [parse(item) for item in items_of(answer)]
             )
             known = len(found)
             for thing in things:
@@ -318,16 +340,3 @@ def _check_id(given: str) -> None:
 def _says_receipt_taken(refusal: GatewayRefused) -> bool:
     said = refusal.description.lower()
     return "receipt" in said and "unique" in said
-
-
-def _items(answer: object) -> list[object]:
-    items = answer.get("items") if isinstance(answer, Mapping) else None
-    if not isinstance(items, list):
-        raise ValueError("A list of Razorpay must have items.")
-    return items
-
-
-def _only(items: list[object]) -> object:
-    if len(items) != 1:
-        raise ValueError(f"Expected one item, got {len(items)}.")
-    return items[0]

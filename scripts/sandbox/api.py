@@ -41,7 +41,7 @@ class Api:
         self.closing = asyncio.Event()
 
     def routes(self) -> list[web.RouteDef]:
-        """List what the official package calls of orders, payments, refunds and transfers."""
+        """List what the official package calls of payments and of what follows from them."""
         return [
             web.post("/v1/orders", self._create_order),
             web.get("/v1/orders", self._list_orders),
@@ -65,6 +65,8 @@ class Api:
             web.patch("/v1/transfers/{id}", self._edit_transfer),
             web.post("/v1/transfers/{id}/reversals", self._reverse),
             web.get("/v1/transfers/{id}/reversals", self._list_of("transfer", "reversal")),
+            web.get("/v1/disputes", self._list("dispute")),
+            web.get("/v1/disputes/{id}", self._fetch("dispute")),
         ]
 
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

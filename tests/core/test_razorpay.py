@@ -179,6 +179,25 @@ async def test_a_transfer_is_reversed_in_part_and_never_beyond(
     assert transfer.status == "reversed"
 
 
+async def test_disputes_are_listed_for_the_account_from_a_time_on(
+    gateway: Gateway, buyer: Visitor
+) -> None:
+    told = []
+    for number in range(12):
+        order = await make_order(gateway, f"escrow-{number}")
+        path = f"/payments/{await buyer.pay(order.order_id)}/dispute"
+        told.append((await buyer.door("POST", path, {"event": "created"}))[1])
+    listed = await gateway.disputes(0)
+    assert [dispute.dispute_id for dispute in listed] == [one["id"] for one in told[::-1]]
+    assert await gateway.disputes(told[-1]["created_at"] + 1) == []
+    await buyer.door("POST", path, {"event": "lost"})
+    lost = await gateway.fetch_dispute(told[-1]["id"])
+    assert (lost.payment_id, lost.amount_minor) == (told[-1]["payment_id"], 100_000)
+    assert (lost.status, lost.reason_code) == ("lost", "goods_or_services_not_received")
+    with pytest.raises(GatewayRefused, match="does not exist"):
+        await gateway.fetch_dispute("disp_unknown1234567")
+
+
 async def test_a_refund_with_one_key_is_made_once(gateway: Gateway, buyer: Visitor) -> None:
     payment = await paid(gateway, buyer)
 

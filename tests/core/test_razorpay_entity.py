@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from core.razorpay import (
+    parse_dispute,
     parse_order,
     parse_payment,
     parse_refund,
@@ -65,12 +66,22 @@ REFUND = {
     "status": "pending",
     "notes": {},
 }
+DISPUTE = {
+    "id": "disp_12345678901234",
+    "entity": "dispute",
+    "payment_id": "pay_12345678901234",
+    "amount": 100_000,
+    "currency": "INR",
+    "reason_code": "goods_or_services_not_received",
+    "status": "open",
+}
 KINDS: list[tuple[Any, dict[str, Any]]] = [
     (parse_order, ORDER),
     (parse_payment, PAYMENT),
     (parse_transfer, TRANSFER),
     (parse_reversal, REVERSAL),
     (parse_refund, REFUND),
+    (parse_dispute, DISPUTE),
 ]
 
 
@@ -133,7 +144,7 @@ def test_an_unknown_status_is_refused(kind: tuple[Any, dict[str, Any]], status: 
         parse({**entity, "status": status})
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k[0] is not parse_reversal])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k[0] not in (parse_reversal, parse_dispute)])
 @pytest.mark.parametrize("currency", [None, "", "inr", "RUPEE", "₹₹₹", 356])
 def test_an_odd_currency_is_refused(kind: tuple[Any, dict[str, Any]], currency: object) -> None:
     parse, entity = kind

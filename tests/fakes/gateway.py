@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from core.razorpay import (
+    Dispute,
     Gateway,
     GatewayRefused,
     GatewayUnavailable,
@@ -20,6 +21,7 @@ from core.razorpay import (
     Refund,
     Reversal,
     Transfer,
+    parse_dispute,
     parse_order,
     parse_payment,
     parse_refund,
@@ -220,6 +222,17 @@ class FakeGateway(Gateway):
         return await self._call(
             lambda: refund.create(self.books, payment_id, body, idempotency_key), parse_refund
         )
+
+    async def fetch_dispute(self, dispute_id: str) -> Dispute:
+        return await self._look(lambda: self.books.find("dispute", dispute_id), parse_dispute)
+
+    async def disputes(self, since_s: int) -> list[Dispute]:
+        """List all: the books write the time of the wall, and a test's clock is its own."""
+
+        def parse_all(found: Any) -> list[Dispute]:
+            return [parse_dispute(entity) for entity in found]
+
+        return await self._look(lambda: self.books.all("dispute")[::-1], parse_all)
 
 
 def _refused(refusal: Refusal) -> GatewayRefused:

@@ -375,6 +375,22 @@ async def test_a_dispute_goes_its_way(visitor: Visitor) -> None:
     assert (await visitor.door("POST", path, {"event": "forgotten"}))[0] == 400
 
 
+async def test_disputes_are_listed_in_pages_and_by_time_and_fetched(visitor: Visitor) -> None:
+    made = []
+    for _ in range(3):
+        path = f"/payments/{await visitor.pay(await visitor.order())}/dispute"
+        made.append((await visitor.door("POST", path, {"event": "created"}))[1])
+    _, page = await visitor.api("GET", "/disputes?count=2&skip=1")
+    assert (page["entity"], page["items"]) == ("collection", made[1::-1])
+    since = made[0]["created_at"]
+    _, all_of_them = await visitor.api("GET", f"/disputes?from={since}&to={since + 60}")
+    assert all_of_them["count"] == 3
+    _, none = await visitor.api("GET", f"/disputes?to={since - 1}")
+    assert none["items"] == []
+    assert await visitor.api("GET", f"/disputes/{made[0]['id']}") == (200, made[0])
+    await refused(visitor, "/disputes/disp_unknown1234567", None, "GET")
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"outcome": "maybe"}, {"outcome": "captured", "amount": 5}, {"outcome": []}, []]
 )
