@@ -14,7 +14,7 @@ from core import command as c
 from core.command import Command
 from core.escrow import Escrow, Part, PaymentStatus, Settlement, Status
 from core.money import MIN_AMOUNT_MINOR
-from core.razorpay import Payment, Refund, Reversal, Transfer
+from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
 
 # A refund that Razorpay reports as failed is made anew this often before a person has to look.
 MAX_FAILED = 3
@@ -175,6 +175,23 @@ def refund_report(refund: Refund, escrow_id: str) -> Report:
     part_id = None if not part else part.removeprefix(WHOLE)
     command = c.ReportRefund(refund.refund_id, refund.payment_id, refund.amount_minor, part_id)
     return Report(command, f"razorpay:{refund.refund_id}:processed")
+
+
+def dispute_report(dispute: Dispute, phase: str = "") -> Report:
+    """Turn a bank's dispute into the command and its cause.
+
+    `phase` is that of a webhook. Without it the status tells, in the words of the webhooks: an
+    `open` dispute has been `created` (RZP/webhooks/disputes.md).
+    """
+    phase = phase or {"open": "created"}.get(dispute.status, dispute.status)
+    command = c.ReportBankDispute(
+        dispute_id=dispute.dispute_id,
+        payment_id=dispute.payment_id,
+        phase=phase,
+        amount_minor=dispute.amount_minor,
+        reason=dispute.reason_code,
+    )
+    return Report(command, f"razorpay:{dispute.dispute_id}:{phase}")
 
 
 def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Step]:

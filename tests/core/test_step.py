@@ -7,7 +7,7 @@ import pytest
 from core import command as c
 from core.command import RAZORPAY
 from core.escrow import Escrow, Status
-from core.razorpay import Payment, Refund, Reversal, Transfer
+from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
 from core.rules import decide
 from core.step import (
     MAX_FAILED,
@@ -21,6 +21,7 @@ from core.step import (
     Stuck,
     Unhold,
     Wait,
+    dispute_report,
     is_shown,
     mark,
     next_step,
@@ -277,3 +278,21 @@ def test_a_call_without_key_is_known_by_what_the_listing_shows_later() -> None:
     assert is_shown(reverse, after_reverse)
     for keyed in (Unhold("trf_1"), Repay(PAYMENT_ID, "", 500, "key"), Capture(PAYMENT_ID, 500)):
         assert mark(keyed, before) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "phase"),
+    [
+        ("open", "created"),
+        ("under_review", "under_review"),
+        ("won", "won"),
+        ("lost", "lost"),
+        ("closed", "closed"),
+    ],
+)
+def test_a_dispute_is_told_in_the_webhooks_words_and_under_their_cause(
+    status: str, phase: str
+) -> None:
+    report = dispute_report(Dispute("disp_1", PAYMENT_ID, AMOUNT, "fraud", status))
+    assert report.command == c.ReportBankDispute("disp_1", PAYMENT_ID, phase, AMOUNT, "fraud")
+    assert report.cause == f"razorpay:disp_1:{phase}"
