@@ -2,7 +2,8 @@
 
 Every escrow with an order is asked about again and again, at growing intervals, from durable rows;
 so that lost webhooks, late authorisations, second payments and what was done by hand in Razorpay's
-dashboard are found, whatever was missed.
+dashboard are found, whatever was missed. The bank's disputes, which Razorpay lists by no payment,
+are asked for all at once, now and then.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from core.errors import Refusal
 from core.escrow import FINAL, Escrow, Status
 from core.execute import Executor
 from core.look import look_at
-from core.razorpay import Gateway, GatewayError
+from core.razorpay import Gateway, GatewayError, GatewayRefused
 from core.rules import outstanding
-from core.step import Found, Report, payment_report, refund_report
+from core.step import Found, Report, dispute_report, payment_report, refund_report
 from core.store import Store
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,11 @@ MAX_AT_ONCE = 4
 # While an escrow is being asked about, and how soon again when that fails.
 CLAIM_S = 60.0
 PAGE = 100
+# The first time soon after the start, but not among all that a start has to do.
+FIRST_DISPUTES_S = 5.0
+DISPUTES_EVERY_S = 600.0
+# How old a dispute may be that no webhook has told of; one that is open is asked for by its id.
+DISPUTES_SPAN_S = 10 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +129,36 @@ class Reconciler:
             row = {"escrow_id": escrow_id, "due_us": due_us, "attempts": attempts + 1}
             return await transaction.check_again([row])
 
+    async def run_disputes(
+        self, *, first_s: float = FIRST_DISPUTES_S, every_s: float = DISPUTES_EVERY_S
+    ) -> None:
+        """Ask about the bank's newer disputes, soon and then now and then, until cancelled."""
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                await self.look_at_disputes(self._now_us() - round(DISPUTES_SPAN_S * US_PER_S))
+            except (GatewayError, Refusal) as error:
+                log.warning("the bank's disputes could not be asked for: %s", error)
+            except Exception:  # Nor must what is wrong with one dispute end the asking.
+                log.exception("the bank's disputes could not be told")
+            await asyncio.sleep(every_s)
+
     async def since(self, since_us: int, progress: Callable[[int, int], None]) -> tuple[int, int]:
-        """Ask about every escrow with an order that changed since a time.
+        """Ask about every escrow with an order that changed since a time, and the bank's disputes.
 
         Calls `progress(asked, changed)` after each page, and answers the same at the end.
         """
-        asked = changed = 0
+        asked = 0
+        changed: set[str] = set()
         after_id = ""
         while page := await self._store.started_since(since_us, after_id, PAGE):
             after_id = page[-1]
-            changed += sum(await asyncio.gather(*(self._look_slowly(one) for one in page)))
+            looks = await asyncio.gather(*(self._look_slowly(one) for one in page))
+            changed.update(one for one, has_changed in zip(page, looks, strict=True) if has_changed)
             asked += len(page)
-            progress(asked, changed)
-        return asked, changed
+            progress(asked, len(changed))
+        changed |= await self.look_at_disputes(since_us)
+        return asked, len(changed)
 
     async def _look_slowly(self, escrow_id: str) -> bool:
         async with self._slots:
@@ -153,12 +176,39 @@ class Reconciler:
         before = await self._store.escrow(escrow_id)
         if before is None:
             return changed
+        changed |= await self._look_at_open_disputes(before)
         found = await look_at(self._gateway, before)
         for one in found.values():
             for refund in one.refunds:
                 if refund.status == "processed":
                     changed |= await self._tell(escrow_id, refund_report(refund, escrow_id))
         return await self._compare(before, found) or changed
+
+    async def _look_at_open_disputes(self, escrow: Escrow) -> bool:
+        """Ask what has become of the bank's disputes that stop a release."""
+        changed = False
+        for dispute_id in escrow.bank_disputes:
+            try:
+                dispute = await self._gateway.fetch_dispute(dispute_id)
+            except GatewayRefused as refusal:  # Of a dispute alone: the rest is asked all the same.
+                log.warning("dispute %s of %s: %s", dispute_id, escrow.escrow_id, refusal)
+                continue
+            changed |= await self._tell(escrow.escrow_id, dispute_report(dispute))
+        return changed
+
+    async def look_at_disputes(self, since_us: int) -> set[str]:
+        """Ask for the disputes that the bank opened since a time, and tell each to its escrow.
+
+        Answers which escrows changed. A dispute of a payment that has not been heard of is none of
+        ours, or is found the next time. Raises GatewayError and Refusal.
+        """
+        changed: set[str] = set()
+        for dispute in await self._gateway.disputes(max(since_us // US_PER_S, 0)):
+            # Razorpay need not be asked whose a payment is: its capture has made an event.
+            paid = await self._store.known(f"razorpay:{dispute.payment_id}:captured")
+            if paid and await self._tell(paid.escrow_id, dispute_report(dispute)):
+                changed.add(paid.escrow_id)
+        return changed
 
     async def _tell(self, escrow_id: str, report: Report) -> bool:
         answer = await self._executor.execute(

@@ -236,6 +236,7 @@ def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:
         rooms.inbox.run(),
         rooms.settler.run(),
         rooms.reconciler.run(),
+        rooms.reconciler.run_disputes(),
         rooms.auditor.run(),
         rooms.clock.run(),
         rooms.feed.sweep(),
