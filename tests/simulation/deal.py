@@ -54,9 +54,10 @@ class Deal:
         every = [t for p in self.payments() for t in self.transfers(p)]
         return sum(left(t) for t in every if not t["on_hold"])
 
-    def is_disputed(self, paid: Entity) -> bool:
+    def open_disputes(self, paid: Entity) -> list[Entity]:
+        """The bank's disputes of one payment that are not over."""
         disputes = self.books.of("dispute", paid["id"])
-        return any(d["status"] not in ("won", "closed") for d in disputes)
+        return [d for d in disputes if d["status"] not in ("won", "closed")]
 
 
 def left(transfer: Entity) -> int:

@@ -205,7 +205,7 @@ class Driver:
 
     def bank(self, deal: Deal, event: str) -> None:
         for paid in deal.captured():
-            if event == "created" and deal.is_disputed(paid):
+            if event == "created" and deal.open_disputes(paid):
                 continue  # The sandbox moves only the latest one on.
             _perhaps(functools.partial(dispute.advance, self.books, paid["id"], event))
 
@@ -224,11 +224,16 @@ class Driver:
 
     async def look(self) -> None:
         """Everything that runs by itself, at once and on both cores."""
-        looks = []
-        for core in self.world.cores:
+        looks: list[Coroutine[Any, Any, Any]] = []
+        for i, core in enumerate(self.world.cores):
             looks += [core.settler.look(), core.reconciler.look_due(), core.clock.look()]
-            looks.append(_look_at_disputes(core, self.world.now_us()))
+            looks.append(self.look_at_disputes(i))
         await self.world.run(*looks)
+
+    async def look_at_disputes(self, core: int) -> None:
+        since_us = self.world.now_us() - round(DISPUTES_SPAN_S * US_PER_S)
+        with contextlib.suppress(GatewayError):  # The next time will do.
+            await self.world.cores[core].reconciler.look_at_disputes(since_us)
 
     async def finish(self) -> None:
         """Stop all faults, let everybody do what is left to do, and look where the money is."""
@@ -265,11 +270,6 @@ class Driver:
                 half = sheet.amount // 2 if sheet.amount >= 200 else 0
                 await self.command(deal, part_id, "resolve", "arbiter", half)
         await self.retry(deal)
-
-
-async def _look_at_disputes(core: Core, now_us: int) -> None:
-    with contextlib.suppress(GatewayError):  # The next time will do.
-        await core.reconciler.look_at_disputes(now_us - round(DISPUTES_SPAN_S * US_PER_S))
 
 
 def _ask(verb: str, request: Any, core: Core) -> Coroutine[Any, Any, Any]:

@@ -137,7 +137,15 @@ class Judge:
         is_told = all(p["id"] in known for p in deal.captured())
         is_back = all(_is_processed(r) for p in deal.payments() for r in deal.refunds(p))
         book = await self._world.core.store.books(after_id="", limit=1, escrow_id=deal.escrow_id)
-        return escrow.status in ENDS and is_told and is_back and not book[0].is_owed
+        is_done = escrow.status in ENDS and is_told and is_back and not book[0].is_owed
+        return is_done and _knows_disputes(deal, escrow)
+
+
+def _knows_disputes(deal: Deal, escrow: Escrow) -> bool:
+    """Whether the escrow has heard of what the bank has begun and ended, webhooks or not."""
+    of_all = [d["id"] for paid in deal.captured() for d in deal.open_disputes(paid)]
+    of_ours = [d["id"] for d in deal.open_disputes({"id": escrow.payment.payment_id})]
+    return set(of_ours) <= set(escrow.bank_disputes) <= set(of_all)
 
 
 def _is_processed(refund: Entity) -> bool:
