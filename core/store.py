@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core import tables as t
-from core.database import storage_errors, unbroken, writing
+from core.database import snapshot, storage_errors, unbroken, writing
 from core.escrow import Escrow, Status
 from core.record import load_row
 from core.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
@@ -187,9 +187,7 @@ class Store:
         rows = sa.select(c.escrow_id, c.body, c.last_hash).order_by(c.escrow_id).limit(limit)
         rows = rows.where(c.escrow_id == escrow_id if escrow_id else c.escrow_id > after_id)
         with storage_errors():
-            async with self._engine.connect() as connection:
-                if self.is_postgres:  # SQLite reads one moment in every transaction.
-                    await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with snapshot(self._engine) as connection:
                 escrows = (await connection.execute(rows)).all()
                 ids = [row.escrow_id for row in escrows]
                 events = await _grouped(connection, sa.select(t.events), t.events, ids)

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -198,17 +198,21 @@ def money_by_order(state: dict[str, list[dict[str, Any]]]) -> dict[str, Money]:
     return moneys
 
 
-async def few_at_once(doings: Iterable[Awaitable[None]], limit: int) -> None:
+async def few_at_once(doings: Sequence[Coroutine[Any, Any, None]], limit: int) -> None:
     """Do all of it, at most so many at a time; the first that fails ends the rest."""
     slots = asyncio.Semaphore(limit)
 
-    async def one(doing: Awaitable[None]) -> None:
+    async def one(doing: Coroutine[Any, Any, None]) -> None:
         async with slots:
             await doing
 
-    async with asyncio.TaskGroup() as group:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for doing in doings:
+                group.create_task(one(doing))
+    finally:
         for doing in doings:
-            group.create_task(one(doing))
+            doing.close()
 
 
 @asynccontextmanager
