@@ -15,6 +15,17 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 from core.database import connect
 from core.migrations import upgrade
 from tests.fakes.postgres import Postgres, Unavailable
+from tests.fakes.size import FULL, QUICK, Size
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="storms and simulation at their full size")
+
+
+@pytest.fixture(scope="session")
+def size(request: pytest.FixtureRequest) -> Size:
+    """How far the long tests go."""
+    return FULL if request.config.getoption("--full") else QUICK
 
 
 @pytest.hookimpl(trylast=True)

@@ -16,7 +16,9 @@ from tests.fakes.chaos import (
     mortal_stack,
     settled,
 )
+from tests.fakes.database import on_both
 from tests.fakes.deal import Deal, Money
+from tests.fakes.size import Size
 from tests.fakes.stack import Client
 
 SEED = 20_261
@@ -25,7 +27,6 @@ STORM = {
     "webhooks": {"duplicate": CHANCE, "drop": CHANCE, "reorder": CHANCE},
     "api": {"error": CHANCE, "timeout_after_success": CHANCE, "timeout_hold_s": 0},
 }
-ESCROWS = 200
 AT_ONCE = 32
 # News that no webhook brought, asked for in vain at 5, 15 and 35 s, come at 75 s.
 NEWS_LIMIT_S = 90.0
@@ -33,7 +34,6 @@ END_LIMIT_S = 90.0
 
 LOST_NEWS = 30
 
-KILLS = 50
 MOST_LIFE_S = 0.5
 # Slows settlement down, so that it is under way whenever core dies.
 LATENCY_S = 0.1
@@ -104,11 +104,11 @@ async def live(story: Story, *, is_confirmed: bool) -> None:
 
 @pytest.mark.timeout(240)
 async def test_every_escrow_reaches_its_end_and_the_money_agrees_after_a_storm(
-    tmp_path: Path,
+    tmp_path: Path, own_url: str | None, size: Size
 ) -> None:
     rng = random.Random(SEED)
-    async with mortal_stack(tmp_path) as client:
-        stories = [Story(client, fate) for fate in mixed(rng, ESCROWS)]
+    async with mortal_stack(tmp_path, own_url) as client:
+        stories = [Story(client, fate) for fate in mixed(rng, size.escrows)]
         await client.faults(**STORM)
         lives = [live(story, is_confirmed=rng.random() < 0.7) for story in stories]
         await few_at_once(lives, AT_ONCE)
@@ -116,6 +116,7 @@ async def test_every_escrow_reaches_its_end_and_the_money_agrees_after_a_storm(
         await check_ends(client, stories)
 
 
+@on_both("whole")
 @pytest.mark.timeout(240)
 async def test_reconciliation_alone_brings_every_paid_escrow_to_held(client: Client) -> None:
     await client.faults(webhooks={"drop": 1.0})
@@ -127,8 +128,8 @@ async def test_reconciliation_alone_brings_every_paid_escrow_to_held(client: Cli
     assert [end.held for end in ends] == [end.amount for end in ends]
 
 
-async def kill_again_and_again(client: Client, rng: random.Random) -> None:
-    for _ in range(KILLS):
+async def kill_again_and_again(client: Client, kills: int, rng: random.Random) -> None:
+    for _ in range(kills):
         await client.stack.core_serves()
         # The moment of the death is the fault itself: there is nothing to wait for.
         await asyncio.sleep(rng.uniform(0, MOST_LIFE_S))
@@ -137,10 +138,12 @@ async def kill_again_and_again(client: Client, rng: random.Random) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_fifty_kills_of_core_lose_nothing_and_pay_nobody_twice(tmp_path: Path) -> None:
+async def test_kills_of_core_lose_nothing_and_pay_nobody_twice(
+    tmp_path: Path, own_url: str | None, size: Size
+) -> None:
     rng = random.Random(SEED)
-    async with mortal_stack(tmp_path) as client:
-        stories = [Story(client, fate) for fate in settled(rng, ESCROWS)]
+    async with mortal_stack(tmp_path, own_url) as client:
+        stories = [Story(client, fate) for fate in settled(rng, size.escrows)]
 
         async def hold(story: Story) -> None:
             await story.begin()
@@ -150,7 +153,7 @@ async def test_fifty_kills_of_core_lose_nothing_and_pay_nobody_twice(tmp_path: P
         await few_at_once([hold(story) for story in stories], AT_ONCE)
         await client.faults(api={"latency_s": LATENCY_S})
         deciding = asyncio.create_task(few_at_once([s.decide() for s in stories], AT_ONCE))
-        await kill_again_and_again(client, rng)
+        await kill_again_and_again(client, size.kills, rng)
         await deciding
         await client.faults()
         await check_ends(client, stories)

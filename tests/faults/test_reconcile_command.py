@@ -26,9 +26,9 @@ async def gate() -> AsyncIterator[Gate]:
 
 
 @pytest.fixture
-async def client(tmp_path: Path, gate: Gate) -> AsyncIterator[Client]:
+async def client(tmp_path: Path, gate: Gate, own_url: str | None) -> AsyncIterator[Client]:
     """A stack whose webhooks are lost, and whose core reaches Razorpay only through the gate."""
-    stack = Stack(tmp_path, razorpay_url=gate.url)
+    stack = Stack(tmp_path, database_url=own_url, razorpay_url=gate.url)
     gate.opens_to = stack.sandbox_url
     try:
         await stack.start()

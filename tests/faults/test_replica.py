@@ -18,12 +18,12 @@ from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.postgres import Unavailable
 from tests.fakes.replica import Clients, Denial, Door, Publisher, Replicas, read_on
 from tests.fakes.replica_postgres import DistantPostgres, distant_postgres
+from tests.fakes.size import Size
 from tests.fakes.stack import token
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.postgres
 
-ESCROWS = 200
 # So that on a busy machine no call of theirs waits until its time is over.
 AT_ONCE = 50
 END_LIMIT_S = 90.0
@@ -90,9 +90,11 @@ async def live(deal: Deal, clients: Clients, rpc: str) -> Any:
 
 
 @pytest.mark.timeout(240)
-async def test_two_cores_on_one_database_settle_each_escrow_once(clients: Clients) -> None:
-    deals = [Deal(clients.either) for _ in range(ESCROWS)]
-    fates = ["ReleaseEscrow", "RefundEscrow"] * (ESCROWS // 2)
+async def test_two_cores_on_one_database_settle_each_escrow_once(
+    clients: Clients, size: Size
+) -> None:
+    deals = [Deal(clients.either) for _ in range(size.escrows)]
+    fates = ["ReleaseEscrow", "RefundEscrow"] * (size.escrows // 2)
     places = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(deal: Deal, fate: str) -> Any:
@@ -114,13 +116,13 @@ async def test_two_cores_on_one_database_settle_each_escrow_once(clients: Client
             assert transfers[payment] <= 1
             assert refunds[payment] == 1
             assert end.refunded.amount_minor == AMOUNT_MINOR
-    await check_books(clients)
+    await check_books(clients, size.escrows)
 
 
-async def check_books(clients: Clients) -> None:
+async def check_books(clients: Clients, least: int) -> None:
     books = await clients.second.caller("books", "service").call("CheckBooks", with_razorpay=True)
     assert books.balanced, books.findings
-    assert books.escrows_checked >= ESCROWS
+    assert books.escrows_checked >= least
 
 
 def versions(messages: list[Any]) -> list[int]:

@@ -6,8 +6,11 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 
+from tests.fakes.database import on_both
 from tests.fakes.deal import Deal
 from tests.fakes.stack import Client
+
+pytestmark = on_both("whole")
 
 KILLS = 4
 EVENTS_BETWEEN = 15

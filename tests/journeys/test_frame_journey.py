@@ -5,7 +5,10 @@ import uuid
 import aiohttp
 import pytest
 
+from tests.fakes.database import on_both
 from tests.fakes.stack import Client
+
+pytestmark = on_both("stack")
 
 NOT_A_COMMAND = [
     "",
