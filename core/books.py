@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from escrow.v1 import escrow_pb2 as pb
+from google.protobuf.message import DecodeError
 
 from core import ledger
 from core.escrow import Escrow, Part, Status
@@ -39,7 +40,11 @@ def check(book: Book) -> list[Finding]:
 def _check_chain(book: Book) -> Iterator[tuple[str, str]]:
     previous = b""
     for version, body in enumerate(book.events, start=1):
-        event = pb.EscrowEvent.FromString(body)
+        try:
+            event = pb.EscrowEvent.FromString(body)
+        except DecodeError:
+            yield "HASHES", f"version {version} cannot be read"
+            return
         if event.version != version:
             yield "VERSIONS", f"version {event.version} stands where {version} is expected"
             return

@@ -278,8 +278,10 @@ def bank_dispute_reported(
 ) -> Event | None:
     is_open = command.dispute_id in escrow.bank_disputes
     is_over = command.dispute_id in escrow.ended_bank_disputes
-    is_ours = command.payment_id == escrow.payment.payment_id or not escrow.payment.is_captured
-    if is_over or not is_ours or any(s.payment_id == command.payment_id for s in escrow.surplus):
+    is_surplus = any(s.payment_id == command.payment_id for s in escrow.surplus)
+    is_paid = escrow.payment.is_captured and escrow.payment.payment_id != command.payment_id
+    # One that was told before its payment turned out to be surplus has its end all the same.
+    if is_over or ((is_surplus or is_paid) and not is_open):
         return None
     rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
     if command.phase in _ENDED:

@@ -180,15 +180,19 @@ async def test_a_razorpay_that_is_away_is_no_finding(
     assert auditing.last.findings == ()
 
 
-async def test_what_is_wrong_with_one_record_does_not_end_the_checks(
+async def test_a_record_that_cannot_be_read_is_a_finding_and_hides_no_other(
     till: Till, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await till.room.create()
+    for _ in range(2):
+        await till.room.create()
     async with till.room.store._engine.begin() as connection:
         await connection.execute(sa.update(t.events).values(body=b"\xff no event"))
-    async with running(auditor(till)):
+    auditing = auditor(till)
+    async with running(auditing):
         await until(lambda: len(lines(caplog)) > 1)
     assert {level for level, _ in lines(caplog)} == {logging.ERROR}
+    assert auditing.last is not None
+    assert [finding.check for finding in auditing.last.findings] == ["HASHES", "HASHES"]
 
 
 class Meanwhile(Gateway):

@@ -269,6 +269,12 @@ def test_an_event_that_was_changed_and_sealed_anew_is_found_by_the_next_ones() -
     assert "version 3" in finding.message
 
 
+def test_an_event_that_cannot_be_read_is_found() -> None:
+    bodies = [*SETTLING.events[:1], b"\xff no event", *SETTLING.events[2:]]
+    (finding,) = books.check(replace(SETTLING, events=bodies))
+    assert (finding.check, finding.message) == ("HASHES", "version 2 cannot be read")
+
+
 def test_a_history_that_was_written_anew_is_found_by_its_amounts() -> None:
     (finding,) = books.check(sealed(edited(SETTLING, 3, _a_paisa_less)))
     assert (finding.check, finding.message) == (

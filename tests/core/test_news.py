@@ -233,6 +233,22 @@ def test_a_dispute_about_another_payment_is_none_of_ours() -> None:
     assert story.tell(bank_dispute("created", payment_id="pay_9"), RAZORPAY) is None
 
 
+def test_a_dispute_ends_also_where_its_payment_has_turned_out_to_be_surplus() -> None:
+    story = story_in(Status.INITIATED)
+    story.tell(bank_dispute("created", payment_id="pay_2"), RAZORPAY)
+    story.tell(payment(), RAZORPAY)
+    story.tell(payment(payment_id="pay_2"), RAZORPAY)
+    assert list(story.escrow.bank_disputes) == ["disp_1"]
+    story.tell(bank_dispute("won", payment_id="pay_2"), RAZORPAY)
+    assert list(story.escrow.bank_disputes) == []
+
+
+def test_a_dispute_in_a_state_that_is_not_known_stops_a_release() -> None:
+    story = story_in(Status.HELD)
+    story.tell(bank_dispute("unheard_of"), RAZORPAY)
+    assert list(story.escrow.bank_disputes) == ["disp_1"]
+
+
 def test_a_hold_counts_once() -> None:
     story = story_in(Status.HELD).hold()
     before = Counter(event.type for event in story.events)
