@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         del rest[:share]
 
 
-class _Lazily:
+class LazyPostgres:
     """Starts the server when the first test asks, and remembers when it cannot be had."""
 
     def __init__(self) -> None:
@@ -66,6 +66,15 @@ class _Lazily:
                 pytest.skip(self._why_not)
         return self._server
 
+    async def fresh(self) -> str:
+        """Take an empty database with the newest schema; answers its name."""
+        if self.spare:
+            return self.spare.pop()
+        server = self.server()
+        name = await server.create()
+        await migrate(server.url(name))
+        return name
+
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -78,26 +87,22 @@ async def migrate(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def lazy_postgres() -> Iterator[_Lazily]:
-    lazily = _Lazily()
+def lazy_postgres() -> Iterator[LazyPostgres]:
+    lazily = LazyPostgres()
     yield lazily
     lazily.close()
 
 
 @pytest.fixture
-async def postgres(lazy_postgres: _Lazily) -> Postgres:
+async def postgres(lazy_postgres: LazyPostgres) -> Postgres:
     """The server itself; skips with the reason where there is none."""
     return await asyncio.to_thread(lazy_postgres.server)
 
 
 @pytest.fixture
-async def postgres_url(postgres: Postgres, lazy_postgres: _Lazily) -> AsyncIterator[str]:
+async def postgres_url(postgres: Postgres, lazy_postgres: LazyPostgres) -> AsyncIterator[str]:
     """An empty database with the newest schema."""
-    if lazy_postgres.spare:
-        name = lazy_postgres.spare.pop()
-    else:
-        name = await postgres.create()
-        await migrate(postgres.url(name))
+    name = await lazy_postgres.fresh()
     yield postgres.url(name)
     await postgres.empty(name)
     lazy_postgres.spare.append(name)
@@ -142,7 +147,7 @@ async def empty_database_url(
     async def address(kind: str) -> str:
         if kind == "sqlite":
             return f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
-        lazily: _Lazily = request.getfixturevalue("lazy_postgres")
+        lazily: LazyPostgres = request.getfixturevalue("lazy_postgres")
         servers.append(await asyncio.to_thread(lazily.server))
         made.append(await servers[0].create())
         return servers[0].url(made[-1])

@@ -6,12 +6,11 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from math import floor
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.deal import Deal, Money, fee_of
+from tests.fakes.deal import Deal, Money
+from tests.fakes.fee import fee_of, fees_of
 from tests.fakes.stack import Client, Stack
 
 LEAST_PART_MINOR = 1_000
@@ -53,7 +52,7 @@ class Fate:
     @property
     def fees(self) -> list[int]:
         """The fee of each part: of one that is released whole its share of the fee on the whole."""
-        shares = _shares(fee_of(self.amount), [part.amount for part in self.parts])
+        shares = fees_of([part.amount for part in self.parts])
         return [
             share if part.refund == 0 else fee_of(part.release)
             for part, share in zip(self.parts, shares, strict=True)
@@ -74,15 +73,6 @@ class Fate:
         if all(part.refund == 0 for part in self.parts):
             return "RELEASED"
         return "REFUNDED" if all(part.release == 0 for part in self.parts) else "SPLIT"
-
-
-def _shares(total: int, weights: list[int]) -> list[int]:
-    """Divide without losing a paisa: what is left over goes to the largest remainders."""
-    exact = [Fraction(total * weight, sum(weights)) for weight in weights]
-    floors = [floor(share) for share in exact]
-    left_over = total - sum(floors)
-    first = sorted(range(len(weights)), key=lambda i: floors[i] - exact[i])[:left_over]
-    return [share + (i in first) for i, share in enumerate(floors)]
 
 
 def _part(rng: random.Random, way: str) -> Part:

@@ -10,17 +10,7 @@ from tests.fakes.rpc import Caller
 from tests.fakes.stack import Client
 
 AMOUNT_MINOR = 123_457
-FEE_BPS = 250
-LEAST_MINOR = 100
 SETTLE_LIMIT_S = 15.0
-
-
-def fee_of(release_minor: int) -> int:
-    """The platform's fee by the contract's default, rounded down once.
-
-    It gives way where the seller's transfer would fall below Razorpay's minimum.
-    """
-    return min(release_minor * FEE_BPS // 10_000, max(release_minor - LEAST_MINOR, 0))
 
 
 @dataclass(frozen=True)

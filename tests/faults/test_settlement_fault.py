@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.database import on_both
-from tests.fakes.deal import AMOUNT_MINOR, Deal, Money, fee_of
+from tests.fakes.deal import AMOUNT_MINOR, Deal, Money
+from tests.fakes.fee import fee_of
 from tests.fakes.gate import Gate
 from tests.fakes.stack import Client, Stack
 

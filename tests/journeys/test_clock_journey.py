@@ -1,7 +1,8 @@
 """What happens when nobody does anything: the two deadlines, by the real clock."""
 
 from tests.fakes.database import on_both
-from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
+from tests.fakes.deal import AMOUNT_MINOR, Deal
+from tests.fakes.fee import fee_of
 
 pytestmark = on_both("stack")
 

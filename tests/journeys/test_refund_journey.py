@@ -3,7 +3,8 @@
 import pytest
 
 from tests.fakes.database import on_both
-from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
+from tests.fakes.deal import AMOUNT_MINOR, Deal
+from tests.fakes.fee import fee_of
 from tests.fakes.stack import Client
 
 pytestmark = on_both("stack")

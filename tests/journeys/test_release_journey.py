@@ -1,7 +1,8 @@
 """The story that the product is for, told by the buyer's and the seller's sockets."""
 
 from tests.fakes.database import on_both
-from tests.fakes.deal import AMOUNT_MINOR, Deal, fee_of
+from tests.fakes.deal import AMOUNT_MINOR, Deal
+from tests.fakes.fee import fee_of
 from tests.fakes.stack import Client
 from tests.fakes.viewer import Frame, Viewer
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from core.command import Caller
 from scripts.sandbox.books import Books, Entity
+from tests.fakes.fee import can_be_split, fee_of
 from tests.simulation.model import Sheet
 
 
@@ -13,6 +14,8 @@ class Deal:
 
     escrow_id: str
     sheets: dict[str, Sheet]
+    # Of each part, if it is released whole.
+    full_fees: dict[str, int]
     window_end_s: float
     inspection_s: int
     account_id: str
@@ -32,6 +35,19 @@ class Deal:
     @property
     def amount(self) -> int:
         return sum(sheet.amount for sheet in self.sheets.values())
+
+    def fee(self, part_id: str) -> int:
+        """The fee on what is decided to be released of a part."""
+        sheet = self.sheets[part_id]
+        is_whole = sheet.release == sheet.amount
+        return self.full_fees[part_id] if is_whole else fee_of(sheet.release or 0)
+
+    def can_be_split(self, part_id: str, release: int) -> bool:
+        """Whether Razorpay could move both shares."""
+        others = [s for name, s in self.sheets.items() if name != part_id]
+        beside_refund = any(s.release is not None and s.release < s.amount for s in others)
+        amount, full_fee = self.sheets[part_id].amount, self.full_fees[part_id]
+        return can_be_split(amount, full_fee, release, beside_refund=beside_refund)
 
     def who(self, role: str) -> Caller:
         return Caller(f"{role}-{self.mark}")

@@ -19,10 +19,11 @@ from core.razorpay import GatewayError
 from core.reconcile import DISPUTES_SPAN_S
 from scripts.sandbox import dispute, payment, refund
 from scripts.sandbox.refusal import Refusal as SandboxRefusal
+from tests.fakes.fee import fees_of
 from tests.fakes.gateway import KEY_SECRET
 from tests.simulation.deal import Deal
 from tests.simulation.judge import Judge
-from tests.simulation.model import Sheet, fees_of
+from tests.simulation.model import Sheet
 from tests.simulation.world import US_PER_S, Core, World
 
 ADMIN = Caller("admin", frozenset({"admin"}))
@@ -79,9 +80,8 @@ class Driver:
         self.deals.append(
             Deal(
                 escrow_id=answer.escrow.escrow_id,
-                sheets={
-                    n: Sheet(a, f) for n, a, f in zip(names, amounts, fees_of(amounts), strict=True)
-                },
+                sheets={name: Sheet(amount) for name, amount in zip(names, amounts, strict=True)},
+                full_fees=dict(zip(names, fees_of(amounts), strict=True)),
                 window_end_s=self.now_s + window_s,
                 inspection_s=inspection_s,
                 account_id="acc_" + mark[:7] * 2,
@@ -176,9 +176,8 @@ class Driver:
             fields |= {"release_minor": release, "refund_minor": sheets[0].amount - release}
         request = getattr(escrow_rpc, RPCS[verb] + "Request")(**fields)
 
-        others = [s for name, s in deal.sheets.items() if name != part_id]
-        beside_refund = any(s.plan is not None and s.plan[1] for s in others)
-        is_allowed = all(s.allows(verb, by, release, beside_refund=beside_refund) for s in sheets)
+        can_be_split = deal.can_be_split(part_id, release)
+        is_allowed = all(s.allows(verb, by, can_be_split=can_be_split) for s in sheets)
         refusal = await self._refusal(deal.who(by), functools.partial(_ask, RPCS[verb], request))
         assert is_allowed == (refusal is None), f"{verb} by {by} in {sheets[0].status}: {refusal}"
         for sheet in sheets if is_allowed else []:
@@ -267,8 +266,9 @@ class Driver:
             if sheet.status == "HELD":
                 await self.command(deal, part_id, "release", "buyer", 0)
             elif sheet.status == "DISPUTED":
-                half = sheet.amount // 2 if sheet.amount >= 200 else 0
-                await self.command(deal, part_id, "resolve", "arbiter", half)
+                half = sheet.amount // 2
+                release = half if deal.can_be_split(part_id, half) else 0
+                await self.command(deal, part_id, "resolve", "arbiter", release)
         await self.retry(deal)
 
 

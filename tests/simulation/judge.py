@@ -70,13 +70,15 @@ class Judge:
         for part_id, sheet in deal.sheets.items():
             if sheet.status == "CANCELLED":
                 continue
-            release, refund = sheet.plan or (0, 0)
+            release = sheet.release or 0
+            refund = 0 if sheet.release is None else sheet.amount - release
+            fee = deal.fee(part_id)
             standing, seller, buyer = self._moved(escrow, part_id)
-            assert standing <= sheet.amount - min(sheet.full_fee, sheet.fee)
+            assert standing <= sheet.amount - deal.full_fees[part_id]
             assert buyer in (0, refund), f"{buyer} refunded of {sheet}"
-            assert seller in (0, release - sheet.fee), f"{seller} released of {sheet}"
+            assert seller in (0, release - fee), f"{seller} released of {sheet}"
             if sheet.status in ENDS:
-                assert (seller, buyer) == (release - sheet.fee, refund), sheet
+                assert (seller, buyer) == (release - fee, refund), sheet
 
     def _moved(self, escrow: Escrow, part_id: str) -> tuple[int, int, int]:
         """What stands as transfers of one part, what of it is released, and what is refunded."""
@@ -110,7 +112,7 @@ class Judge:
         paid = deal.captured()
         seller = sum(left(t) for p in paid for t in deal.transfers(p))
         back = sum(r["amount"] for p in paid for r in deal.refunds(p))
-        fees = sum(sheet.fee for sheet in deal.sheets.values())
+        fees = sum(deal.fee(part_id) for part_id in deal.sheets)
         at_razorpay = sum(p["amount"] - p["fee"] for p in paid) - seller - back
         assert totals.pop(ledger.BALANCE, 0) == at_razorpay
         assert totals.pop(ledger.PLATFORM_FEES, 0) == -fees

@@ -28,4 +28,4 @@ async def test_a_dispute_without_webhooks_stops_the_release_until_the_bank_has_e
     assert deal.released() == 0
     assert (await driver.judge.escrow(deal)).bank_disputes
     await driver.finish()
-    assert deal.released() == AMOUNT_MINOR - deal.sheets[""].fee
+    assert deal.released() == AMOUNT_MINOR - deal.fee("")

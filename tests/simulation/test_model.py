@@ -3,6 +3,7 @@
 import asyncio
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.conftest import LazyPostgres
 from tests.fakes.gateway import Fate
+from tests.fakes.size import QUICK, Size
 from tests.simulation.deal import Deal
 from tests.simulation.driver import Driver
 from tests.simulation.model import LAW
-from tests.simulation.world import World, migrate
+from tests.simulation.world import World
 
 STEPS_PER_EXAMPLE = 50
 DEALS = 3
@@ -70,17 +73,13 @@ FATES = {Fate.WELL: 3, Fate.BUSY: 1, Fate.FAILED: 1, Fate.LOST: 2, Fate.LATE: 4}
 class Adversary(RuleBasedStateMachine):
     """Does what people, Razorpay, networks and power cuts do."""
 
-    template: Path
+    fresh_url: Callable[[asyncio.Runner], str]
     steps = 0
 
     def __init__(self) -> None:
         super().__init__()
-        database = self.template.with_name("world.db")
-        for path in database.parent.glob("world.db*"):
-            path.unlink()
-        shutil.copy(self.template, database)
         self.runner = asyncio.Runner()
-        self.world = World(database)
+        self.world = World(type(self).fresh_url(self.runner))
         self.driver = Driver(self.world)
         self.chance = random.Random()
         self.runner.run(self.world.open())
@@ -197,11 +196,9 @@ class Adversary(RuleBasedStateMachine):
             self.runner.close()
 
 
-@pytest.mark.timeout(900)
-def test_the_promises_hold_whatever_happens(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    steps = request.config.getoption("--simulation-steps", default=2_000)
-    Adversary.template = tmp_path / "template.db"
-    asyncio.run(migrate(Adversary.template))
+def play(fresh_url: Callable[[asyncio.Runner], str], steps: int, *, is_same: bool) -> None:
+    """Take so many steps, in the same way each time where `is_same`."""
+    Adversary.fresh_url = staticmethod(fresh_url)
     Adversary.steps = 0
     run_state_machine_as_test(
         Adversary,
@@ -210,10 +207,35 @@ def test_the_promises_hold_whatever_happens(tmp_path: Path, request: pytest.Fixt
             max_examples=-(-steps // STEPS_PER_EXAMPLE) + 1,
             stateful_step_count=STEPS_PER_EXAMPLE,
             deadline=None,
-            derandomize=steps <= 2_000,
+            derandomize=is_same,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
     assert Adversary.steps >= steps
+
+
+@pytest.mark.timeout(900)
+def test_the_promises_hold_whatever_happens(
+    tmp_path: Path, sqlite_template: Path, size: Size
+) -> None:
+    def fresh_url(_: asyncio.Runner) -> str:
+        for path in tmp_path.glob("world.db*"):
+            path.unlink()
+        return f"sqlite+aiosqlite:///{shutil.copy(sqlite_template, tmp_path / 'world.db')}"
+
+    play(fresh_url, size.steps, is_same=size == QUICK)
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(900)
+def test_the_promises_hold_on_postgres_too(lazy_postgres: LazyPostgres, size: Size) -> None:
+    server = lazy_postgres.server()
+    name = asyncio.run(lazy_postgres.fresh())
+
+    def fresh_url(runner: asyncio.Runner) -> str:
+        runner.run(server.empty(name))
+        return server.url(name)
+
+    play(fresh_url, size.postgres_steps, is_same=False)

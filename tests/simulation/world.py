@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
 from core import guard
@@ -21,7 +20,6 @@ from core.deadline import Clock
 from core.execute import Executor
 from core.feed import Feed
 from core.follow import Followers
-from core.migrations import upgrade
 from core.reconcile import Reconciler
 from core.service.escrow import EscrowService
 from core.service.payment import PaymentService
@@ -95,8 +93,8 @@ class Core:
 class World:
     """Two cores on one database, Razorpay, and time, which stands still unless it is moved."""
 
-    def __init__(self, database: Path, seed: int = 0) -> None:
-        self._url = f"sqlite+aiosqlite:///{database}"
+    def __init__(self, database_url: str, seed: int = 0) -> None:
+        self._url = database_url
         self._us = BEGIN_US
         self._underway_s = 0.0
         self._points: int | None = None
@@ -141,7 +139,8 @@ class World:
 
     async def _start(self) -> None:
         self.engine = connect(self._url)
-        self._files.serve(self.engine)
+        if self.engine.dialect.name == "sqlite":
+            self._files.serve(self.engine)
         self._points = None
         self._dead.clear()
         self.cores = [Core(self), Core(self)]
@@ -214,13 +213,6 @@ class World:
         event_id, body = self.gateway.told[index % len(self.gateway.told)]
         signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
         await self.cores[core].inbox.ingest(body, signature, event_id + again)
-
-
-async def migrate(database: Path) -> None:
-    """Make an empty database of the newest schema."""
-    engine = connect(f"sqlite+aiosqlite:///{database}")
-    await upgrade(engine)
-    await engine.dispose()
 
 
 def _others() -> set[asyncio.Task[Any]]:
