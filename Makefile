@@ -40,11 +40,11 @@ demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or 
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: test
-test: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up and run all tests.
+test: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up and run all tests; FULL=1 has the storms at their full size.
 ifdef DASHBOARD
 	$(npm) test
 endif
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(FULL),--full)
 
 .PHONY: lint
 lint: $(VENV)/.lint $(if $(DASHBOARD),$(DASHBOARD)/node_modules/.installed) ## Check style, types and the proto files.
@@ -72,13 +72,13 @@ ifdef DASHBOARD
 endif
 
 # One stamp for each kind of set-up; its name is the extra that it installs.
-# `run` is no extra: it stands for the runtime dependencies alone.
+# `run` is no extra: it stands for the runtime dependencies alone, which each of them brings.
 $(VENV)/.run: EXTRA := $(if $(DASHBOARD),[web])
 $(VENV)/.test: EXTRA := [test$(WEB)]
 $(VENV)/.lint: EXTRA := [lint$(WEB)]
 $(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable '.$(EXTRA)'
-	@touch $@
+	@touch $@ $(VENV)/.run
 
 $(VENV)/pyvenv.cfg:
 	@python='$(PYTHON)'; "$${python:-false}" -c '$(ENOUGH)' || { \
