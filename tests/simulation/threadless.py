@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 ITER_CHUNK = 64
+# What the file's other users may see or wait for: between these, whoever else is ready has a turn.
+OTHERS_FIRST = ("execute", "executemany", "commit", "rollback")
 
 
 class Files:
@@ -56,7 +58,8 @@ class Threadless(aiosqlite.Connection):
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         while True:
-            await asyncio.sleep(0)
+            if fn.__name__ in OTHERS_FIRST:
+                await asyncio.sleep(0)
             if self._connection is None:
                 raise ValueError("Connection closed")
             try:
