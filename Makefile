@@ -16,13 +16,13 @@ PROTO := $(shell find proto -name '*.proto')
 
 # The dashboard takes part once it is there; Node.js for it comes as a wheel (the extra `web`).
 DASHBOARD := $(if $(wildcard bridge/dashboard/package.json),bridge/dashboard)
-comma := ,
-WEB := $(if $(DASHBOARD),$(comma)web)
 npm = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(DASHBOARD)
 WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/lib/*' -not -path '*/test-results/*'))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# npm works for the dashboard while pip does for the rest.
+MAKEFLAGS += --jobs=2
 
 .PHONY: help
 help: ## Show this list.
@@ -36,8 +36,8 @@ run: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up, start e
 demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or a fresh stack.
 	$(BIN)/python -m scripts.demo
 
-# Many tests wait for processes more than they compute: two workers for each core.
-WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Some tests wait for processes more than they compute: one worker more than there are cores.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))')
 
 .PHONY: test
 test: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up and run all tests; FULL=1 has the storms at their full size.
@@ -72,13 +72,20 @@ ifdef DASHBOARD
 endif
 
 # One stamp for each kind of set-up; its name is the extra that it installs.
-# `run` is no extra: it stands for the runtime dependencies alone, which each of them brings.
-$(VENV)/.run: EXTRA := $(if $(DASHBOARD),[web])
-$(VENV)/.test: EXTRA := [test$(WEB)]
-$(VENV)/.lint: EXTRA := [lint$(WEB)]
-$(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/pyvenv.cfg
+# `run` is no extra: it stands for the runtime dependencies alone, which the others bring too.
+$(VENV)/.test: EXTRA := [test]
+$(VENV)/.lint: EXTRA := [lint]
+$(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/.web
 	$(BIN)/python -m pip install --quiet --editable '.$(EXTRA)'
 	@touch $@ $(VENV)/.run
+
+# Node.js before all the rest, so that npm need not wait for it.
+EXTRA_WEB := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["web"])
+$(VENV)/.web: pyproject.toml | $(VENV)/pyvenv.cfg
+ifdef DASHBOARD
+	$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c '$(EXTRA_WEB)')"
+endif
+	@touch $@
 
 $(VENV)/pyvenv.cfg:
 	@python='$(PYTHON)'; "$${python:-false}" -c '$(ENOUGH)' || { \
@@ -87,7 +94,7 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 ifdef DASHBOARD
-$(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.run
+$(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.web
 	$(npm) ci --no-audit --no-fund
 	@touch $@
 
