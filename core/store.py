@@ -22,6 +22,17 @@ from core.record import load_row
 from core.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
 from core.transaction import Transaction
 
+# The reads that settlement makes all the time; building them takes as long as running them.
+_ESCROW = sa.select(t.escrows.c.body).where(t.escrows.c.escrow_id == sa.bindparam("escrow_id"))
+_IS_OWED = (
+    sa.select(t.owed.c.escrow_id)
+    .where(
+        t.owed.c.due_us <= sa.bindparam("now_us"),
+        sa.or_(t.owed.c.lease_until_us.is_(None), t.owed.c.lease_until_us < sa.bindparam("now_us")),
+    )
+    .limit(1)
+)
+
 
 class Store:
     """Reads and write transactions on one engine."""
@@ -42,22 +53,22 @@ class Store:
             connection = await stack.enter_async_context(writing(self._engine))
             yield Transaction(connection, self.is_postgres)
 
-    async def _rows(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        return await unbroken(self._read(statement))
+    async def _rows(self, statement: sa.Select[Any], **bound: Any) -> Sequence[sa.Row[Any]]:
+        return await unbroken(self._read(statement, bound))
 
-    async def _read(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    async def _read(
+        self, statement: sa.Select[Any], bound: dict[str, Any]
+    ) -> Sequence[sa.Row[Any]]:
         with storage_errors():
             async with self._engine.connect() as connection:
-                return list(await connection.execute(statement))
+                return list(await connection.execute(statement, bound))
 
     async def ping(self) -> None:
         """Answer when the database does."""
         await self._rows(sa.select(sa.literal(1)))
 
     async def escrow(self, escrow_id: str) -> Escrow | None:
-        rows = await self._rows(
-            sa.select(t.escrows.c.body).where(t.escrows.c.escrow_id == escrow_id)
-        )
+        rows = await self._rows(_ESCROW, escrow_id=escrow_id)
         return load_row(rows[0].body) if rows else None
 
     async def escrows(
@@ -154,10 +165,7 @@ class Store:
 
     async def is_owed(self, now_us: int) -> bool:
         """Whether anything is due that nobody works on."""
-        c = t.owed.c
-        free = sa.or_(c.lease_until_us.is_(None), c.lease_until_us < now_us)
-        statement = sa.select(c.escrow_id).where(c.due_us <= now_us, free).limit(1)
-        return bool(await self._rows(statement))
+        return bool(await self._rows(_IS_OWED, now_us=now_us))
 
     async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
         """List escrows whose deadline has passed, with the deadline, the oldest first."""

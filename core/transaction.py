@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,55 @@ NOTIFY_LIMIT = 7_900
 NOTIFY_CHANNEL = "holdfast"
 
 
+# Built once: SQLAlchemy takes as long to build a statement as SQLite to run it.
+_KNOWN = sa.select(
+    t.events.c.cause, t.events.c.escrow_id, t.events.c.version, t.events.c.fingerprint
+).where(t.events.c.cause.in_(sa.bindparam("causes", expanding=True)))
+_LOAD = (
+    sa.select(t.escrows.c.escrow_id, t.escrows.c.body, t.escrows.c.last_hash)
+    .where(t.escrows.c.escrow_id.in_(sa.bindparam("escrow_ids", expanding=True)))
+    .order_by(t.escrows.c.escrow_id)
+    .with_for_update()
+)
+_SETTLED = sa.delete(t.owed).where(
+    t.owed.c.escrow_id.in_(sa.bindparam("escrow_ids", expanding=True))
+)
+
+
+def _insert(table: sa.Table, is_postgres: bool) -> Any:
+    return (postgresql if is_postgres else sqlite).insert(table)
+
+
+@functools.cache
+def _saves(is_postgres: bool) -> Mapping[str, Any]:
+    """What `save` writes, by table."""
+    escrow = _insert(t.escrows, is_postgres)
+    changing = ("version", "status", "update_time_us", "deadline_us", "last_hash", "body")
+    check = _insert(t.checks, is_postgres)
+    stir = _insert(t.owed, is_postgres)
+    return {
+        "escrows": escrow.on_conflict_do_update(
+            index_elements=["escrow_id"],
+            set_={name: escrow.excluded[name] for name in changing},
+        ),
+        "events": sa.insert(t.events),
+        "postings": sa.insert(t.postings),
+        "orders": _insert(t.orders, is_postgres).on_conflict_do_nothing(),
+        "checks": check.on_conflict_do_update(
+            index_elements=["escrow_id"],
+            set_={"due_us": check.excluded.due_us, "attempts": check.excluded.attempts},
+        ),
+        "owed": stir.on_conflict_do_update(
+            index_elements=["escrow_id"],
+            set_={
+                "version": stir.excluded.version,
+                "due_us": stir.excluded.due_us,
+                "attempts": 0,
+            },
+        ),
+    }
+
+
 class Transaction:
     """One write transaction. Everything here is done, or nothing."""
 
@@ -26,15 +76,13 @@ class Transaction:
         self._is_postgres = is_postgres
 
     def _insert(self, table: sa.Table) -> Any:
-        return (postgresql if self._is_postgres else sqlite).insert(table)
+        return _insert(table, self._is_postgres)
 
     async def known(self, causes: Collection[str]) -> dict[str, Known]:
         """Answer which of these causes have made an event."""
-        c = t.events.c
         found: dict[str, Known] = {}
         for chunk in chunks(list(causes)):
-            statement = sa.select(c.cause, c.escrow_id, c.version, c.fingerprint)
-            rows = await self._connection.execute(statement.where(c.cause.in_(chunk)))
+            rows = await self._connection.execute(_KNOWN, {"causes": chunk})
             found.update(
                 (row.cause, Known(row.escrow_id, row.version, bytes(row.fingerprint)))
                 for row in rows
@@ -43,16 +91,9 @@ class Transaction:
 
     async def load(self, escrow_ids: Collection[str]) -> dict[str, Loaded]:
         """Load escrows and keep others from changing them: locked in the order of their ids."""
-        c = t.escrows.c
         found: dict[str, Loaded] = {}
         for chunk in chunks(sorted(escrow_ids)):
-            statement = (
-                sa.select(c.escrow_id, c.body, c.last_hash)
-                .where(c.escrow_id.in_(chunk))
-                .order_by(c.escrow_id)
-                .with_for_update()
-            )
-            rows = await self._connection.execute(statement)
+            rows = await self._connection.execute(_LOAD, {"escrow_ids": chunk})
             found.update(
                 (row.escrow_id, Loaded(load_row(row.body), bytes(row.last_hash))) for row in rows
             )
@@ -70,34 +111,15 @@ class Transaction:
         settled: Sequence[str],
     ) -> None:
         """Write rows, events, postings and what is owed, one statement for each table."""
-        upsert = self._insert(t.escrows)
-        changing = ("version", "status", "update_time_us", "deadline_us", "last_hash", "body")
-        upsert = upsert.on_conflict_do_update(
-            index_elements=["escrow_id"],
-            set_={name: upsert.excluded[name] for name in changing},
-        )
-        await self._many(upsert, escrows)
-        await self._many(sa.insert(t.events), events)
-        await self._many(sa.insert(t.postings), postings)
-        await self._many(self._insert(t.orders).on_conflict_do_nothing(), orders)
-        again = self._insert(t.checks)
-        again = again.on_conflict_do_update(
-            index_elements=["escrow_id"],
-            set_={"due_us": again.excluded.due_us, "attempts": again.excluded.attempts},
-        )
-        await self._many(again, checks)
-        stir = self._insert(t.owed)
-        stir = stir.on_conflict_do_update(
-            index_elements=["escrow_id"],
-            set_={
-                "version": stir.excluded.version,
-                "due_us": stir.excluded.due_us,
-                "attempts": 0,
-            },
-        )
-        await self._many(stir, owed)
+        saves = _saves(self._is_postgres)
+        await self._many(saves["escrows"], escrows)
+        await self._many(saves["events"], events)
+        await self._many(saves["postings"], postings)
+        await self._many(saves["orders"], orders)
+        await self._many(saves["checks"], checks)
+        await self._many(saves["owed"], owed)
         for chunk in chunks(settled):
-            await self._connection.execute(sa.delete(t.owed).where(t.owed.c.escrow_id.in_(chunk)))
+            await self._connection.execute(_SETTLED, {"escrow_ids": chunk})
 
     async def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

@@ -19,5 +19,5 @@ class Size:
     postgres_every: int
 
 
-QUICK = Size(escrows=40, kills=10, steps=2_000, postgres_steps=200, postgres_every=5)
+QUICK = Size(escrows=30, kills=8, steps=2_000, postgres_steps=200, postgres_every=5)
 FULL = Size(escrows=200, kills=50, steps=6_000, postgres_steps=1_000, postgres_every=1)
