@@ -20,6 +20,7 @@ from tests.fakes.size import FULL, QUICK, Size
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="storms and simulation at their full size")
+    parser.addoption("--anew", action="store_true", help="other steps of the simulation each time")
 
 
 @pytest.fixture(scope="session")

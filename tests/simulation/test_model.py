@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from tests.conftest import LazyPostgres
 from tests.fakes.gateway import Fate
-from tests.fakes.size import QUICK, Size
+from tests.fakes.size import Size
 from tests.simulation.deal import Deal
 from tests.simulation.driver import Driver
 from tests.simulation.model import LAW
@@ -196,8 +196,8 @@ class Adversary(RuleBasedStateMachine):
             self.runner.close()
 
 
-def play(fresh_url: Callable[[asyncio.Runner], str], steps: int, *, is_same: bool) -> None:
-    """Take so many steps, in the same way each time where `is_same`."""
+def play(fresh_url: Callable[[asyncio.Runner], str], steps: int, *, anew: bool) -> None:
+    """Take so many steps: the same ones each time, or others where `anew`."""
     Adversary.fresh_url = staticmethod(fresh_url)
     Adversary.steps = 0
     run_state_machine_as_test(
@@ -207,7 +207,7 @@ def play(fresh_url: Callable[[asyncio.Runner], str], steps: int, *, is_same: boo
             max_examples=-(-steps // STEPS_PER_EXAMPLE) + 1,
             stateful_step_count=STEPS_PER_EXAMPLE,
             deadline=None,
-            derandomize=is_same,
+            derandomize=not anew,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
@@ -216,21 +216,28 @@ def play(fresh_url: Callable[[asyncio.Runner], str], steps: int, *, is_same: boo
     assert Adversary.steps >= steps
 
 
+@pytest.fixture
+def anew(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--anew"))
+
+
 @pytest.mark.timeout(900)
 def test_the_promises_hold_whatever_happens(
-    tmp_path: Path, sqlite_template: Path, size: Size
+    tmp_path: Path, sqlite_template: Path, size: Size, anew: bool
 ) -> None:
     def fresh_url(_: asyncio.Runner) -> str:
         for path in tmp_path.glob("world.db*"):
             path.unlink()
         return f"sqlite+aiosqlite:///{shutil.copy(sqlite_template, tmp_path / 'world.db')}"
 
-    play(fresh_url, size.steps, is_same=size == QUICK)
+    play(fresh_url, size.steps, anew=anew)
 
 
 @pytest.mark.postgres
 @pytest.mark.timeout(900)
-def test_the_promises_hold_on_postgres_too(lazy_postgres: LazyPostgres, size: Size) -> None:
+def test_the_promises_hold_on_postgres_too(
+    lazy_postgres: LazyPostgres, size: Size, anew: bool
+) -> None:
     server = lazy_postgres.server()
     name = asyncio.run(lazy_postgres.fresh())
 
@@ -238,4 +245,4 @@ def test_the_promises_hold_on_postgres_too(lazy_postgres: LazyPostgres, size: Si
         runner.run(server.empty(name))
         return server.url(name)
 
-    play(fresh_url, size.postgres_steps, is_same=False)
+    play(fresh_url, size.postgres_steps, anew=anew)
