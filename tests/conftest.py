@@ -19,7 +19,7 @@ from tests.fakes.size import FULL, QUICK, Size
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="storms and simulation at their full size")
+    parser.addoption("--full", action="store_true", help="all tests, and storms at their full size")
     parser.addoption("--anew", action="store_true", help="other steps of the simulation each time")
 
 
@@ -31,7 +31,15 @@ def size(request: pytest.FixtureRequest) -> Size:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal the tests with a time limit of their own out first, so that none begins at the end.
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+    _deal(config, items)
+
+
+def _deal(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the tests with a time limit of their own begin first, so that none is left at the end.
 
     Each worker begins with an equal slice of the list (pytest-xdist, `--dist worksteal`).
     """

@@ -5,19 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.fakes.postgres import Postgres
 
-# For a module that wants its tests on both: `pytestmark = on_both("stack")`.
-KINDS = [
-    pytest.param("sqlite", id="sqlite"),
-    pytest.param("postgres", id="postgres", marks=pytest.mark.postgres),
-]
+
+def kinds(*, is_long: bool = False) -> list[ParameterSet]:
+    """Both databases as parameters; what is long meets PostgreSQL only with `--full`."""
+    marks = [pytest.mark.postgres, *([pytest.mark.full] if is_long else [])]
+    return [
+        pytest.param("sqlite", id="sqlite"),
+        pytest.param("postgres", id="postgres", marks=marks),
+    ]
 
 
-def on_both(fixture: str) -> pytest.MarkDecorator:
+def on_both(fixture: str, *, is_long: bool = False) -> pytest.MarkDecorator:
     """Run every test of a module on both databases; `fixture` is the stack's."""
-    return pytest.mark.parametrize(fixture, KINDS, indirect=True, scope="session")
+    return pytest.mark.parametrize(fixture, kinds(is_long=is_long), indirect=True, scope="session")
 
 
 @asynccontextmanager

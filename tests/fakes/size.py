@@ -7,9 +7,8 @@ from dataclasses import dataclass
 class Size:
     """`escrows` and `kills` of one storm; `steps` of the simulation.
 
-    What decides nothing by the database is looked for on SQLite, where the simulation runs on one
-    thread and repeats itself; PostgreSQL gets `postgres_steps`, and one of `postgres_every` orders
-    of webhooks.
+    On SQLite the simulation runs on one thread and repeats itself: it takes most steps there, and
+    PostgreSQL gets `postgres_steps`, and one of `postgres_every` orders of webhooks.
     """
 
     escrows: int
@@ -19,5 +18,5 @@ class Size:
     postgres_every: int
 
 
-QUICK = Size(escrows=30, kills=8, steps=2_000, postgres_steps=200, postgres_every=5)
+QUICK = Size(escrows=30, kills=8, steps=2_000, postgres_steps=100, postgres_every=20)
 FULL = Size(escrows=200, kills=50, steps=6_000, postgres_steps=1_000, postgres_every=1)

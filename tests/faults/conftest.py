@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.fakes.database import KINDS, database
+from tests.fakes.database import database, kinds
 from tests.fakes.deal import Deal
 from tests.fakes.stack import Client, Stack
 
@@ -25,7 +25,7 @@ async def whole(
             running.stop()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=kinds(is_long=True))
 async def own_url(request: pytest.FixtureRequest) -> AsyncIterator[str | None]:
     """An empty database for a stack of the test's own, of each kind; None is a SQLite file."""
     async with database(request, request.param) as url:

@@ -116,7 +116,7 @@ async def test_every_escrow_reaches_its_end_and_the_money_agrees_after_a_storm(
         await check_ends(client, stories)
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 @pytest.mark.timeout(240)
 async def test_reconciliation_alone_brings_every_paid_escrow_to_held(client: Client) -> None:
     await client.faults(webhooks={"drop": 1.0})

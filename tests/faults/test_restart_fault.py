@@ -10,7 +10,7 @@ from tests.fakes.database import on_both
 from tests.fakes.deal import Deal
 from tests.fakes.stack import Client
 
-pytestmark = on_both("whole")
+pytestmark = on_both("whole", is_long=True)
 
 KILLS = 4
 EVENTS_BETWEEN = 15

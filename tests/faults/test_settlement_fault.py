@@ -50,7 +50,7 @@ def check_end(deal: Deal, end: Any, money: Money, release: int, refund: int) -> 
     assert [part.amount_minor for part in told] == [release - fee, fee, refund, 0]
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 async def test_core_killed_between_asking_and_hearing_moves_each_paisa_once(
     client: Client,
 ) -> None:
@@ -159,7 +159,7 @@ async def settle(deal: Deal, release: int) -> Any:
     return await deal.until_status("SPLIT", RECOVER_LIMIT_S)
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 async def test_lost_answers_and_limits_of_razorpay_change_no_amount(client: Client) -> None:
     deals = [Deal(client) for _ in range(6)]
     releases = [AMOUNT_MINOR, 0, RELEASE_MINOR] * 2
@@ -176,7 +176,7 @@ async def test_lost_answers_and_limits_of_razorpay_change_no_amount(client: Clie
         check_end(deal, end, await deal.money(), release, AMOUNT_MINOR - release)
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 async def test_errors_of_razorpay_delay_a_settlement_and_change_no_amount(client: Client) -> None:
     """Calls that may be repeated are repeated; the others have been made before."""
     deals = [Deal(client) for _ in range(6)]
@@ -191,7 +191,7 @@ async def test_errors_of_razorpay_delay_a_settlement_and_change_no_amount(client
         check_end(deal, end, await deal.money(), release, AMOUNT_MINOR - release)
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 async def test_what_razorpay_refuses_for_good_waits_for_a_person_and_then_goes_on(
     client: Client, deal: Deal
 ) -> None:
@@ -209,7 +209,7 @@ async def test_what_razorpay_refuses_for_good_waits_for_a_person_and_then_goes_o
     check_end(deal, released, await deal.money(), AMOUNT_MINOR, 0)
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 async def test_a_razorpay_that_is_away_refuses_the_start_of_a_payment_and_loses_nothing(
     client: Client, deal: Deal
 ) -> None:
@@ -229,7 +229,7 @@ async def test_a_razorpay_that_is_away_refuses_the_start_of_a_payment_and_loses_
     assert [o["id"] for o in state["orders"] if o["receipt"] == deal.escrow_id] == [deal.order_id]
 
 
-@on_both("whole")
+@on_both("whole", is_long=True)
 @pytest.mark.parametrize("amount", [AMOUNT_MINOR - 1, AMOUNT_MINOR + 1])
 async def test_a_payment_of_another_amount_is_not_held_but_refunded(
     client: Client, deal: Deal, amount: int

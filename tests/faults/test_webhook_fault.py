@@ -13,7 +13,7 @@ from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.stack import PREVIOUS_SECRET, Client, sign
 
-pytestmark = on_both("whole")
+pytestmark = on_both("whole", is_long=True)
 
 SILENT = {"drop": 1}
 MEBIBYTE = 1 << 20

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.database import on_both
 from tests.fakes.stack import Client
 
-pytestmark = on_both("stack")
+pytestmark = on_both("stack", is_long=True)
 
 NOT_A_COMMAND = [
     "",

@@ -12,7 +12,7 @@ from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.stack import Client
 
-pytestmark = on_both("stack")
+pytestmark = on_both("stack", is_long=True)
 
 # Nothing is away here, so that UNAVAILABLE would hide an error of our own.
 NEVER = ("UNKNOWN", "INTERNAL", "DATA_LOSS", "UNAVAILABLE")
