@@ -40,11 +40,15 @@ demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or 
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))')
 
 .PHONY: test
-test: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up and run all tests; FULL=1 has the storms at their full size.
-ifdef DASHBOARD
-	$(npm) test
-endif
+test: test-python $(if $(DASHBOARD),test-dashboard) ## Set up and run the tests; FULL=1 runs all of them, as CI does.
+
+.PHONY: test-python
+test-python: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built)
 	$(BIN)/python -m pytest -n $(WORKERS) $(if $(FULL),--full)
+
+.PHONY: test-dashboard
+test-dashboard: $(VENV)/.test $(DASHBOARD)/dist/.built
+	$(npm) test
 
 .PHONY: lint
 lint: $(VENV)/.lint $(if $(DASHBOARD),$(DASHBOARD)/node_modules/.installed) ## Check style, types and the proto files.

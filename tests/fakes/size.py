@@ -18,5 +18,5 @@ class Size:
     postgres_every: int
 
 
-QUICK = Size(escrows=30, kills=8, steps=2_000, postgres_steps=100, postgres_every=20)
+QUICK = Size(escrows=24, kills=6, steps=2_000, postgres_steps=100, postgres_every=20)
 FULL = Size(escrows=200, kills=50, steps=6_000, postgres_steps=1_000, postgres_every=1)

@@ -19,7 +19,7 @@ Ending = Callable[[Driver, Deal], Awaitable[None]]
 AMOUNT_MINOR = 123_457
 NEWS = ["payment.failed", "payment.authorized", "payment.captured", "order.paid"]
 # Besides all permutations of five: so many sequences in which some come twice.
-REPEATED = 40
+REPEATED = 20
 # Looks of settlement until it has nothing left to do, a second apart.
 MAX_LOOKS = 5
 
