@@ -40,7 +40,7 @@ demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or 
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))')
 
 .PHONY: test
-test: test-python $(if $(DASHBOARD),test-dashboard) ## Set up and run the tests; FULL=1 runs all of them, as CI does.
+test: test-python $(if $(DASHBOARD),test-dashboard) ## Set up and run the tests; FULL=1 runs all of them.
 
 .PHONY: test-python
 test-python: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built)

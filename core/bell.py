@@ -17,7 +17,7 @@ from core.transaction import NOTIFY_CHANNEL
 log = logging.getLogger(__name__)
 
 RECONNECT_FIRST_S = 0.2
-RECONNECT_LAST_S = 5.0
+RECONNECT_LAST_S = 1.0
 # How often a silent connection is asked whether it still lives.
 PROBE_EVERY_S = 10.0
 

@@ -12,7 +12,8 @@ from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.stack import Client
 
-pytestmark = on_both("stack", is_long=True)
+# What core/test_service_input asks in one process, asked again from outside.
+pytestmark = [on_both("stack"), pytest.mark.full]
 
 # Nothing is away here, so that UNAVAILABLE would hide an error of our own.
 NEVER = ("UNKNOWN", "INTERNAL", "DATA_LOSS", "UNAVAILABLE")
