@@ -21,8 +21,9 @@ WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/lib/*' -not -path '*/test-results/*'))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# npm works for the dashboard while pip does for the rest.
-MAKEFLAGS += --jobs=2
+# npm works for the dashboard while pip does for the rest; of several goals one after another, for
+# two must not install into one environment at once.
+MAKEFLAGS += --jobs=$(if $(word 2,$(MAKECMDGOALS)),1,2)
 
 .PHONY: help
 help: ## Show this list.

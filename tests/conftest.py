@@ -50,7 +50,7 @@ def _deal(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.clear()
     for worker in range(workers):
         hand = long[worker::workers]
-        share = (total - len(items)) // (workers - worker) - len(hand)
+        share = max((total - len(items)) // (workers - worker) - len(hand), 0)
         items += hand + rest[:share]
         del rest[:share]
 
