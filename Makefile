@@ -21,7 +21,11 @@ WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/lib/*' -not -path '*/test-results/*'))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# npm works for the dashboard while pip does for the rest; of several goals one after another, for
+# uv needs a quarter of pip's time, but knows none of pip's settings, a mirror's address among them:
+# where it fails, pip has its turn.
+install = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(1) || \
+	$(BIN)/python -m pip install --quiet $(1)
+# npm works for the dashboard while the rest is installed; of several goals one after another, for
 # two must not install into one environment at once.
 MAKEFLAGS += --jobs=$(if $(word 2,$(MAKECMDGOALS)),1,2)
 
@@ -81,14 +85,14 @@ endif
 $(VENV)/.test: EXTRA := [test]
 $(VENV)/.lint: EXTRA := [lint]
 $(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/.web
-	$(BIN)/python -m pip install --quiet --editable '.$(EXTRA)'
+	$(call install,--editable '.$(EXTRA)')
 	@touch $@ $(VENV)/.run
 
 # Node.js before all the rest, so that npm need not wait for it.
 EXTRA_WEB := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["web"])
 $(VENV)/.web: pyproject.toml | $(VENV)/pyvenv.cfg
 ifdef DASHBOARD
-	$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c '$(EXTRA_WEB)')"
+	$(call install,"$$($(BIN)/python -c '$(EXTRA_WEB)')")
 endif
 	@touch $@
 
@@ -97,6 +101,7 @@ $(VENV)/pyvenv.cfg:
 	  echo "Holdfast needs Python 3.11 or newer; $${python:-none on the PATH} is not." >&2; \
 	  echo 'Install one, or name it: make PYTHON=/path/to/python3.11 …' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	-$(BIN)/python -m pip install --quiet --only-binary :all: uv
 
 ifdef DASHBOARD
 $(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.web
