@@ -55,13 +55,16 @@ class Feed:
         self._store = store
         self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._watched: dict[str, _Watched] = {}
+        self._readings: set[asyncio.Task[list[bytes]]] = set()
         self._closed = False
 
-    def close(self) -> None:
-        """End all watchers, so that they come back to another server."""
+    async def close(self) -> None:
+        """End all watchers, so that they come back to another server, and their reading."""
         self._closed = True
         for watched in self._watched.values():
             watched.wake()
+        if self._readings:
+            await asyncio.wait(self._readings)
 
     def publish(self, committed: Sequence[Committed]) -> None:
         """Take over what this process has committed, and wake who waits for it."""
@@ -128,7 +131,9 @@ class Feed:
         if reading is None:
             reading = asyncio.create_task(self._read_table(escrow_id, after, watched))
             watched.reading[after] = reading
+            self._readings.add(reading)
             reading.add_done_callback(lambda _: watched.reading.pop(after, None))
+            reading.add_done_callback(self._readings.discard)
         return await asyncio.shield(reading)
 
     async def _read_table(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
@@ -138,6 +143,8 @@ class Feed:
                 bodies = await self._store.events_after(escrow_id, after, READ_LIMIT)
                 break
             except Refusal:
+                if self._closed:
+                    return []
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, 2.0)
         for version, body in enumerate(bodies, start=after + 1):

@@ -196,8 +196,8 @@ async def serving(
             yield Core(port, rooms, broken)
         finally:
             await healthy.enter_graceful_shutdown()
-            rooms.feed.close()
             rooms.followers.close()
+            await rooms.feed.close()
             await server.stop(DRAIN_S)
             await rooms.settler.close()
             await rooms.executor.close()

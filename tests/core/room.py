@@ -7,6 +7,8 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from sqlalchemy.pool import QueuePool
+
 from core import command as c
 from core.command import RAZORPAY, Caller, Command
 from core.database import connect
@@ -100,4 +102,8 @@ async def open_room(url: str, time: Time | None = None) -> AsyncIterator[Room]:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError, Refusal):
             await running
+        await room.feed.close()
+        assert isinstance(engine.pool, QueuePool)
+        left_open = engine.pool.checkedout()
         await engine.dispose()
+        assert left_open == 0, "the test has ended, and something still reads or writes"

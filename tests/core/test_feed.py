@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from escrow.v1 import escrow_pb2 as pb
@@ -36,9 +37,11 @@ class Counted(Store):
 
 
 @pytest.fixture
-async def feed(room: Room) -> Feed:
+async def feed(room: Room) -> AsyncIterator[Feed]:
     """A feed of another process: it hears nothing of what the room commits."""
-    return Feed(Counted(room.store))
+    feed = Feed(Counted(room.store))
+    yield feed
+    await feed.close()
 
 
 async def take(feed: Feed, escrow_id: str, after: int, count: int) -> list[int]:
@@ -73,6 +76,12 @@ async def asleep(feed: Feed, escrow_id: str, watchers: int) -> None:
             await asyncio.sleep(0.005)
 
 
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_every_watcher_gets_every_version_once_and_in_order(room: Room) -> None:
     escrow_id = await room.create()
     watchers = [
@@ -105,7 +114,7 @@ async def test_a_lost_bell_is_healed_by_the_sweep(room: Room, feed: Feed) -> Non
     await asleep(feed, escrow_id, 1)
     await publish(room, escrow_id, 3)
     assert await watching == [1, 2, 3, 4]
-    sweeping.cancel()
+    await end(sweeping)
 
 
 async def test_a_version_that_one_watcher_reads_wakes_the_others(room: Room, feed: Feed) -> None:
@@ -131,7 +140,7 @@ async def test_a_cursor_ahead_of_the_escrow_disturbs_nobody(room: Room, feed: Fe
     feed.ring(escrow_id, 2)
     assert await honest == [2]
     assert not ahead.done()
-    ahead.cancel()
+    await end(ahead)
 
 
 async def test_looking_wakes_everybody_after_bells_may_have_been_missed(
@@ -201,7 +210,7 @@ async def test_closing_ends_every_watcher_so_that_it_comes_back(room: Room) -> N
     escrow_id = await room.create()
     watching = [asyncio.create_task(take(room.feed, escrow_id, 1, 1)) for _ in range(5)]
     await asleep(room.feed, escrow_id, 5)
-    room.feed.close()
+    await room.feed.close()
     for outcome in await asyncio.gather(*watching, return_exceptions=True):
         assert isinstance(outcome, Refusal)
         assert outcome.reason is Reason.SHUTTING_DOWN
@@ -211,9 +220,7 @@ async def test_nothing_is_kept_of_an_escrow_that_nobody_watches(room: Room) -> N
     escrow_id = await room.create()
     watching = [asyncio.create_task(take(room.feed, escrow_id, 1, 1)) for _ in range(5)]
     await asleep(room.feed, escrow_id, 5)
-    for task in watching:
-        task.cancel()
-    await asyncio.gather(*watching, return_exceptions=True)
+    await end(*watching)
     assert room.feed._watched == {}
 
 
