@@ -40,7 +40,10 @@ async def listen(
             continue
         wait_s = RECONNECT_FIRST_S
         try:
-            await connection.add_listener(NOTIFY_CHANNEL, lambda *args: _heard(str(args[-1]), ring))
+            async with asyncio.timeout(PROBE_EVERY_S):
+                await connection.add_listener(
+                    NOTIFY_CHANNEL, lambda *args: _heard(str(args[-1]), ring)
+                )
             reconnected()
             await _probe(connection)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -43,6 +43,12 @@ class _Watched:
             self.version = version
             self.wake()
 
+    def look(self) -> None:
+        """Have everybody read the table, and nobody wait for a reading that has begun before."""
+        self.version = 0
+        self.reading = {}
+        self.wake()
+
     def wake(self) -> None:
         self.rung.set()
         self.rung = asyncio.Event()
@@ -127,12 +133,13 @@ class Feed:
         bodies = self._cached(escrow_id, after)
         if bodies or 0 < watched.version <= after:
             return bodies
-        reading = watched.reading.get(after)
+        underway = watched.reading
+        reading = underway.get(after)
         if reading is None:
             reading = asyncio.create_task(self._read_table(escrow_id, after, watched))
-            watched.reading[after] = reading
+            underway[after] = reading
             self._readings.add(reading)
-            reading.add_done_callback(lambda _: watched.reading.pop(after, None))
+            reading.add_done_callback(lambda _: underway.pop(after))
             reading.add_done_callback(self._readings.discard)
         return await asyncio.shield(reading)
 
@@ -150,8 +157,7 @@ class Feed:
         for version, body in enumerate(bodies, start=after + 1):
             self._remember(escrow_id, version, body)
         if len(bodies) == READ_LIMIT:  # There may be more.
-            watched.version = 0
-            watched.wake()
+            watched.look()
         elif bodies:  # Nothing found may also mean a cursor that is ahead of the escrow.
             watched.ring(after + len(bodies))
         return bodies
@@ -164,8 +170,7 @@ class Feed:
     def look(self) -> None:
         """Bells may have been missed: let every watcher read the table."""
         for watched in self._watched.values():
-            watched.version = 0
-            watched.wake()
+            watched.look()
 
     async def sweep(self, every_s: float = SWEEP_S) -> None:
         """Compare what is watched with the table, for ever: the safety net under every bell."""

@@ -28,12 +28,18 @@ class Counted(Store):
         super().__init__(store._engine)
         self.reads = 0
         self.is_away = False
+        # While it is set, what has been read is handed over.
+        self.is_quick = asyncio.Event()
+        self.is_quick.set()
 
     async def events_after(self, escrow_id: str, after: int, limit: int) -> list[bytes]:
         self.reads += 1
         if self.is_away:
             raise Refusal(Reason.STORAGE_UNAVAILABLE, "away")
-        return await super().events_after(escrow_id, after, limit)
+        is_quick = self.is_quick
+        bodies = await super().events_after(escrow_id, after, limit)
+        await is_quick.wait()
+        return bodies
 
 
 @pytest.fixture
@@ -152,6 +158,24 @@ async def test_looking_wakes_everybody_after_bells_may_have_been_missed(
     await publish(room, escrow_id, 2)
     feed.look()
     assert await watching == [2, 3]
+
+
+async def test_looking_waits_for_no_reading_that_has_begun_before(room: Room, feed: Feed) -> None:
+    escrow_id = await room.create()
+    store = feed._store
+    assert isinstance(store, Counted)
+    store.is_quick, quick = asyncio.Event(), store.is_quick
+    slow = asyncio.create_task(take(feed, escrow_id, 1, 1))
+    await until(lambda: store.reads)
+    store.is_quick, late = quick, store.is_quick
+    await publish(room, escrow_id)
+    feed.look()
+    try:
+        assert await take(feed, escrow_id, 1, 1) == [2]
+        assert not slow.done()
+    finally:
+        late.set()
+    assert await slow == [2]
 
 
 async def test_one_read_serves_all_who_watch(room: Room, feed: Feed) -> None:
