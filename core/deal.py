@@ -213,8 +213,12 @@ def retry(
         )
     return step(
         escrow,
-        # What only the bank can end is not hidden by trying again.
-        replace(escrow, attention=escrow.attention if escrow.bank_disputes else ""),
+        replace(
+            escrow,
+            # What only the bank can end is not hidden by trying again.
+            attention=escrow.attention if escrow.bank_disputes else "",
+            retries=escrow.retries + 1,
+        ),
         now_us,
         EventType.SETTLEMENT_STARTED,
         caller,

@@ -211,8 +211,12 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     bank_disputes: tuple[str, ...] = ()
     # Those that are over: news of their opening may come after that of their end.
     ended_bank_disputes: tuple[str, ...] = ()
+    # The open ones whose money the bank has taken for the buyer: they have no other end.
+    lost_bank_disputes: tuple[str, ...] = ()
     # Why a person has to look.
     attention: str = ""
+    # How often a person has had a settlement tried again.
+    retries: int = 0
 
     @property
     def status(self) -> Status:

@@ -277,30 +277,43 @@ def bank_dispute_reported(
     escrow: Escrow, command: c.ReportBankDispute, caller: Caller, now_us: int
 ) -> Event | None:
     is_open = command.dispute_id in escrow.bank_disputes
-    is_over = command.dispute_id in escrow.ended_bank_disputes
+    is_lost = command.phase == "lost"
+    # Lost is the last word, whatever comes before or after it.
+    is_over = command.dispute_id in escrow.lost_bank_disputes or (
+        command.dispute_id in escrow.ended_bank_disputes and not is_lost
+    )
     is_surplus = any(s.payment_id == command.payment_id for s in escrow.surplus)
     is_paid = escrow.payment.is_captured and escrow.payment.payment_id != command.payment_id
     # One that was told before its payment turned out to be surplus has its end all the same.
     if is_over or ((is_surplus or is_paid) and not is_open):
         return None
     rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
+    lost = escrow.lost_bank_disputes
     if command.phase in _ENDED:
         rest = tuple(d for d in rest if d != command.dispute_id)
         ended = tuple(sorted((*ended, command.dispute_id)))
         attention = "" if is_open and not rest else attention
     else:
         rest = rest if is_open else tuple(sorted((*rest, command.dispute_id)))
-        verb = "has lost" if command.phase == "lost" else "faces"
+        ended = tuple(d for d in ended if d != command.dispute_id)
+        lost = tuple(sorted((*lost, command.dispute_id))) if is_lost else lost
+        verb = "has lost" if is_lost else "faces"
         attention = (
             f"Payment {command.payment_id} {verb} the bank's dispute {command.dispute_id} of"
             f" {command.amount_minor} {escrow.currency}; nothing is released meanwhile."
         )
         # What is open stays as it was first told, until it is lost: phases come in any order.
-        if is_open and (command.phase != "lost" or attention == escrow.attention):
+        if is_open and not is_lost:
             return None
     return step(
         escrow,
-        replace(escrow, bank_disputes=rest, ended_bank_disputes=ended, attention=attention),
+        replace(
+            escrow,
+            bank_disputes=rest,
+            ended_bank_disputes=ended,
+            lost_bank_disputes=lost,
+            attention=attention,
+        ),
         now_us,
         EventType.ATTENTION_RAISED,
         caller,

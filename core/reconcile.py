@@ -19,7 +19,7 @@ from core.errors import Refusal
 from core.escrow import FINAL, Escrow, Status
 from core.execute import Executor
 from core.look import look_at
-from core.razorpay import Gateway, GatewayError, GatewayRefused
+from core.razorpay import Dispute, Gateway, GatewayError, GatewayRefused
 from core.rules import outstanding
 from core.step import Found, Report, dispute_report, payment_report, refund_report
 from core.store import Store
@@ -188,6 +188,8 @@ class Reconciler:
         """Ask what has become of the bank's disputes that stop a release."""
         changed = False
         for dispute_id in escrow.bank_disputes:
+            if dispute_id in escrow.lost_bank_disputes:
+                continue
             try:
                 dispute = await self._gateway.fetch_dispute(dispute_id)
             except GatewayRefused as refusal:  # Of a dispute alone: the rest is asked all the same.
@@ -199,16 +201,27 @@ class Reconciler:
     async def look_at_disputes(self, since_us: int) -> set[str]:
         """Ask for the disputes that the bank opened since a time, and tell each to its escrow.
 
-        Answers which escrows changed. A dispute of a payment that has not been heard of is none of
-        ours, or is found the next time. Raises GatewayError and Refusal.
+        Answers which escrows changed. A dispute of a payment for no order of ours is none of ours.
+        Raises GatewayError and Refusal.
         """
         changed: set[str] = set()
         for dispute in await self._gateway.disputes(max(since_us // US_PER_S, 0)):
-            # Razorpay need not be asked whose a payment is: its capture has made an event.
-            paid = await self._store.known(f"razorpay:{dispute.payment_id}:captured")
-            if paid and await self._tell(paid.escrow_id, dispute_report(dispute)):
-                changed.add(paid.escrow_id)
+            escrow_id = await self._owner(dispute)
+            if escrow_id and await self._tell(escrow_id, dispute_report(dispute)):
+                changed.add(escrow_id)
         return changed
+
+    async def _owner(self, dispute: Dispute) -> str | None:
+        # The event of a capture tells without a call; one that Checkout brought has another cause.
+        paid = await self._store.known(f"razorpay:{dispute.payment_id}:captured")
+        if paid:
+            return paid.escrow_id
+        try:
+            payment = await self._gateway.fetch_payment(dispute.payment_id)
+        except GatewayRefused as refusal:
+            log.warning("whose dispute %s is: %s", dispute.dispute_id, refusal)
+            return None
+        return await self._store.owner_of_order(payment.order_id) if payment.order_id else None
 
     async def _tell(self, escrow_id: str, report: Report) -> bool:
         answer = await self._executor.execute(

@@ -202,4 +202,5 @@ def moves_money(before: Escrow, event: Event) -> bool:
 def _money(escrow: Escrow) -> tuple[object, ...]:
     """All that settlement's next step depends on."""
     parts = [(p.settlement, p.held_minor, p.refunded_minor, p.on_hold_minor) for p in escrow.parts]
-    return escrow.payment, escrow.surplus, escrow.bank_disputes, parts
+    disputes = (escrow.bank_disputes, escrow.lost_bank_disputes)
+    return escrow.payment, escrow.surplus, disputes, parts

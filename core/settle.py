@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from core import command as c
 from core.command import RAZORPAY, SETTLEMENT
 from core.errors import Reason, Refusal
-from core.escrow import Escrow
+from core.escrow import Escrow, Status
 from core.execute import Executor
 from core.look import look_at
 from core.razorpay import (
@@ -82,6 +82,8 @@ class Patience:
     # After an error: doubled from the first to the last.
     error_first_s: float = 0.5
     error_last_s: float = 60.0
+    # After what Razorpay refuses where nobody can ask for it again: no part is settling.
+    stuck_s: float = 3_600.0
 
 
 class Settler:
@@ -236,7 +238,7 @@ class Settler:
                 step.command, escrow_id=work.escrow_id, caller=caller, cause=step.cause
             )
             return work
-        work = await self._remember(work, mark(step, found))
+        work = await self._remember(work, mark(step, found), seen_version=escrow.version)
         try:
             async with asyncio.timeout(self._patience.call_s):
                 await self._call(escrow, step)
@@ -276,8 +278,14 @@ class Settler:
                 notes=tags(escrow.escrow_id, step.part_id),
             )
 
-    async def _remember(self, work: Owed, asked: str | None) -> Owed:
-        """Keep the lease and write down what is about to be asked, before it is."""
+    async def _remember(
+        self, work: Owed, asked: str | None, *, seen_version: int | None = None
+    ) -> Owed:
+        """Keep the lease and write down what is about to be asked, before it is.
+
+        Not where more is owed than what was seen: a bank's dispute that was acknowledged stops
+        what has not begun.
+        """
         now_us = self._now_us()
         asked_us = now_us if asked else None
         async with self._store.write() as transaction:
@@ -286,20 +294,26 @@ class Settler:
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 asked=asked,
                 asked_us=asked_us,
+                seen_version=seen_version,
             )
+            if not is_ours and seen_version is not None:
+                await transaction.give_back(
+                    work, due_us=now_us, attempts=work.attempts, seen_version=seen_version
+                )
         if not is_ours:
-            raise Refusal(Reason.OVERLOADED, "another process has taken over")
+            raise Refusal(Reason.OVERLOADED, "the escrow has changed, or another process has it")
         return replace(work, asked=asked, asked_us=asked_us)
 
     async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
-        """Raise the attention of a person, and wait for one."""
+        """Raise the attention of a person, and wait for one; where none has a door, for a while."""
         await self._executor.execute(
             c.FailSettlement(step.problem, step.part_id),
             escrow_id=escrow.escrow_id,
             caller=SETTLEMENT,
             cause=f"settle:{escrow.escrow_id}:v{escrow.version}:failed",
         )
-        await self._give_back(work, escrow, None)
+        is_settling = any(p.status is Status.SETTLING for p in escrow.parts)
+        await self._give_back(work, escrow, None if is_settling else self._patience.stuck_s)
 
     async def _give_back(self, work: Owed, escrow: Escrow, wait_s: float | None) -> None:
         due_us = None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)

@@ -16,7 +16,8 @@ from core.escrow import Escrow, Part, PaymentStatus, Settlement, Status
 from core.money import MIN_AMOUNT_MINOR
 from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
 
-# A refund that Razorpay reports as failed is made anew this often before a person has to look.
+# What Razorpay reports as failed is made anew this often before a person has to look, and as often
+# again each time that one has it tried again.
 MAX_FAILED = 3
 
 WHOLE = "whole"
@@ -129,7 +130,7 @@ def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -
     for surplus in escrow.surplus:
         if not surplus.is_returned:
             paid = found[surplus.payment_id]
-            yield from _refund_all(paid, surplus.amount_minor, surplus.payment_id)
+            yield from _refund_all(escrow, paid, surplus.amount_minor, surplus.payment_id)
     have = found.get(escrow.payment.payment_id)
     if have is None:
         return
@@ -137,7 +138,10 @@ def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -
         yield _capture(escrow, have)
     elif escrow.status is Status.CANCELLED:
         if escrow.held_minor:
-            yield from _refund_all(have, escrow.held_minor, escrow.escrow_id)
+            if escrow.lost_bank_disputes:
+                yield _lost(escrow, "")
+            else:
+                yield from _refund_all(escrow, have, escrow.held_minor, escrow.escrow_id)
     else:
         yield from _settle(escrow, have, account_id)
 
@@ -208,9 +212,10 @@ def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Ste
         if settlement is None:
             continue
         if part.refunded_minor != settlement.refund_minor:
-            if are_held:
-                key = f"{escrow.escrow_id}-{part.part_id}"
-                yield from _refund(have, settlement.refund_minor, part.part_id, key)
+            if escrow.lost_bank_disputes:
+                yield _lost(escrow, part.part_id)
+            elif are_held:
+                yield from _refund(escrow, have, settlement.refund_minor, part.part_id)
             elif settlement.transfer_minor == 0 or not account_id:
                 yield Stuck(
                     part.part_id,
@@ -242,7 +247,7 @@ def _hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> It
     if standing > wanted:
         yield _reverse(live, part, have, standing - wanted)
     elif standing < wanted:
-        yield _transfer(part, have, account_id, wanted - standing, ours)
+        yield _transfer(escrow, part, have, account_id, wanted - standing, ours)
     elif part.on_hold_minor == 0 and wanted:
         yield _hold_report(part, live, standing)
 
@@ -265,12 +270,19 @@ def _reverse(live: Sequence[Transfer], part: Part, have: Found, excess: int) -> 
 
 
 def _transfer(
-    part: Part, have: Found, account_id: str | None, missing: int, ours: Sequence[Transfer]
+    escrow: Escrow,
+    part: Part,
+    have: Found,
+    account_id: str | None,
+    missing: int,
+    ours: Sequence[Transfer],
 ) -> Step:
-    failed = [t for t in ours if t.status == "failed"]
-    if len(failed) >= MAX_FAILED:
-        why = failed[0].error_reason or "no reason given"
-        return Stuck(part.part_id, f"Razorpay failed {len(failed)} transfers to the seller: {why}.")
+    # Another account has its own chances.
+    failed = [t for t in ours if t.status == "failed" and t.account_id == account_id]
+    why = failed[0].error_reason or "no reason given" if failed else ""
+    problem = f"Razorpay failed {len(failed)} transfers to the seller: {why}."
+    if _must_wait(escrow, len(failed), problem):
+        return Stuck(part.part_id, problem)
     if any(r.status != "failed" for r in have.refunds):
         return Stuck(
             part.part_id,
@@ -293,16 +305,33 @@ def _hold_report(part: Part, live: Sequence[Transfer], standing: int) -> Step:
     return Report(command, f"razorpay:{transfer.transfer_id}:held")
 
 
-def _refund(have: Found, amount: int, part_id: str, key: str) -> Iterator[Step]:
+def _must_wait(escrow: Escrow, failed: int, problem: str) -> bool:
+    """Whether a person has to be told of so many failures before the next try.
+
+    Whoever has been told of them has them tried again: by asking for it, by registering the
+    account again, or, where nobody can ask, by the hour.
+    """
+    return failed >= MAX_FAILED * (1 + escrow.retries) and escrow.attention != problem
+
+
+def _lost(escrow: Escrow, part_id: str) -> Stuck:
+    return Stuck(
+        part_id,
+        f"The bank gave the buyer the money of the lost dispute {escrow.lost_bank_disputes[0]}:"
+        " a refund would give it a second time, and is not made.",
+    )
+
+
+def _refund(escrow: Escrow, have: Found, amount: int, part_id: str) -> Iterator[Step]:
     tag = part_id or WHOLE
     ours = [r for r in have.refunds if r.notes.get("part") == tag]
-    yield from _repay(have, ours, amount, part_id, key)
+    yield from _repay(escrow, have, ours, amount, part_id, f"{escrow.escrow_id}-{part_id}")
 
 
-def _refund_all(have: Found, amount: int, key: str) -> Iterator[Step]:
+def _refund_all(escrow: Escrow, have: Found, amount: int, key: str) -> Iterator[Step]:
     """Bring the whole payment back, if it is not, whoever asked for it."""
     ours = [r for r in have.refunds if r.notes.get("part") == WHOLE or r.amount_minor == amount]
-    for step in _repay(have, ours, amount, "", key):
+    for step in _repay(escrow, have, ours, amount, "", key):
         if isinstance(step, Report):
             # Its webhook may have come before the payment's, and used up its own cause.
             step = replace(step, cause=step.cause.replace("razorpay:", "settle:", 1))
@@ -310,13 +339,14 @@ def _refund_all(have: Found, amount: int, key: str) -> Iterator[Step]:
 
 
 def _repay(
-    have: Found, ours: Sequence[Refund], amount: int, part_id: str, key: str
+    escrow: Escrow, have: Found, ours: Sequence[Refund], amount: int, part_id: str, key: str
 ) -> Iterator[Step]:
     failed = sum(r.status == "failed" for r in ours)
     made = [r for r in ours if r.status != "failed"]
     if not made:
-        if failed >= MAX_FAILED:
-            yield Stuck(part_id, f"Razorpay failed {failed} refunds to the buyer.")
+        problem = f"Razorpay failed {failed} refunds to the buyer."
+        if _must_wait(escrow, failed, problem):
+            yield Stuck(part_id, problem)
             return
         yield Repay(have.payment.payment_id, part_id, amount, f"{key}-{failed}")
     elif any(r.status == "pending" for r in made):

@@ -179,13 +179,25 @@ class Transaction:
         return [Owed(lease_id=lease_id, **row._mapping) for row in rows]
 
     async def renew(
-        self, work: Owed, *, until_us: int, asked: str | None, asked_us: int | None
+        self,
+        work: Owed,
+        *,
+        until_us: int,
+        asked: str | None,
+        asked_us: int | None,
+        seen_version: int | None = None,
     ) -> bool:
-        """Keep a lease and remember the call about to be made; False when it is ours no more."""
+        """Keep a lease and remember the call about to be made; False when it is ours no more.
+
+        False, too, where more was owed after `seen_version`.
+        """
         c = t.owed.c
+        which = sa.and_(c.escrow_id == work.escrow_id, c.lease_id == work.lease_id)
+        if seen_version is not None:
+            which = sa.and_(which, c.version <= seen_version)
         result = await self._connection.execute(
             sa.update(t.owed)
-            .where(c.escrow_id == work.escrow_id, c.lease_id == work.lease_id)
+            .where(which)
             .values(lease_until_us=until_us, asked=asked, asked_us=asked_us)
         )
         return bool(result.rowcount)

@@ -49,6 +49,12 @@ OF_ONE_PAYMENT: dict[str, list[News]] = {
         bank_dispute("under_review"),
         bank_dispute("lost"),
     ],
+    "the bank gives the buyer the money and closes": [
+        payment(),
+        bank_dispute("created"),
+        bank_dispute("lost"),
+        bank_dispute("closed"),
+    ],
     "two disputes": [
         payment(),
         bank_dispute("created", "disp_1"),

@@ -1,6 +1,8 @@
 """The one door out, against a Razorpay over real HTTP: it converges, and pays once."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +10,7 @@ from core import command as c
 from core.escrow import Status
 from scripts.sandbox import Sandbox
 from tests.core.law import ADMIN, ARBITER, BUYER, SELLER
-from tests.core.till import ACCOUNT, Till, open_till
+from tests.core.till import ACCOUNT, QUICK, Till, open_till
 
 TRANSFER = 97_500
 
@@ -193,15 +195,62 @@ async def test_an_admin_tries_again_what_waited(till: Till) -> None:
     assert (await till.money())["refunds"] == [(100_000, "processed")]
 
 
-@pytest.mark.parametrize("phase", ["created", "lost"])
-async def test_the_banks_dispute_stops_a_release_until_it_is_over(till: Till, phase: str) -> None:
+async def disputed_by_the_bank(till: Till, phase: str) -> tuple[str, str]:
+    """An escrow with its transfer on hold; answers its id and its payment's."""
     escrow_id = await till.paid()
-    escrow = await till.rests(escrow_id)
-    payment_id = escrow.payment.payment_id
+    payment_id = (await till.rests(escrow_id)).payment.payment_id
     report = c.ReportBankDispute("disp_1", payment_id, phase, 100_000)
     await till.tell(escrow_id, report, c.RAZORPAY)
+    return escrow_id, payment_id
+
+
+@pytest.mark.parametrize("phase", ["created", "lost"])
+async def test_the_banks_dispute_stops_a_release_until_it_is_won(till: Till, phase: str) -> None:
+    escrow_id, payment_id = await disputed_by_the_bank(till, phase)
     await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
     await till.waits(escrow_id)
     assert (await till.money())["transfers"] == [(TRANSFER, True)]
     await till.tell(escrow_id, c.ReportBankDispute("disp_1", payment_id, "won", 1), c.RAZORPAY)
+    if phase == "lost":  # There is nothing more to be won.
+        assert (await till.waits(escrow_id)).status is Status.SETTLING
+    else:
+        assert (await till.rests(escrow_id)).status is Status.RELEASED
+
+
+async def test_what_the_bank_has_given_the_buyer_is_not_refunded_as_well(till: Till) -> None:
+    escrow_id, _ = await disputed_by_the_bank(till, "lost")
+    await till.tell(escrow_id, c.RefundEscrow(), SELLER)
+    assert "second time" in (await till.waits(escrow_id)).attention
+    assert (await till.money())["refunds"] == []
+
+
+async def test_an_admin_has_failed_transfers_tried_again(till: Till) -> None:
+    escrow_id = await till.paid(payee=False)
+    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    await till.waits(escrow_id)
+    await till.buyer.misbehave(api={"insufficient_balance": 1.0})
+    await till.register()
+    await till.reaches(escrow_id, "balance")
+    await till.waits(escrow_id)
+    await till.buyer.misbehave()
+    await till.tell(escrow_id, c.ReleaseEscrow(), ADMIN)
     assert (await till.rests(escrow_id)).status is Status.RELEASED
+    assert (await till.money())["transfers"] == [(TRANSFER, False)]
+
+
+async def test_a_late_payment_that_could_not_be_returned_is_tried_again_later(
+    sqlite_url: str, sandbox: Sandbox
+) -> None:
+    async with open_till(sqlite_url, sandbox, replace(QUICK, stuck_s=0.2)) as till:
+        escrow_id, order_id = await till.order()
+        await till.tell(escrow_id, c.CancelEscrow(), BUYER)
+        await till.buyer.misbehave(api={"insufficient_balance": 1.0})
+        await till.pay(escrow_id, order_id)
+        await till.reaches(escrow_id, "balance")
+        version = (await till.room.escrow(escrow_id)).version
+        await asyncio.sleep(0.5)
+        # One sentence makes one event.
+        assert (await till.room.escrow(escrow_id)).version == version
+        await till.buyer.misbehave()
+        await till.rests(escrow_id)
+        assert (await till.money())["refunds"] == [(100_000, "processed")]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core import command as c
+from core.command import RAZORPAY
 from core.escrow import Status
 from core.razorpay import Gateway
 from core.row import Owed
@@ -108,6 +109,25 @@ async def test_a_worker_that_lost_its_lease_moves_nothing(till: Till) -> None:
     await till.settler._work(stale)
     assert (await till.rests(escrow_id)).status is Status.REFUNDED
     assert (await till.money())["refunds"] == [(100_000, "processed")]
+
+
+async def test_a_dispute_that_is_told_while_settlement_looks_stops_the_release(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    escrow_id = await till.paid()
+    payment_id = (await till.rests(escrow_id)).payment.payment_id
+    read = till.room.store.payee
+
+    async def slowly(user_id: str) -> Any:
+        monkeypatch.setattr(till.room.store, "payee", read)
+        dispute = c.ReportBankDispute("disp_1", payment_id, "created", 100_000)
+        await till.room.tell(escrow_id, dispute, RAZORPAY)
+        return await read(user_id)
+
+    monkeypatch.setattr(till.room.store, "payee", slowly)
+    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    assert (await till.waits(escrow_id)).status is Status.SETTLING
+    assert (await till.money())["transfers"] == [(TRANSFER, True)]
 
 
 async def test_a_payee_that_registers_while_settlement_looks_is_not_forgotten(

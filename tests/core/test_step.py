@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core import command as c
-from core.command import RAZORPAY
+from core.command import RAZORPAY, SETTLEMENT
 from core.escrow import Escrow, Status
 from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
 from core.rules import decide
@@ -28,6 +28,7 @@ from core.step import (
     tags,
 )
 from tests.core.law import (
+    ADMIN,
     AMOUNT,
     ARBITER,
     BUYER,
@@ -197,6 +198,52 @@ def test_a_failed_refund_is_made_anew_under_a_key_of_its_own(failures: int) -> N
         assert answer == Repay(PAYMENT_ID, "", AMOUNT, f"{ESCROW_ID}--{failures}")
     else:
         assert isinstance(answer, Stuck)
+
+
+def test_another_account_has_chances_of_its_own() -> None:
+    failed = [transfer(number=n, status="failed") for n in range(MAX_FAILED)]
+    escrow = story_in(Status.HELD).escrow
+    assert isinstance(step(escrow, *failed), Stuck)
+    assert step(escrow, *failed, account="acc_2") == Hold(PAYMENT_ID, "", "acc_2", NET)
+
+
+@pytest.mark.parametrize("is_transfer", [True, False])
+def test_who_was_told_of_failures_or_asks_again_has_new_tries(is_transfer: bool) -> None:
+    story = story_in(Status.HELD)
+    ask = c.ReleaseEscrow() if is_transfer else c.RefundEscrow()
+    story.tell(ask, BUYER if is_transfer else SELLER)
+
+    def failures(count: int) -> list[Transfer | Refund]:
+        if is_transfer:
+            return [transfer(number=n, status="failed") for n in range(count)]
+        return [refund(AMOUNT, "failed", n) for n in range(count)]
+
+    def fails(count: int) -> bool:
+        stuck = step(story.escrow, *failures(count))
+        if isinstance(stuck, Stuck):
+            story.tell(c.FailSettlement(stuck.problem), SETTLEMENT)
+            return True
+        assert isinstance(stuck, Hold if is_transfer else Repay)
+        return False
+
+    # Told once, tried once more.
+    assert [fails(MAX_FAILED), fails(MAX_FAILED), fails(MAX_FAILED + 1)] == [True, False, True]
+    story.tell(ask, ADMIN)
+    assert not any(fails(count) for count in range(MAX_FAILED, 2 * MAX_FAILED))
+    assert fails(2 * MAX_FAILED)
+
+
+def test_nothing_is_refunded_beside_a_lost_dispute() -> None:
+    told = story_in(Status.HELD)
+    told.tell(c.RefundEscrow(), SELLER)
+    late = story_in(Status.CANCELLED)
+    late.tell(payment(), RAZORPAY)
+    for story in (told, late):
+        assert isinstance(step(story.escrow), Repay)
+        story.tell(bank_dispute("created"), RAZORPAY)
+        assert isinstance(step(story.escrow), Repay)
+        story.tell(bank_dispute("lost"), RAZORPAY)
+        assert isinstance(step(story.escrow), Stuck)
 
 
 def test_a_reversal_by_somebody_else_stops_everything() -> None:

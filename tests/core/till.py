@@ -103,7 +103,11 @@ class Till:
 
     async def waits(self, escrow_id: str) -> Escrow:
         """Wait until settlement has nothing to do but to wait for somebody else."""
-        await self._until(escrow_id, lambda owed: owed is not None and owed.due_us is None)
+        much_later_us = self.room.time() + 60_000_000
+        await self._until(
+            escrow_id,
+            lambda owed: owed and (owed.due_us is None or owed.due_us > much_later_us),
+        )
         return await self.room.escrow(escrow_id)
 
     async def gives_back(self, escrow_id: str) -> None:
