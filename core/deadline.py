@@ -1,7 +1,8 @@
 """The clock: cancels what was not paid and releases what was not inspected, in time.
 
-Deadlines are a column of the escrows' rows, so that a restart forgets none; the cause makes each
-count once, however many replicas look.
+Deadlines are a column of the escrows' rows, so that a restart forgets none. The cause names the
+version that was seen: however many replicas look, it counts once, and whatever has changed since is
+looked at anew.
 """
 
 from __future__ import annotations
@@ -48,10 +49,11 @@ class Clock:
         await asyncio.gather(*(self._pass(*one) for one in overdue))
         return len(overdue)
 
-    async def _pass(self, escrow_id: str, deadline_us: int) -> None:
+    async def _pass(self, escrow_id: str, version: int) -> None:
         await self._executor.execute(
             PassDeadline(),
             escrow_id=escrow_id,
             caller=CLOCK,
-            cause=f"clock:{escrow_id}:{deadline_us}",
+            # Not the deadline: a part that was disputed meanwhile comes back to one that is spent.
+            cause=f"clock:{escrow_id}:v{version}",
         )

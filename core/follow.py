@@ -7,6 +7,7 @@ has never seen is read from its first event.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 
@@ -23,6 +24,8 @@ US_PER_S = 1_000_000
 PAGE = 100
 # How far replicas' clocks may differ before a lost bell stays lost until the next event.
 SKEW_S = 60.0
+# How long bells wait that came while the database was away.
+RETRY_S = 0.5
 
 
 class _Follower:
@@ -48,7 +51,8 @@ class Followers:
         self._now_us = now_us
         self._followers: dict[str, set[_Follower]] = {}
         self._strange: set[str] = set()
-        self._strange_rung = asyncio.Event()
+        self._must_look = False
+        self._rung = asyncio.Event()
         self._closed = False
 
     def close(self) -> None:
@@ -67,7 +71,12 @@ class Followers:
         """Another process says that an escrow has changed; whom it concerns is looked up."""
         if self._followers:
             self._strange.add(escrow_id)
-            self._strange_rung.set()
+            self._rung.set()
+
+    def look(self) -> None:
+        """Bells may have been missed: compare what is followed with the table at once."""
+        self._must_look = True
+        self._rung.set()
 
     def _ring(self, escrow_id: str, parties: Sequence[str]) -> None:
         for user_id in parties:
@@ -130,23 +139,32 @@ class Followers:
 
     async def sweep(self, every_s: float = SWEEP_S) -> None:
         """Look up whom others' bells concern, and what was never rung for; until cancelled."""
+        loop = asyncio.get_running_loop()
         looked_us = self._now_us()
+        # A time, not a span of silence: bells that never cease must not put it off.
+        look_at_s = loop.time() + every_s
         while True:
-            try:
-                async with asyncio.timeout(every_s):
-                    await self._strange_rung.wait()
-                self._strange_rung.clear()
-                strange, self._strange = self._strange, set()
-                await self._look_up(strange)
-            except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(look_at_s):
+                    await self._rung.wait()
+            self._rung.clear()
+            if self._must_look or loop.time() >= look_at_s:
+                self._must_look = False
                 looked_us = await self._look_again(looked_us)
+                look_at_s = loop.time() + every_s
+            if self._strange:
+                await self._look_up()
 
-    async def _look_up(self, strange: set[str]) -> None:
+    async def _look_up(self) -> None:
+        strange, self._strange = self._strange, set()
         try:
             for escrow_id, parties in (await self._store.parties(strange)).items():
                 self._ring(escrow_id, parties)
         except Refusal as refusal:
             log.warning("whom bells concern could not be read: %s", refusal)
+            self._strange |= strange
+            self._rung.set()
+            await asyncio.sleep(RETRY_S)
 
     async def _look_again(self, looked_us: int) -> int:
         now_us = self._now_us()

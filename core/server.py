@@ -249,7 +249,11 @@ def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:
             rooms.feed.ring(escrow_id, version)
             rooms.followers.ring(escrow_id)
 
-        loops.append(bell.listen(dsn, ring=ring, reconnected=rooms.feed.look))
+        def look() -> None:
+            rooms.feed.look()
+            rooms.followers.look()
+
+        loops.append(bell.listen(dsn, ring=ring, reconnected=look))
     return loops
 
 

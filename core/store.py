@@ -168,15 +168,15 @@ class Store:
         return bool(await self._rows(_IS_OWED, now_us=now_us))
 
     async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
-        """List escrows whose deadline has passed, with the deadline, the oldest first."""
+        """List escrows whose deadline has passed, with their version, the oldest deadline first."""
         c = t.escrows.c
         statement = (
-            sa.select(c.escrow_id, c.deadline_us)
+            sa.select(c.escrow_id, c.version)
             .where(c.deadline_us <= now_us)
             .order_by(c.deadline_us)
             .limit(limit)
         )
-        return [(row.escrow_id, row.deadline_us) for row in await self._rows(statement)]
+        return [(row.escrow_id, row.version) for row in await self._rows(statement)]
 
     async def waiting_webhooks(self, before_us: int, limit: int) -> list[tuple[str, bytes]]:
         """List webhooks that were stored before a time and not worked off, oldest first."""
