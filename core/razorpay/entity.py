@@ -17,6 +17,8 @@ _TRANSFER_STATUSES = frozenset(
 )
 # Far above any payment, and below what a signed 64-bit column and a JSON number hold.
 _MAX_AMOUNT_MINOR = 10**15
+# Characters that are kept of a text; Razorpay states no length.
+_MAX_TEXT = 500
 # Theirs are a prefix and 14 letters or digits.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Razorpay writes it where it has nothing to say.
@@ -218,7 +220,8 @@ def _text(fields: Entity, name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or value in ("", _ABSENT):
         raise ValueError(f"Razorpay's field {name!r} must be a text, got {value!r:.60}.")
-    return value
+    # JSON can spell half a surrogate pair and NUL: neither protobuf nor PostgreSQL take them.
+    return value[:_MAX_TEXT].encode(errors="replace").decode().replace("\0", "?")
 
 
 def _has(fields: Entity, name: str) -> bool:

@@ -5,7 +5,7 @@ import asyncio
 from core import command as c
 from core.deadline import Clock
 from core.escrow import Status
-from tests.core.law import INSPECTION_US, SECOND_US, SELLER, WINDOW_US
+from tests.core.law import BUYER, INSPECTION_US, SECOND_US, SELLER, WINDOW_US
 from tests.core.room import Room
 
 
@@ -42,6 +42,22 @@ async def test_milestones_of_one_moment_do_not_hide_one_another(room: Room) -> N
     )
     room.time.us += INSPECTION_US
     await clock(room).look()
+    await clock(room).look()
+    escrow = await room.escrow(escrow_id)
+    assert [part.status for part in escrow.parts] == ["SETTLING", "SETTLING"]
+    assert await clock(room).look() == 0
+
+
+async def test_a_part_that_was_disputed_at_its_deadline_is_released_after_all(room: Room) -> None:
+    parts = tuple(c.NewMilestone("Part", amount) for amount in (60_000, 40_000))
+    escrow_id = await room.paid(milestones=parts)
+    await asyncio.gather(
+        *(room.tell(escrow_id, c.AddConfirmation(part), SELLER) for part in ("m1", "m2"))
+    )
+    await room.tell(escrow_id, c.RaiseDispute("Broken", "m2"), BUYER)
+    room.time.us += INSPECTION_US
+    await clock(room).look()
+    await room.tell(escrow_id, c.WithdrawDispute("m2"), BUYER)
     await clock(room).look()
     escrow = await room.escrow(escrow_id)
     assert [part.status for part in escrow.parts] == ["SETTLING", "SETTLING"]

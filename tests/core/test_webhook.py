@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from escrow.v1 import escrow_pb2 as pb
 
 from core import command as c
 from core.errors import Reason, Refusal
@@ -66,6 +67,24 @@ async def with_order(room: Room) -> str:
 
 async def ingest(inbox: Inbox, raw: bytes, event_id: str = "") -> str:
     return await inbox.ingest(raw, sign(raw), event_id)
+
+
+async def test_words_that_no_text_can_hold_lose_no_news(room: Room, inbox: Inbox) -> None:
+    escrow_id = await with_order(room)
+    failed = {**PAYMENT, "status": "failed", "error_reason": "card \ud800 \0 " + "x" * 10_000}
+    assert await ingest(inbox, body("payment.failed", payment=failed)) == APPLIED
+    disputed = {**DISPUTE, "reason_code": "fraud\udfff", "status": "open"}
+    raw = body("payment.dispute.created", payment=PAYMENT, dispute=disputed)
+    assert await ingest(inbox, raw) == APPLIED
+    escrow = await room.escrow(escrow_id)
+    assert escrow.payment.status == "FAILED"
+    (event,) = [
+        event
+        for event in map(pb.EscrowEvent.FromString, await room.store.events_after(escrow_id, 0, 9))
+        if event.type == pb.EVENT_TYPE_PAYMENT_FAILED
+    ]
+    assert event.data["reason"].startswith("card ? ? x")
+    assert len(event.data["reason"]) <= 500
 
 
 async def test_a_captured_payment_is_applied_once_whatever_comes_again(
