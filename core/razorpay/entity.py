@@ -17,8 +17,9 @@ _TRANSFER_STATUSES = frozenset(
 )
 # Far above any payment, and below what a signed 64-bit column and a JSON number hold.
 _MAX_AMOUNT_MINOR = 10**15
-# Characters that are kept of a text; Razorpay states no length.
-_MAX_TEXT = 500
+# Characters that are kept of a text; Razorpay states no length. A dispute's status becomes part of
+# a cause, whose column holds 300.
+_MAX_TEXT = 200
 # Theirs are a prefix and 14 letters or digits.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Razorpay writes it where it has nothing to say.

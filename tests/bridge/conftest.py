@@ -12,7 +12,6 @@ from bridge.limits import Limits
 from bridge.server import create_app
 from tests.fakes.bridge import SECRET, Bridge, token
 from tests.fakes.core import FakeCore, fake_core
-from tests.fakes.port import free_port
 
 ORIGIN = "https://shop.example"
 StartBridge = Callable[..., Any]
@@ -21,10 +20,6 @@ StartBridge = Callable[..., Any]
 @pytest.fixture
 async def core() -> AsyncIterator[FakeCore]:
     fake = fake_core(SECRET)
-    # Not one of the kernel's choice. It looks at one of localhost's addresses alone: on the other a
-    # server of another test may have the same port, gRPC makes do with half, and the bridge, which
-    # takes the addresses in turn, would ask the stranger too, who knows no token of ours.
-    fake.port = free_port()
     await fake.start()
     yield fake
     await fake.stop()

@@ -54,7 +54,7 @@ class Client:
 
 @pytest.fixture
 async def client(start_bridge, anycore: AnyCore) -> Client:
-    return Client(await start_bridge({"core_address": (f"localhost:{anycore.port}",)}))
+    return Client(await start_bridge({"core_address": (f"127.0.0.1:{anycore.port}",)}))
 
 
 def escrow() -> pb.Escrow:

@@ -64,6 +64,21 @@ async def test_a_part_that_was_disputed_at_its_deadline_is_released_after_all(ro
     assert await clock(room).look() == 0
 
 
+async def test_what_moves_on_between_the_look_and_its_turn_is_passed_once(room: Room) -> None:
+    ended, still_due = [await room.create() for _ in range(2)]
+    room.time.us += WINDOW_US
+    seen = await room.store.overdue(room.time(), 10)
+    assert sorted(seen) == sorted([(ended, 1), (still_due, 1)])
+    await room.tell(ended, c.CancelEscrow())
+    await room.tell(still_due, c.RecordOrder("order_1"))
+    # Twice, as by two replicas that have seen the same.
+    await asyncio.gather(*(clock(room)._pass(*one) for one in seen * 2))
+    for escrow_id, version in ((ended, 2), (still_due, 3)):
+        escrow = await room.escrow(escrow_id)
+        assert (escrow.status, escrow.version) == (Status.CANCELLED, version)
+    assert await clock(room).look() == 0
+
+
 async def test_two_replicas_pass_a_deadline_once(two_rooms: tuple[Room, Room]) -> None:
     escrow_ids = [await two_rooms[0].create() for _ in range(20)]
     two_rooms[0].time.us += WINDOW_US

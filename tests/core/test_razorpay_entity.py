@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from core import tables as t
 from core.razorpay import (
     parse_dispute,
     parse_order,
@@ -12,6 +13,7 @@ from core.razorpay import (
     parse_reversal,
     parse_transfer,
 )
+from core.step import dispute_report
 
 ORDER = {
     "id": "order_12345678901234",
@@ -168,3 +170,34 @@ def test_an_id_of_another_kind_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="'id'"):
         parse({**entity, "id": odd_id})
+
+
+@pytest.mark.parametrize("unwritable", ["\ud800", "\0"])
+def test_free_text_that_cannot_be_kept_is_mended(unwritable: str) -> None:
+    odd, mended = f"bad{unwritable}card", "bad?card"
+    assert parse_payment({**PAYMENT, "error_reason": odd}).error_reason == mended
+    assert parse_transfer({**TRANSFER, "error": {"reason": odd}}).error_reason == mended
+    dispute = parse_dispute({**DISPUTE, "reason_code": odd, "status": odd})
+    assert (dispute.reason_code, dispute.status) == (mended, mended)
+
+
+def test_whole_characters_stay_as_they_are() -> None:
+    said = "कार्ड अस्वीकृत \N{CROSS MARK} \U0001f4b3"
+    assert parse_payment({**PAYMENT, "error_reason": said}).error_reason == said
+
+
+def test_free_text_is_cut_to_what_can_be_kept() -> None:
+    endless = "x" * 100_000
+    assert parse_payment({**PAYMENT, "error_reason": endless}).error_reason == "x" * 200
+    dispute = parse_dispute({**DISPUTE, "id": "disp_".ljust(64, "x"), "status": endless})
+    assert len(dispute_report(dispute).cause) <= (t.events.c.cause.type.length or 0)
+
+
+@pytest.mark.parametrize(("parse", "entity"), KINDS)
+@pytest.mark.parametrize("unwritable", ["\ud800", "\0", "x" * 100_000])
+def test_an_id_that_cannot_be_kept_is_refused(
+    parse: Any, entity: dict[str, Any], unwritable: str
+) -> None:
+    with pytest.raises(ValueError, match="'id'") as refused:
+        parse({**entity, "id": entity["id"] + unwritable})
+    assert str(refused.value).isprintable()

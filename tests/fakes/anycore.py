@@ -33,7 +33,7 @@ class AnyCore(grpc.GenericRpcHandler):
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((self,))
-        self.port = self._server.add_insecure_port("localhost:0")
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
 
     async def stop(self) -> None:

@@ -31,6 +31,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from tests.fakes.port import free_port
+
 PAGE = 100
 
 
@@ -61,7 +63,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
 
     @property
     def address(self) -> str:
-        return f"localhost:{self.port}"
+        return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         # Two cores on one port would each get half of the calls.
@@ -70,7 +72,11 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         add_PaymentServiceServicer_to_server(self, server)
         add_LedgerServiceServicer_to_server(self, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        at = f"localhost:{self.port}"
+        # Not localhost, which has two addresses: where a stranger has the port on one of them, gRPC
+        # makes do with the other, and half of the calls go to the stranger. And no port of the
+        # kernel's choice, which it might give away between `stop` and `start`.
+        self.port = self.port or free_port()
+        at = f"127.0.0.1:{self.port}"
         if self.credentials is None:
             self.port = server.add_insecure_port(at)
         else:

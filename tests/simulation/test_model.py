@@ -27,8 +27,8 @@ from tests.simulation.world import World
 STEPS_PER_EXAMPLE = 50
 DEALS = 3
 # One seed for each choice of the adversary, from which all its smaller choices follow. Of bits:
-# into numbers Hypothesis mixes those that it finds in the loaded modules, and a test would take
-# other steps alone than among others.
+# fewer of Hypothesis's draws then depend on which modules are loaded. Some still do, so that steps
+# repeat for the same selection of tests.
 SEED = st.lists(st.booleans(), min_size=32, max_size=32).map(
     lambda bits: sum(bit << n for n, bit in enumerate(bits))
 )
