@@ -351,7 +351,7 @@ def pass_deadline(
         return None
     if escrow.status is Status.INITIATED:
         return _cancelled(escrow, caller, now_us, {"note": "The payment window is over."})
-    # All of one moment together: the deadline is the cause, and a cause makes one event.
+    # All of one moment together, so that one event tells of it.
     parts = [p for p in escrow.parts if _inspection_end_us(p) == due_us]
     note = "The inspection period is over."
     return _start(escrow, parts, c.ReleaseEscrow(note), caller, now_us, is_release=True)

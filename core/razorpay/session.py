@@ -106,7 +106,9 @@ def _says_other_body(refusal: GatewayRefused) -> bool:
 
 def _said(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name)
-    return "" if value in (None, "NA") else str(value)[:_DESCRIPTION_LIMIT]
+    # JSON can spell half a surrogate pair, which no protobuf takes.
+    text = "" if value in (None, "NA") else str(value)[:_DESCRIPTION_LIMIT]
+    return text.encode(errors="replace").decode()
 
 
 def _json(response: requests.Response) -> Mapping[str, object] | None:
