@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError
 from core import ledger
 from core.escrow import Escrow, Part, Status
 from core.record import escrow_message, event_hash
+from core.report import WHOLE, payment_report
 from core.row import Book
 from core.rules import outstanding
-from core.step import WHOLE, Found, payment_report
+from core.step import Found
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from core.escrow import FINAL, Escrow, Status
 from core.execute import Executor
 from core.look import look_at
 from core.razorpay import Dispute, Gateway, GatewayError, GatewayRefused
+from core.report import Report, dispute_report, payment_report, refund_report
 from core.rules import outstanding
-from core.step import Found, Report, dispute_report, payment_report, refund_report
+from core.step import Found
 from core.store import Store
 
 log = logging.getLogger(__name__)

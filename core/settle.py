@@ -29,6 +29,7 @@ from core.razorpay import (
     GatewayUnavailable,
     OutcomeUnknown,
 )
+from core.report import Report, tags
 from core.row import Owed
 from core.rules import outstanding
 from core.step import (
@@ -38,7 +39,6 @@ from core.step import (
     Found,
     Hold,
     Repay,
-    Report,
     Reverse,
     Step,
     Stuck,
@@ -47,7 +47,6 @@ from core.step import (
     is_shown,
     mark,
     next_step,
-    tags,
 )
 from core.store import Store
 

@@ -11,16 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core import command as c
-from core.command import Command
 from core.escrow import Escrow, Part, PaymentStatus, Settlement, Status
 from core.money import MIN_AMOUNT_MINOR
-from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
+from core.razorpay import Payment, Refund, Reversal, Transfer
+from core.report import WHOLE, Report, payment_report, refund_report
 
 # What Razorpay reports as failed is made anew this often before a person has to look, and as often
 # again each time that one has it tried again.
 MAX_FAILED = 3
-
-WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +69,6 @@ class Repay:
 @dataclass(frozen=True, slots=True)
 class Unhold:
     transfer_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Tell the law what Razorpay has done, under the cause that makes it count once."""
-
-    command: Command
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,50 +142,6 @@ def _capture(escrow: Escrow, have: Found) -> Step:
         return Capture(payment.payment_id, escrow.amount_minor)
     report = payment_report(payment)
     return report if payment.status in ("captured", "refunded") else Wait()
-
-
-def payment_report(payment: Payment) -> Report:
-    """Turn what Razorpay says of a payment into the command and its cause."""
-    status = payment.status
-    if status == "refunded":
-        # The fee is known from the capture on: without it an authorization was given back.
-        status = "failed" if payment.fee_minor is None else "captured"
-    command = c.ReportPayment(
-        payment_id=payment.payment_id,
-        order_id=payment.order_id,
-        status=status,
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
-        gateway_fee_minor=payment.fee_minor or 0,
-        gateway_tax_minor=payment.tax_minor or 0,
-        error_reason=payment.error_reason,
-    )
-    return Report(command, f"razorpay:{payment.payment_id}:{status}")
-
-
-def refund_report(refund: Refund, escrow_id: str) -> Report:
-    """Turn a processed refund into the command and its cause."""
-    part = refund.notes.get("part", "") if refund.notes.get("escrow_id") == escrow_id else ""
-    part_id = None if not part else part.removeprefix(WHOLE)
-    command = c.ReportRefund(refund.refund_id, refund.payment_id, refund.amount_minor, part_id)
-    return Report(command, f"razorpay:{refund.refund_id}:processed")
-
-
-def dispute_report(dispute: Dispute, phase: str = "") -> Report:
-    """Turn a bank's dispute into the command and its cause.
-
-    `phase` is that of a webhook. Without it the status tells, in the words of the webhooks: an
-    `open` dispute has been `created` (RZP/webhooks/disputes.md).
-    """
-    phase = phase or {"open": "created"}.get(dispute.status, dispute.status)
-    command = c.ReportBankDispute(
-        dispute_id=dispute.dispute_id,
-        payment_id=dispute.payment_id,
-        phase=phase,
-        amount_minor=dispute.amount_minor,
-        reason=dispute.reason_code,
-    )
-    return Report(command, f"razorpay:{dispute.dispute_id}:{phase}")
 
 
 def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Step]:
@@ -399,11 +345,6 @@ def is_shown(asked: str, found: Mapping[str, Found]) -> bool:
 def _reversed_minor(transfer_id: str, found: Mapping[str, Found]) -> int:
     transfers = (t for one in found.values() for t in one.transfers)
     return sum(t.reversed_minor for t in transfers if t.transfer_id == transfer_id)
-
-
-def tags(escrow_id: str, part_id: str) -> dict[str, str]:
-    """The notes that make Razorpay's things findable as ours."""
-    return {"escrow_id": escrow_id, "part": part_id or WHOLE}
 
 
 def _is_of(notes: Mapping[str, str], escrow_id: str, part_id: str) -> bool:

@@ -19,7 +19,7 @@ from core.errors import Reason, Refusal
 from core.escrow import ESCROW_ID
 from core.execute import Executor
 from core.razorpay import Dispute, parse_payment, parse_refund, verify_webhook
-from core.step import dispute_report, payment_report, refund_report
+from core.report import dispute_report, payment_report, refund_report
 from core.store import Store
 
 log = logging.getLogger(__name__)

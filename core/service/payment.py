@@ -16,12 +16,12 @@ from core.execute import Executor
 from core.guard import caller
 from core.razorpay import Gateway, GatewayError, GatewayRefused
 from core.record import escrow_message, timestamp
+from core.report import payment_report
 from core.row import PayeeRow
 from core.rules import decide
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
-from core.step import payment_report
 from core.store import Store
 from core.webhook import Inbox
 

@@ -16,9 +16,10 @@ from core.command import RAZORPAY
 from core.escrow import Escrow, Status
 from core.razorpay import Payment, Refund, Transfer
 from core.record import dump_row, event_hash, event_message
+from core.report import tags
 from core.row import Book, PostingRow
 from core.rules import outstanding
-from core.step import Found, tags
+from core.step import Found
 from tests.core.law import (
     AMOUNT,
     ESCROW_ID,

@@ -87,7 +87,7 @@ def test_the_law_does_nothing_but_think(law: str) -> None:
 FLOORS = [
     {"errors", "money", "escrow", "command", "log", "config", "migrations", "tables"},
     {"deal", "ledger", "razorpay", "token"},
-    {"news", "record", "step"},
+    {"news", "record", "report", "step"},
     {"rules", "row", "database", "look"},
     {"transaction", "books"},
     {"store", "guard", "bell", "reflection"},

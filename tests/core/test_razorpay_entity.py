@@ -13,7 +13,7 @@ from core.razorpay import (
     parse_reversal,
     parse_transfer,
 )
-from core.step import dispute_report
+from core.report import dispute_report
 
 ORDER = {
     "id": "order_12345678901234",

@@ -17,7 +17,7 @@ from core.command import RAZORPAY
 from core.errors import Reason, Refusal
 from core.escrow import FINAL, Escrow, Status
 from core.reconcile import DAY_S, Reconciler, Schedule
-from core.step import payment_report
+from core.report import payment_report
 from core.webhook import APPLIED, DUPLICATE, Inbox
 from scripts.sandbox import Sandbox
 from tests.core.law import BUYER, SECOND_US, payment, story_in

@@ -8,6 +8,7 @@ from core import command as c
 from core.command import RAZORPAY, SETTLEMENT
 from core.escrow import Escrow, Status
 from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
+from core.report import Report, dispute_report, tags
 from core.rules import decide
 from core.step import (
     MAX_FAILED,
@@ -16,16 +17,13 @@ from core.step import (
     Found,
     Hold,
     Repay,
-    Report,
     Reverse,
     Stuck,
     Unhold,
     Wait,
-    dispute_report,
     is_shown,
     mark,
     next_step,
-    tags,
 )
 from tests.core.law import (
     ADMIN,

@@ -13,9 +13,9 @@ from core import tables as t
 from core.command import RAZORPAY
 from core.escrow import Escrow
 from core.razorpay import Gateway
+from core.report import payment_report
 from core.row import PayeeRow
 from core.settle import Patience, Settler
-from core.step import payment_report
 from scripts.sandbox import Sandbox
 from tests.core.room import Room, Time, open_room
 from tests.fakes.visitor import Visitor
