@@ -13,7 +13,7 @@ from typing import Any
 
 import jwt
 
-from bridge.errors import KeysUnavailable, TokenRefused
+from bridge.protocol.errors import KeysUnavailable, TokenRefused
 
 USER_ID_CHARACTERS = 128
 TOKEN_CHARACTERS = 8 * 1024

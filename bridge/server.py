@@ -9,23 +9,23 @@ from escrow.v1.ledger_service_pb2 import GetLastCheckResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
-from bridge.api import Api
 from bridge.auth import Verifier
+from bridge.browser.hub import Hub
+from bridge.browser.outbox import Flusher
+from bridge.browser.session import Surroundings
 from bridge.config import Settings
-from bridge.core import Core
-from bridge.demo import DemoLogin
-from bridge.follow import Follows
-from bridge.hub import Hub
 from bridge.limits import Limits
 from bridge.metrics import Metrics
-from bridge.origin import Origins, cors
-from bridge.outbox import Flusher
-from bridge.pages import Pages
-from bridge.session import Surroundings
-from bridge.stream import Encoder, Source
-from bridge.upstream import CoreError, Tls
-from bridge.watch import Watches
-from bridge.webhook import WebhookDoor
+from bridge.upstream.channel import CoreError, Tls
+from bridge.upstream.core import Core
+from bridge.upstream.follow import Follows
+from bridge.upstream.stream import Encoder, Source
+from bridge.upstream.watch import Watches
+from bridge.web.api import Api
+from bridge.web.demo import DemoLogin
+from bridge.web.origin import Origins, cors
+from bridge.web.pages import Pages
+from bridge.web.webhook import WebhookDoor
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 LIMITS = web.AppKey("LIMITS", Limits)

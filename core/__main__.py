@@ -15,9 +15,9 @@ from typing import NoReturn
 
 from core import config, server
 from core.errors import Reason, Refusal
+from core.law.record import US_PER_S
 from core.log import set_up
 from core.razorpay import GatewayError
-from core.record import US_PER_S
 
 log = logging.getLogger("core")
 

@@ -16,17 +16,17 @@ from typing import Any
 from escrow.v1 import escrow_pb2 as pb
 from sqlalchemy.exc import IntegrityError
 
-from core import command as c
-from core.command import Caller, Command
-from core.deal import deadline_us
 from core.errors import Reason, Refusal
-from core.escrow import Escrow
-from core.ledger import postings
-from core.record import US_PER_S, dump_row, escrow_message, event_message
-from core.row import Known, Loaded
-from core.rules import decide, moves_money, outstanding
-from core.store import Store
-from core.transaction import Transaction
+from core.law import command as c
+from core.law.command import Caller, Command
+from core.law.deal import deadline_us
+from core.law.escrow import Escrow
+from core.law.ledger import postings
+from core.law.record import US_PER_S, dump_row, escrow_message, event_message
+from core.law.rules import decide, moves_money, outstanding
+from core.storage.row import Known, Loaded
+from core.storage.store import Store
+from core.storage.transaction import Transaction
 
 log = logging.getLogger(__name__)
 

@@ -24,27 +24,29 @@ from escrow.v1 import (
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
-from core import bell, reflection
-from core.audit import Auditor
+from core.books.audit import Auditor
 from core.config import Settings
-from core.database import connect
-from core.deadline import Clock
 from core.execute import Committed, Executor
-from core.feed import Feed
-from core.follow import Followers
-from core.guard import Guard
-from core.migrations import upgrade
+from core.live import bell
+from core.live.feed import Feed
+from core.live.follow import Followers
 from core.razorpay import Gateway
 from core.razorpay.gateway import TIMEOUT_S
-from core.reconcile import Reconciler
+from core.service import reflection
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
+from core.service.guard import Guard
 from core.service.ledger import LedgerService
 from core.service.payment import PaymentService
-from core.settle import Patience, Settler
-from core.store import Store
+from core.settlement.compare import Comparer
+from core.settlement.deadline import Clock
+from core.settlement.reconcile import Reconciler
+from core.settlement.settle import Patience, Settler
+from core.settlement.webhook import Inbox
+from core.storage.database import connect
+from core.storage.migrations import upgrade
+from core.storage.store import Store
 from core.token import Verifier
-from core.webhook import Inbox
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +146,7 @@ async def opened(
             executor=executor,
             settler=settler,
             reconciler=Reconciler(store, executor, gateway, now_us=now_us),
-            auditor=Auditor(store, gateway, now_us=now_us),
+            auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
             inbox=inbox,
             clock=Clock(store, executor, now_us=now_us),
         )

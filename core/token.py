@@ -9,8 +9,8 @@ from typing import Any
 
 import jwt
 
-from core.command import RESERVED_IDS, Caller
 from core.errors import Reason, Refusal
+from core.law.command import RESERVED_IDS, Caller
 
 MAX_TOKEN_CHARACTERS = 8_192
 MAX_USER_ID_CHARACTERS = 128

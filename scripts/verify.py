@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from escrow.v1 import escrow_pb2 as pb
 
-from core.record import event_hash
+from core.law.record import event_hash
 
 
 class Unreadable(Exception):

@@ -12,8 +12,8 @@ import pytest
 # for forks may crash. What is forked here never speaks gRPC.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from core.database import connect
-from core.migrations import upgrade
+from core.storage.database import connect
+from core.storage.migrations import upgrade
 from tests.fakes.postgres import Postgres, Unavailable
 from tests.fakes.size import FULL, QUICK, Size
 

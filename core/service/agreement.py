@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from escrow.v1 import escrow_service_pb2 as rpc
 
-from core import command as c
 from core.errors import Reason
+from core.law import command as c
 from core.service import check
 from core.service.check import Check
 

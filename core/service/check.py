@@ -13,11 +13,11 @@ from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from core.command import RESERVED_IDS, Caller
 from core.errors import Reason, Refusal
-from core.escrow import ESCROW_ID
-from core.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
-from core.record import US_PER_S, span_us
+from core.law.command import RESERVED_IDS, Caller
+from core.law.escrow import ESCROW_ID
+from core.law.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
+from core.law.record import US_PER_S, span_us
 
 MAX_USER_ID = 128
 MAX_TITLE = 200

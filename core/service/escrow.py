@@ -13,21 +13,21 @@ from escrow.v1 import escrow_service_pb2 as rpc
 from escrow.v1 import escrow_service_pb2_grpc as service
 from google.protobuf import json_format
 
-from core import command as c
-from core.command import Caller, Command
 from core.errors import Reason, Refusal
-from core.escrow import Escrow, Status
 from core.execute import Executor
-from core.feed import Feed
-from core.follow import Followers
-from core.guard import caller, expires_at_s
-from core.record import escrow_message
-from core.rules import may_see
+from core.law import command as c
+from core.law.command import Caller, Command
+from core.law.escrow import Escrow, Status
+from core.law.record import escrow_message
+from core.law.rules import may_see
+from core.live.feed import Feed
+from core.live.follow import Followers
 from core.service import check
 from core.service.agreement import new_escrow
 from core.service.check import Check
+from core.service.guard import caller, expires_at_s
 from core.service.stream import event_response, until
-from core.store import Store
+from core.storage.store import Store
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500

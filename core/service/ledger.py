@@ -8,16 +8,15 @@ from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import ledger_service_pb2 as rpc
 from escrow.v1 import ledger_service_pb2_grpc as service
 
-from core.audit import Auditor, Result
+from core.books.audit import Auditor, Result
 from core.errors import Reason, Refusal
-from core.guard import caller
-from core.razorpay import GatewayError
-from core.record import timestamp
-from core.row import PostingRow
+from core.law.record import timestamp
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
-from core.store import Store
+from core.service.guard import caller
+from core.storage.row import PostingRow
+from core.storage.store import Store
 
 DEFAULT_PAGE, MAX_PAGE = 100, 500
 MAX_ACCOUNT = 160
@@ -75,14 +74,9 @@ class LedgerService(service.LedgerServiceServicer):
         _require_keeper()
         if request.escrow_id:
             await visible(self._store, request.escrow_id, caller())
-        try:
-            result = await self._auditor.check(
-                escrow_id=request.escrow_id, with_razorpay=request.with_razorpay
-            )
-        except GatewayError as error:
-            raise Refusal(
-                Reason.GATEWAY_UNAVAILABLE, "Razorpay does not answer; try again in a moment."
-            ) from error
+        result = await self._auditor.check(
+            escrow_id=request.escrow_id, with_razorpay=request.with_razorpay
+        )
         return rpc.CheckBooksResponse(
             balanced=not result.findings,
             escrows_checked=result.escrows_checked,

@@ -8,22 +8,22 @@ from typing import Any
 from escrow.v1 import payment_service_pb2 as rpc
 from escrow.v1 import payment_service_pb2_grpc as service
 
-from core import command as c
-from core.command import RAZORPAY, Caller
 from core.errors import Reason, Refusal
-from core.escrow import Escrow
 from core.execute import Executor
-from core.guard import caller
+from core.law import command as c
+from core.law.command import RAZORPAY, Caller
+from core.law.escrow import Escrow
+from core.law.record import escrow_message, timestamp
+from core.law.rules import decide
 from core.razorpay import Gateway, GatewayError, GatewayRefused
-from core.record import escrow_message, timestamp
-from core.report import payment_report
-from core.row import PayeeRow
-from core.rules import decide
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
-from core.store import Store
-from core.webhook import Inbox
+from core.service.guard import caller
+from core.settlement.report import payment_report
+from core.settlement.webhook import Inbox
+from core.storage.row import PayeeRow
+from core.storage.store import Store
 
 # Registrations with one request id, of different payees, that may overtake one another.
 MAX_TRIES = 3

@@ -13,7 +13,7 @@ from escrow.v1 import escrow_service_pb2 as service
 from escrow.v1 import payment_service_pb2 as payments
 from yarl import URL
 
-from bridge.api import BODY_LIMIT_BYTES
+from bridge.web.api import BODY_LIMIT_BYTES
 from tests.bridge.conftest import ORIGIN
 from tests.fakes.anycore import AnyCore
 from tests.fakes.bridge import Bridge, token
@@ -414,8 +414,8 @@ async def test_when_core_is_away_the_answer_is_503_and_says_when_to_come_back(
 ):
     await client.send("GET", f"{ESCROWS}/esc_1")
     await anycore.stop()
-    monkeypatch.setattr("bridge.api.CORE_WAIT_S", 0.1)
-    monkeypatch.setattr("bridge.api.CALL_LIMIT_S", 0.1)
+    monkeypatch.setattr("bridge.web.api.CORE_WAIT_S", 0.1)
+    monkeypatch.setattr("bridge.web.api.CALL_LIMIT_S", 0.1)
     status, answer, headers = await client.send("GET", f"{ESCROWS}/esc_1")
     assert status == 503
     assert answer["error"]["code"] == "UNAVAILABLE"

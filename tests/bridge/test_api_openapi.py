@@ -6,8 +6,8 @@ import pytest
 from escrow.v1 import escrow_service_pb2, payment_service_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from bridge.api import ROUTES
-from bridge.openapi import document
+from bridge.web.api import ROUTES
+from bridge.web.openapi import document
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.duration_pb2 import Duration  # noqa: F401 (puts it into the pool)
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from bridge.openapi import document
-from bridge.transcode import BadInput, Route, matching, routes_of
+from bridge.web.openapi import document
+from bridge.web.transcode import BadInput, Route, matching, routes_of
 
 TEXT, BOOL, BYTES, MESSAGE, ENUM = 9, 8, 12, 11, 14
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from bridge.auth import Verifier
-from bridge.errors import KeysUnavailable, TokenRefused
+from bridge.protocol.errors import KeysUnavailable, TokenRefused
 from tests.fakes.bridge import SECRET, token
 
 RSA = rsa.generate_private_key(65537, 2048)

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from bridge.auth import Verifier
-from bridge.pages import Pages
+from bridge.web.pages import Pages
 from tests.bridge.conftest import ORIGIN, StartBridge
 from tests.fakes.bridge import SECRET, Bridge
 from tests.fakes.core import FakeCore

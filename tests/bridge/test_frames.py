@@ -8,7 +8,7 @@ import pytest
 from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bridge import frames, view
+from bridge.protocol import frames, view
 
 
 def unframe(wire: bytes) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bridge.core import Core
 from bridge.limits import Limits
-from bridge.upstream import CoreError
+from bridge.upstream.channel import CoreError
+from bridge.upstream.core import Core
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import SECRET, token
 from tests.fakes.core import FakeCore, fake_core

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from typing import Any
 
-from core import command as c
-from core import ledger
-from core.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
-from core.escrow import Escrow, Event, Status
-from core.rules import decide
+from core.law import command as c
+from core.law import ledger
+from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
+from core.law.escrow import Escrow, Event, Status
+from core.law.rules import decide
 
 BUYER, SELLER, ARBITER = Caller("buyer-1"), Caller("seller-1"), Caller("arbiter-1")
 STRANGER = Caller("stranger-1")

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy.pool import QueuePool
 
-from core import command as c
-from core.command import RAZORPAY, Caller, Command
-from core.database import connect
 from core.errors import Refusal
-from core.escrow import Escrow
 from core.execute import Answer, Committed, Executor
-from core.feed import Feed
-from core.store import Store
+from core.law import command as c
+from core.law.command import RAZORPAY, Caller, Command
+from core.law.escrow import Escrow
+from core.live.feed import Feed
+from core.storage.database import connect
+from core.storage.store import Store
 from tests.core.law import BUYER, ORDER_ID, SECOND_US, START_US, create, payment
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core import audit
-from core import command as c
-from core import tables as t
-from core.audit import Auditor
-from core.command import SETTLEMENT
+from core.books import audit
+from core.books.audit import Auditor
 from core.errors import Reason, Refusal
+from core.law import command as c
+from core.law.command import SETTLEMENT
 from core.razorpay import Gateway, GatewayUnavailable, Payment
+from core.settlement.compare import Comparer
+from core.storage import tables as t
 from scripts.sandbox import Sandbox
 from tests.core.law import SERVICE
 from tests.core.till import Till, open_till
@@ -38,7 +39,9 @@ async def till(database_url: str, sandbox: Sandbox) -> AsyncIterator[Till]:
 
 
 def auditor(till: Till, gateway: Gateway | None = None) -> Auditor:
-    return Auditor(till.room.store, gateway or till.gateway, now_us=till.room.time)
+    return Auditor(
+        till.room.store, Comparer(gateway or till.gateway).differences, now_us=till.room.time
+    )
 
 
 @contextlib.asynccontextmanager

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core import bell, execute
-from core import command as c
+from core import execute
 from core.errors import Reason, Refusal
+from core.law import command as c
+from core.live import bell
 from tests.core.law import SERVICE
 from tests.core.room import Room, open_room
 from tests.core.test_feed import take

@@ -9,17 +9,19 @@ import sqlalchemy as sa
 from escrow.v1 import escrow_pb2 as pb
 from msgspec.structs import replace as changed
 
-from core import books, ledger
-from core import command as c
-from core import tables as t
-from core.command import RAZORPAY
-from core.escrow import Escrow, Status
+from core.books import check as books
+from core.law import command as c
+from core.law import ledger
+from core.law.command import RAZORPAY
+from core.law.escrow import Escrow, Status
+from core.law.record import dump_row, event_hash, event_message
+from core.law.rules import outstanding
 from core.razorpay import Payment, Refund, Transfer
-from core.record import dump_row, event_hash, event_message
-from core.report import tags
-from core.row import Book, PostingRow
-from core.rules import outstanding
-from core.step import Found
+from core.settlement.compare import compare
+from core.settlement.report import tags
+from core.settlement.step import Found
+from core.storage import tables as t
+from core.storage.row import Book, PostingRow
 from tests.core.law import (
     AMOUNT,
     ESCROW_ID,
@@ -105,7 +107,7 @@ AGREE = {
 @pytest.mark.parametrize("name", AGREE)
 def test_where_razorpay_and_the_escrow_agree_nothing_is_found(name: str) -> None:
     escrow, have = AGREE[name]
-    assert books.compare(escrow, have) == []
+    assert compare(escrow, have) == []
 
 
 DIFFER = {
@@ -158,16 +160,16 @@ DIFFER = {
 @pytest.mark.parametrize("name", DIFFER)
 def test_each_difference_from_razorpay_is_found_and_named(name: str) -> None:
     escrow, have, message = DIFFER[name]
-    assert books.compare(escrow, have) == [books.Finding(ESCROW_ID, "RAZORPAY", message)]
+    assert compare(escrow, have) == [books.Finding(ESCROW_ID, "RAZORPAY", message)]
 
 
 def test_the_transfers_of_each_milestone_are_compared_by_themselves() -> None:
     story = Story(milestones(60_000, 40_000)).pay().hold("m1").hold("m2")
     first = replace(ON_HOLD, amount_minor=58_500, notes=tags(ESCROW_ID, "m1"))
     second = replace(ON_HOLD, amount_minor=39_000, notes=tags(ESCROW_ID, "m2"))
-    assert books.compare(story.escrow, found(first, second)) == []
+    assert compare(story.escrow, found(first, second)) == []
     swapped = found(replace(first, amount_minor=39_000), replace(second, amount_minor=58_500))
-    assert [finding.message for finding in books.compare(story.escrow, swapped)] == [
+    assert [finding.message for finding in compare(story.escrow, swapped)] == [
         "transfers of m1 come to 39000, the escrow says 58500",
         "transfers of m2 come to 58500, the escrow says 39000",
     ]
@@ -175,7 +177,7 @@ def test_the_transfers_of_each_milestone_are_compared_by_themselves() -> None:
 
 def test_all_that_differs_is_told_at_once() -> None:
     have = found(LET_GO, GIVEN_BACK, paid=replace(PAID, fee_minor=1))
-    assert len(books.compare(HELD, have)) == 3
+    assert len(compare(HELD, have)) == 3
 
 
 def book_of(story: Story) -> Book:

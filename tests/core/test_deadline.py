@@ -2,9 +2,9 @@
 
 import asyncio
 
-from core import command as c
-from core.deadline import Clock
-from core.escrow import Status
+from core.law import command as c
+from core.law.escrow import Status
+from core.settlement.deadline import Clock
 from tests.core.law import BUYER, INSPECTION_US, SECOND_US, SELLER, WINDOW_US
 from tests.core.room import Room
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from core import command as c
-from core.command import CLOCK, SETTLEMENT, Command
 from core.errors import Reason, Refusal
-from core.escrow import FINAL, Part, Status, fold
+from core.law import command as c
+from core.law.command import CLOCK, SETTLEMENT, Command
+from core.law.escrow import FINAL, Part, Status, fold
 from tests.core.law import (
     ADMIN,
     ARBITER,

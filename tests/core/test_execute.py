@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core import command as c
 from core import execute
-from core.database import connect
 from core.errors import Reason, Refusal
 from core.execute import Answer, Executor
-from core.store import Store
+from core.law import command as c
+from core.storage.database import connect
+from core.storage.store import Store
 from tests.core.law import ADMIN, BUYER, SELLER, SERVICE, STRANGER, create, payment
 from tests.core.room import Room, Time, open_room
 
@@ -222,7 +222,7 @@ async def _locked(url: str) -> AsyncIterator[None]:
 async def test_a_database_that_comes_back_in_time_is_waited_for(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.database.SQLITE_BUSY_S", 0.01)
+    monkeypatch.setattr("core.storage.database.SQLITE_BUSY_S", 0.01)
     async with open_room(sqlite_url) as room:
         escrow_id = await room.create()
         async with _locked(sqlite_url):
@@ -235,7 +235,7 @@ async def test_a_database_that_comes_back_in_time_is_waited_for(
 async def test_a_database_that_stays_away_is_told_and_nothing_is_half_done(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.database.SQLITE_BUSY_S", 0.01)
+    monkeypatch.setattr("core.storage.database.SQLITE_BUSY_S", 0.01)
     monkeypatch.setattr(execute, "RETRY_FOR_S", 0.1)
     async with open_room(sqlite_url) as room:
         escrow_id = await room.paid()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from escrow.v1 import escrow_pb2 as pb
 
-from core import command as c
-from core import feed as feeds
 from core.errors import Reason, Refusal
 from core.execute import Committed
-from core.feed import Feed
-from core.store import Store
+from core.law import command as c
+from core.live import feed as feeds
+from core.live.feed import Feed
+from core.storage.store import Store
 from tests.core.law import SERVICE
 from tests.core.room import Room
 from tests.fakes.wait import until

@@ -8,14 +8,14 @@ import pytest
 from escrow.v1 import escrow_pb2 as pb
 from pydantic import SecretStr
 
-from core import command as c
 from core.config import Settings
 from core.errors import Reason, Refusal
-from core.escrow import Escrow
-from core.feed import Feed
-from core.follow import Followers
+from core.law import command as c
+from core.law.escrow import Escrow
+from core.live.feed import Feed
+from core.live.follow import Followers
 from core.server import _loops, now_us, opened
-from core.store import Store
+from core.storage.store import Store
 from tests.core.counter import SECRET, WEBHOOK_SECRET
 from tests.core.law import BUYER, SERVICE
 from tests.core.room import Room, open_room

@@ -6,11 +6,11 @@ from collections import defaultdict
 
 import pytest
 
-from core import command as c
-from core import ledger
-from core.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
 from core.errors import Refusal
-from core.escrow import Status
+from core.law import command as c
+from core.law import ledger
+from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
+from core.law.escrow import Status
 from tests.core.law import (
     ADMIN,
     AMOUNT,

@@ -10,10 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from core import migrations
-from core.database import connect
-from core.migrations import upgrade
-from core.tables import metadata
+from core.storage import migrations
+from core.storage.database import connect
+from core.storage.migrations import upgrade
+from core.storage.tables import metadata
 from tests.core.room import open_room
 
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]

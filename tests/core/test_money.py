@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.money import MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR, fee_minor, is_movable, split_minor
+from core.law.money import MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR, fee_minor, is_movable, split_minor
 
 amounts = st.integers(0, MAX_AMOUNT_MINOR)
 rates = st.integers(0, 10_000)

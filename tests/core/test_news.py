@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from core import command as c
-from core.command import RAZORPAY, SETTLEMENT
-from core.escrow import Escrow, EventType, PaymentStatus, Status
-from core.rules import decide, outstanding
-from core.step import payments_of
+from core.law import command as c
+from core.law.command import RAZORPAY, SETTLEMENT
+from core.law.escrow import Escrow, EventType, PaymentStatus, Status
+from core.law.rules import decide, outstanding
+from core.settlement.step import payments_of
 from tests.core.law import (
     AMOUNT,
     BUYER,

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from core import tables as t
 from core.razorpay import (
     parse_dispute,
     parse_order,
@@ -13,7 +12,8 @@ from core.razorpay import (
     parse_reversal,
     parse_transfer,
 )
-from core.report import dispute_report
+from core.settlement.report import dispute_report
+from core.storage import tables as t
 
 ORDER = {
     "id": "order_12345678901234",

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from core import command as c
-from core import reconcile
-from core.command import RAZORPAY
 from core.errors import Reason, Refusal
-from core.escrow import FINAL, Escrow, Status
-from core.reconcile import DAY_S, Reconciler, Schedule
-from core.report import payment_report
-from core.webhook import APPLIED, DUPLICATE, Inbox
+from core.law import command as c
+from core.law.command import RAZORPAY
+from core.law.escrow import FINAL, Escrow, Status
+from core.settlement import reconcile
+from core.settlement.reconcile import DAY_S, Reconciler, Schedule
+from core.settlement.report import payment_report
+from core.settlement.webhook import APPLIED, DUPLICATE, Inbox
 from scripts.sandbox import Sandbox
 from tests.core.law import BUYER, SECOND_US, payment, story_in
 from tests.core.till import Till, open_till

@@ -5,10 +5,10 @@ import itertools
 import pytest
 from escrow.v1 import escrow_pb2 as pb
 
-from core import command as c
-from core.command import RAZORPAY
-from core.escrow import Status
-from core.record import dump_row, escrow_message, event_hash, event_message, load_row
+from core.law import command as c
+from core.law.command import RAZORPAY
+from core.law.escrow import Status
+from core.law.record import dump_row, escrow_message, event_hash, event_message, load_row
 from tests.core.law import (
     BUYER,
     SELLER,

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import pytest
 
-from core import command as c
-from core.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
 from core.errors import Reason, Refusal
-from core.escrow import Status
-from core.rules import TABLE, decide
+from core.law import command as c
+from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
+from core.law.escrow import Status
+from core.law.rules import TABLE, decide
 from tests.core.law import (
     ADMIN,
     AMOUNT,

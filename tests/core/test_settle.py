@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from core import command as c
-from core.escrow import Status
+from core.law import command as c
+from core.law.escrow import Status
 from scripts.sandbox import Sandbox
 from tests.core.law import ADMIN, ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from core import command as c
-from core.command import RAZORPAY
-from core.escrow import Status
+from core.law import command as c
+from core.law.command import RAZORPAY
+from core.law.escrow import Status
 from core.razorpay import Gateway
-from core.row import Owed
+from core.storage.row import Owed
 from scripts.sandbox import Sandbox
 from tests.core.law import ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till

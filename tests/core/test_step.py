@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from core import command as c
-from core.command import RAZORPAY, SETTLEMENT
-from core.escrow import Escrow, Status
+from core.law import command as c
+from core.law.command import RAZORPAY, SETTLEMENT
+from core.law.escrow import Escrow, Status
+from core.law.rules import decide
 from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
-from core.report import Report, dispute_report, tags
-from core.rules import decide
-from core.step import (
+from core.settlement.report import Report, dispute_report, tags
+from core.settlement.step import (
     MAX_FAILED,
     Blocked,
     Capture,

@@ -3,10 +3,10 @@
 import asyncio
 import uuid
 
-from core import command as c
-from core.escrow import Status
-from core.row import Owed
-from core.transaction import NOTIFY_LIMIT, _payloads
+from core.law import command as c
+from core.law.escrow import Status
+from core.storage.row import Owed
+from core.storage.transaction import NOTIFY_LIMIT, _payloads
 from tests.core.law import ADMIN, BUYER, SELLER
 from tests.core.room import Room
 

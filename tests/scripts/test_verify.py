@@ -12,10 +12,17 @@ import pytest
 from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from core.command import RAZORPAY, Caller, CreateEscrow, PublishUpdate, RecordOrder, ReportPayment
-from core.escrow import Escrow
-from core.record import event_hash, event_message
-from core.rules import decide
+from core.law.command import (
+    RAZORPAY,
+    Caller,
+    CreateEscrow,
+    PublishUpdate,
+    RecordOrder,
+    ReportPayment,
+)
+from core.law.escrow import Escrow
+from core.law.record import event_hash, event_message
+from core.law.rules import decide
 from scripts.verify import main
 
 ID = "5f0c7a0e-0000-4000-8000-000000000001"

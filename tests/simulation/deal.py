@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from core.command import Caller
+from core.law.command import Caller
 from scripts.sandbox.books import Books, Entity
 from tests.fakes.fee import can_be_split, fee_of
 from tests.simulation.model import Sheet

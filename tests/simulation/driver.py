@@ -13,10 +13,10 @@ from escrow.v1 import escrow_service_pb2 as escrow_rpc
 from escrow.v1 import payment_service_pb2 as payment_rpc
 from google.protobuf.duration_pb2 import Duration
 
-from core.command import Caller
 from core.errors import Refusal
+from core.law.command import Caller
 from core.razorpay import GatewayError
-from core.reconcile import DISPUTES_SPAN_S
+from core.settlement.reconcile import DISPUTES_SPAN_S
 from scripts.sandbox import dispute, payment, refund
 from scripts.sandbox.refusal import Refusal as SandboxRefusal
 from tests.fakes.fee import fees_of

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from core import books, ledger
-from core.escrow import Escrow, Status
+from core.books.check import check
+from core.law import ledger
+from core.law.escrow import Escrow, Status
 from scripts.sandbox.books import Entity
 from tests.simulation.deal import Deal, left
 from tests.simulation.model import ENDS
@@ -36,7 +37,7 @@ class Judge:
         by_id = {book.escrow.escrow_id: book for book in found}
         for deal in deals:
             book = by_id[deal.escrow_id]
-            findings = books.check(book)
+            findings = check(book)
             assert not findings, findings
             assert book.events[: len(deal.events)] == deal.events, "the past has changed"
             deal.events = list(book.events)

@@ -5,8 +5,8 @@ import random
 import time
 import uuid
 
-from core.database import SQLITE_BUSY_S, connect
-from core.store import Store
+from core.storage.database import SQLITE_BUSY_S, connect
+from core.storage.store import Store
 
 ROUNDS = 150
 

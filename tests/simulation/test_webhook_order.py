@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.record import dump_row
+from core.law.record import dump_row
 from scripts.sandbox import dispute, payment, refund
 from tests.fakes.size import Size
 from tests.simulation.deal import Deal

@@ -12,22 +12,23 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from core import guard
-from core.audit import Auditor
-from core.command import Caller
-from core.database import connect
-from core.deadline import Clock
+from core.books.audit import Auditor
 from core.execute import Executor
-from core.feed import Feed
-from core.follow import Followers
-from core.reconcile import Reconciler
+from core.law.command import Caller
+from core.live.feed import Feed
+from core.live.follow import Followers
+from core.service import guard
 from core.service.escrow import EscrowService
 from core.service.payment import PaymentService
-from core.settle import Settler
-from core.store import Store
+from core.settlement.compare import Comparer
+from core.settlement.deadline import Clock
+from core.settlement.reconcile import Reconciler
+from core.settlement.settle import Settler
+from core.settlement.webhook import Inbox
+from core.storage.database import connect
+from core.storage.store import Store
+from core.storage.transaction import Transaction
 from core.token import Verified
-from core.transaction import Transaction
-from core.webhook import Inbox
 from tests.fakes.gateway import FakeGateway, Fate
 from tests.simulation.threadless import Files
 
@@ -71,7 +72,7 @@ class Core:
         self.settler = Settler(store, executor, gateway, now_us=now_us)
         self.reconciler = Reconciler(store, executor, gateway, now_us=now_us)
         self.clock = Clock(store, executor, now_us=now_us)
-        self.auditor = Auditor(store, gateway, now_us=now_us)
+        self.auditor = Auditor(store, Comparer(gateway).differences, now_us=now_us)
         self.inbox = Inbox(
             store,
             executor,

@@ -1,0 +1,160 @@
+"""All browsers of this process: who may connect, who is still there, how they are sent away."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as sockets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from time import perf_counter
+from typing import TypeVar
+
+import structlog
+from aiohttp import web
+
+from bridge.auth import Identity
+from bridge.browser.session import Session, Surroundings
+from bridge.browser.socket import SUBPROTOCOL, Socket
+from bridge.protocol.errors import CloseCode, KeysUnavailable, TokenRefused
+from bridge.web.origin import Origins
+
+# What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
+UNSENT_BYTES = 128 * 1024
+_T = TypeVar("_T")
+_log = structlog.get_logger("bridge.browser.hub")
+
+
+class Hub:
+    """The WebSocket door."""
+
+    def __init__(self, around: Surroundings, origins: Origins, *, query_token: bool) -> None:
+        self.draining = False
+        self._around = around
+        self._limits = around.limits
+        self._origins = origins
+        self._query_token = query_token
+        self._sessions: set[Session] = set()
+        # All that are upgraded: beside the sessions those that are being turned away.
+        self._upgraded = 0
+        self._of_user: Counter[str] = Counter()
+        self._sweeper = asyncio.create_task(self._sweep())
+        around.metrics.sockets.set_function(lambda: len(self._sessions))
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/v1/ws: 403 for a foreign page, 426 for no upgrade, 503 while going away."""
+        if not self._origins.admits(request):
+            raise web.HTTPForbidden(text="this origin may not connect")
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise web.HTTPUpgradeRequired(
+                text="this is a WebSocket", headers={"Upgrade": "websocket"}
+            )
+        if self.draining or self._upgraded >= self._limits.sockets:
+            raise web.HTTPServiceUnavailable(text="try again", headers={"Retry-After": "1"})
+        socket = Socket(self._limits)
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is not None:
+            self._upgraded += 1
+            try:
+                _tune(transport)
+                await self._admit(request, socket, transport)
+            finally:
+                self._upgraded -= 1
+        return socket
+
+    async def drain(self, *, notice_s: float | None = None) -> None:
+        """Refuse new browsers, let it be known (`/readyz`), then send each away with a slot of
+        its own. Answers when all are gone, or cuts the rest off after `drain_close_s`."""
+        if self.draining:
+            return
+        self.draining = True
+        if self._sessions:
+            await asyncio.sleep(self._limits.drain_notice_s if notice_s is None else notice_s)
+        sessions = tuple(self._sessions)
+        slot_ms = self._limits.reconnect_slots_s * 1000 / max(len(sessions), 1)
+        async for place, session in self._in_slices(enumerate(sessions)):
+            session.go_away(int(place * slot_ms))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.drain_close_s):
+                await asyncio.gather(*(session.over() for session in sessions))
+        for session in sessions:
+            session.cut()
+
+    async def close(self) -> None:
+        await self.drain(notice_s=0)
+        self._sweeper.cancel()
+        await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    async def _admit(
+        self,
+        request: web.Request,
+        socket: Socket,
+        transport: asyncio.Transport,
+    ) -> None:
+        refusal = CloseCode.BAD_TOKEN
+        try:
+            identity = await self._around.verifier.verify(self._token(request))
+        except TokenRefused as error:
+            _log.info("token refused", why=str(error))
+        except KeysUnavailable:
+            refusal = CloseCode.TRY_LATER
+        else:
+            if self._of_user[identity.user_id] < self._limits.sockets_per_user:
+                await self._run(socket, transport, identity)
+                return
+            refusal = CloseCode.TOO_MANY_CONNECTIONS
+        self._around.metrics.closes.labels(str(refusal.value)).inc()
+        await socket.turn_away(refusal, refusal.reason)
+
+    async def _run(
+        self,
+        socket: Socket,
+        transport: asyncio.Transport,
+        identity: Identity,
+    ) -> None:
+        session = Session(socket, transport, identity, self._around)
+        self._sessions.add(session)
+        self._of_user[identity.user_id] += 1
+        try:
+            if self.draining:
+                session.go_away(0)
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+            self._of_user[identity.user_id] -= 1
+            if not self._of_user[identity.user_id]:
+                del self._of_user[identity.user_id]
+
+    def _token(self, request: web.Request) -> str:
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and credentials.strip():
+            return credentials.strip()
+        offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+        if len(offered) == 2 and offered[0].strip() == SUBPROTOCOL:
+            return offered[1].strip()
+        if self._query_token:
+            return request.query.get("token", "")
+        return ""
+
+    async def _sweep(self) -> None:
+        """One wheel for all: a timer or a task for each socket would cost more than the socket."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._limits.tick_s)
+            async for session in self._in_slices(tuple(self._sessions)):
+                session.check(loop.time())
+
+    async def _in_slices(self, items: Iterable[_T]) -> AsyncIterator[_T]:
+        end = perf_counter() + self._limits.slice_s
+        for item in items:
+            yield item
+            if perf_counter() > end:
+                await asyncio.sleep(0)
+                end = perf_counter() + self._limits.slice_s
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    socket = transport.get_extra_info("socket")
+    if socket is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
+        socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

@@ -1,0 +1,228 @@
+"""One browser: its commands, its subscriptions, its token, its end.
+
+Nothing here waits for the browser: what it is told goes through the outbox, and what core has to
+be asked runs beside the reading, so that a ping is answered at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+from aiohttp import WebSocketError, WSMsgType
+
+from bridge.auth import Identity, Verifier
+from bridge.browser.outbox import Flusher, Outbox
+from bridge.browser.places import Places
+from bridge.browser.sink import Sink
+from bridge.browser.socket import Socket
+from bridge.limits import Limits
+from bridge.metrics import Metrics
+from bridge.protocol import frames
+from bridge.protocol.errors import BadFrame, CloseCode, ErrorCode, KeysUnavailable, TokenRefused
+from bridge.upstream.follow import Follows
+from bridge.upstream.watch import Watches
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every session is given."""
+
+    watches: Watches
+    follows: Follows
+    verifier: Verifier
+    flusher: Flusher
+    limits: Limits
+    metrics: Metrics
+
+
+class Session:
+    """From the accepted handshake to the close."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        transport: asyncio.Transport,
+        identity: Identity,
+        around: Surroundings,
+    ) -> None:
+        self.identity = identity
+        self._socket = socket
+        self._transport = transport
+        self._around = around
+        self._limits = around.limits
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(transport, around.flusher, around.limits, self._too_slow)
+        self._places = Places(self, self._outbox, around.watches, around.follows, around.metrics)
+        self._authenticating: asyncio.Task[None] | None = None
+        self._ended = False
+        self._over = asyncio.Event()
+        self._allowance = float(around.limits.frames_burst)
+        self._heard_at = self._pinged_at = self._counted_at = self._loop.time()
+        self._noticed = False
+
+    async def run(self) -> None:
+        """Serve the browser until the connection is over."""
+        limits = self._limits
+        self._outbox.put(
+            frames.connected(
+                self.identity.user_id, self.identity.expires_at, limits.ping_interval_s
+            )
+        )
+        try:
+            async for message in self._socket:
+                self._heard_at = self._loop.time()
+                if message.type is WSMsgType.ERROR:
+                    await self._break(message.data)
+                    break
+                if not self._ended:
+                    self._hear(message.type, message.data)
+        finally:
+            await self._leave()
+
+    def check(self, now: float) -> None:
+        """Do what time asks for: pings, the token's end. `now` is the loop's clock."""
+        if self._ended:
+            return
+        left_s = self.identity.expires_at - time()
+        if left_s <= 0:
+            self.end(CloseCode.BAD_TOKEN)
+        elif left_s <= self._limits.token_notice_s and not self._noticed:
+            self._noticed = True
+            text = f"the token expires in {math.ceil(left_s)} s; send a fresh one with auth"
+            self.refuse(ErrorCode.TOKEN_EXPIRING, text)
+        waited_s = now - self._pinged_at
+        if self._heard_at < self._pinged_at:
+            if waited_s >= self._limits.ping_silence_s:
+                self._around.metrics.closes.labels("1006").inc()
+                self._transport.abort()
+        elif waited_s >= self._limits.ping_interval_s:
+            self._pinged_at = now
+            self._outbox.put(frames.PING)
+
+    def go_away(self, after_ms: int) -> None:
+        """Tell the browser when to come back, and close."""
+        self._outbox.put(frames.reconnect(after_ms))
+        self.end(CloseCode.RESTART)
+
+    def end(self, code: CloseCode) -> None:
+        """Write what the browser takes now and the close frame; its answer ends `run`, or `close_s`
+        does. The first end is the one that counts."""
+        if self._ended:
+            return
+        self._ended = True
+        self._around.metrics.closes.labels(str(code.value)).inc()
+        self._outbox.finish(frames.close(code, code.reason))
+        self._loop.call_later(self._limits.close_s, self.cut)
+
+    def cut(self) -> None:
+        """End the connection now, but let the kernel deliver what it has already taken."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    async def over(self) -> None:
+        """Wait until `run` has nothing more to do."""
+        await self._over.wait()
+
+    def _too_slow(self) -> None:
+        self.end(CloseCode.TOO_SLOW)
+
+    async def _leave(self) -> None:
+        if not self._ended:
+            # The browser said goodbye, or is gone.
+            self._ended = True
+            self._outbox.finish(frames.close(1000))
+        if self._authenticating is not None:
+            self._authenticating.cancel()
+            await asyncio.gather(self._authenticating, return_exceptions=True)
+        await self._places.close()
+        self._transport.close()
+        # A peer that does not read would keep what is unsent in memory for ever.
+        self._loop.call_later(self._limits.close_s, self._transport.abort)
+        self._over.set()
+
+    async def _break(self, error: Exception) -> None:
+        """What came cannot be read, and nothing after it."""
+        if isinstance(error, WebSocketError):
+            is_big = error.code == CloseCode.TOO_BIG
+            self.end(CloseCode.TOO_BIG if is_big else CloseCode.MALFORMED)
+            await Sink(self._transport).closed(self._limits.close_s)
+
+    def _hear(self, kind: WSMsgType, data: Any) -> None:
+        if not self._within_rate():
+            self.refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
+            self.end(CloseCode.TOO_FAST)
+        elif kind is WSMsgType.TEXT:
+            self._obey(data)
+        elif kind is WSMsgType.BINARY:
+            self.refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
+        elif kind is WSMsgType.PING:
+            self._outbox.put(frames.ws_pong(bytes(data)))
+
+    def _within_rate(self) -> bool:
+        limits, now = self._limits, self._heard_at
+        earned = (now - self._counted_at) * limits.frames_per_s
+        self._counted_at = now
+        self._allowance = min(limits.frames_burst, self._allowance + earned) - 1
+        return self._allowance >= 0
+
+    def _obey(self, payload: bytes) -> None:
+        try:
+            command = frames.parse(payload)
+        except BadFrame as bad:
+            self.refuse(ErrorCode.BAD_FRAME, bad.message, frame_id=bad.frame_id)
+            return
+        match command:
+            case frames.Subscribe():
+                self._places.subscribe(command)
+            case frames.Unsubscribe():
+                self._outbox.put(frames.unsubscribed(command.escrow_id, command.frame_id))
+                self._places.forget(command.escrow_id)
+            case frames.Ping():
+                self._outbox.put(frames.pong(command.frame_id))
+            case frames.Authenticate():
+                self._authenticate(command)
+
+    def _authenticate(self, command: frames.Authenticate) -> None:
+        if self._authenticating is not None and not self._authenticating.done():
+            text = "the token before this one is still being checked"
+            self.refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
+            return
+        self._authenticating = asyncio.create_task(self._renew(command))
+
+    async def _renew(self, command: frames.Authenticate) -> None:
+        try:
+            identity = await self._around.verifier.verify(command.token)
+        except TokenRefused:
+            text = "the token is invalid or expired; the one before stays in force"
+            self.refuse(ErrorCode.TOKEN_INVALID, text, frame_id=command.frame_id)
+        except KeysUnavailable:
+            text = "tokens cannot be checked right now"
+            self.refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
+        else:
+            self._take_over(identity, command.frame_id)
+
+    def _take_over(self, identity: Identity, frame_id: frames.FrameId) -> None:
+        if identity.user_id != self.identity.user_id:
+            text = "the token is another user's; the one before stays in force"
+            self.refuse(ErrorCode.USER_MISMATCH, text, frame_id=frame_id)
+            return
+        self.identity, self._noticed = identity, False
+        self._outbox.put(frames.authenticated(identity.expires_at, frame_id))
+
+    def refuse(
+        self,
+        code: ErrorCode,
+        text: str,
+        *,
+        escrow_id: str | None = None,
+        frame_id: frames.FrameId = None,
+    ) -> None:
+        """Tell the browser that a command failed."""
+        self._around.metrics.errors.labels(code.name).inc()
+        self._outbox.put(frames.error(code, text, escrow_id=escrow_id, frame_id=frame_id))

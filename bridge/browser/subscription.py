@@ -1,0 +1,135 @@
+"""One socket's place in one escrow: what it was told last, and how it gets there without a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from escrow.v1 import escrow_pb2 as pb
+
+from bridge.auth import Identity
+from bridge.browser.outbox import Outbox
+from bridge.protocol import frames
+from bridge.upstream.channel import CoreError
+from bridge.upstream.watch import Watch, Watches
+
+
+class Place(Protocol):
+    """What a session asks of a subscription, be it to one escrow or to all of its user's."""
+
+    escrow_id: str
+
+    @property
+    def asked(self) -> tuple[frames.FrameId, ...]:
+        """The ids of the commands that still wait for their answer; one None where none does."""
+
+    def ask_again(self, frame_id: frames.FrameId) -> None:
+        """Answer another subscribe to the same: at once, or together with the first."""
+
+    async def join(self, identity: Identity, after: int | None) -> None:
+        """Tell what there is and go live. Raises CoreError; `leave` must follow in any case."""
+
+    def leave(self) -> None:
+        """Be told nothing more."""
+
+
+class Subscription:
+    """Joins a watch once and is then told every event after `version`, each once and in order."""
+
+    def __init__(
+        self,
+        escrow_id: str,
+        frame_id: frames.FrameId,
+        outbox: Outbox,
+        watches: Watches,
+        known_version: int | None,
+        on_vanish: Callable[[Place, CoreError], None],
+    ) -> None:
+        self.escrow_id = escrow_id
+        # The last that was told, be it only in the catching up.
+        self.version = 0
+        self.is_live = False
+        self._outbox = outbox
+        self._watches = watches
+        self._core = watches.source.core
+        # Up to which a subscription to all has told already, and so goes on.
+        self._known_version = known_version
+        self._on_vanish = on_vanish
+        self._watch: Watch | None = None
+        # The snapshot that core gave, while it is ahead of the shared stream.
+        self._ahead: pb.Escrow | None = None
+        # Of the subscribe commands that wait for the answer.
+        self._asked: list[frames.FrameId] = [frame_id]
+
+    @property
+    def asked(self) -> tuple[frames.FrameId, ...]:
+        return tuple(self._asked) or (None,)
+
+    def ask_again(self, frame_id: frames.FrameId) -> None:
+        self._asked.append(frame_id)
+        if self.is_live:
+            self._answer()
+
+    async def join(self, identity: Identity, after: int | None) -> None:
+        """Ask core as the user, tell what was missed after a version, `subscribed`, and go live.
+
+        Where `after` lies ahead of core (a database that was restored), the snapshot is the truth.
+        """
+        escrow = await self._core.get_escrow(self.escrow_id, identity.token)
+        watch = self._watch = self._watches.hold(escrow)
+        after = self._known_version if after is None else after
+        if after is not None:
+            escrow = await self._catch_up(watch, identity.token, escrow, after)
+        # From here on nothing awaits, so that no event slips in between.
+        if watch.refusal is not None:
+            raise watch.refusal
+        self.version = max(escrow.version, watch.version)
+        self._ahead = escrow if escrow.version > watch.version else None
+        watch.subscribers.add(self)
+        self.is_live = True
+        self._answer()
+
+    def leave(self) -> None:
+        if self._watch is not None:
+            self._watch.subscribers.discard(self)
+            self._watches.release(self._watch)
+            self._watch = None
+
+    def deliver(self, event: frames.EventFrames) -> None:
+        if event.version > self.version and self._watch is not None:
+            self.version = event.version
+            self._outbox.put(event.wire, event.count)
+
+    def vanish(self, error: CoreError) -> None:
+        self._on_vanish(self, error)
+
+    def _answer(self) -> None:
+        watch = self._watch
+        assert watch is not None
+        # A fan-out may be under way that has not come to us yet.
+        for event in watch.since(self.version):
+            self.deliver(event)
+        if self._ahead is not None and self._ahead.version > watch.version:
+            snapshot = frames.snapshot(self._ahead)
+        else:
+            self._ahead, snapshot = None, watch.snapshot()
+        for frame_id in self._asked:
+            self._outbox.put(
+                frames.subscribed(self.escrow_id, self.version, snapshot, frame_id),
+            )
+        self._asked.clear()
+
+    async def _catch_up(self, watch: Watch, token: str, escrow: pb.Escrow, after: int) -> pb.Escrow:
+        """Tell every event after a version; answer the escrow at the last one."""
+        cursor = after
+        while cursor < max(watch.version, escrow.version):
+            for event in watch.since(cursor) or await self._read_page(token, cursor):
+                await self._outbox.room()
+                self._outbox.put(event.wire, event.count)
+                self.version = cursor = event.version
+                escrow = event.escrow
+        return escrow
+
+    async def _read_page(self, token: str, after: int) -> list[frames.EventFrames]:
+        events = await self._core.list_events(self.escrow_id, after, token)
+        return [frames.event_frames(event) for event in events]

@@ -1,0 +1,245 @@
+"""The browser protocol: JSON text to a command, an event or an answer to ready bytes. Pure.
+
+Ready bytes carry their WebSocket header (RFC 6455 section 5.2: text, final, unmasked), so that an
+event is encoded once however many sockets it goes to.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from escrow.v1 import escrow_pb2 as pb
+
+from bridge.protocol import view
+from bridge.protocol.errors import BadFrame, ErrorCode
+
+ESCROW_ID_CHARACTERS = 128
+FRAME_ID_CHARACTERS = 128
+VERSION_MAX = 2**63 - 1
+# The safe integers of JavaScript: any other id would come back changed.
+FRAME_ID_MAX = 2**53 - 1
+
+# The escrow_id that stands for all escrows of the user; no escrow is called so.
+EVERYTHING = "*"
+
+FrameId: TypeAlias = str | int | None
+
+PING = b"\x89\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    escrow_id: str
+    # Exclusive: the last version that the browser has. Means nothing for EVERYTHING.
+    after: int | None
+    frame_id: FrameId
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    escrow_id: str
+    frame_id: FrameId
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    frame_id: FrameId
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    token: str
+    frame_id: FrameId
+
+
+Command: TypeAlias = Subscribe | Unsubscribe | Ping | Authenticate
+
+
+@dataclass(frozen=True, slots=True)
+class EventFrames:
+    """An event as bytes: `count` frames that always travel together."""
+
+    version: int
+    wire: bytes
+    count: int
+    escrow: pb.Escrow
+
+
+def parse(payload: bytes) -> Command:
+    """Read one text frame. Raises BadFrame, with the frame's id where it could be read."""
+    frame = _object(payload)
+    frame_id = _frame_id(frame)
+    match frame.get("type"):
+        case "subscribe":
+            return Subscribe(_escrow_id(frame, frame_id), _after(frame, frame_id), frame_id)
+        case "unsubscribe":
+            return Unsubscribe(_escrow_id(frame, frame_id), frame_id)
+        case "ping":
+            return Ping(frame_id)
+        case "auth":
+            return Authenticate(_text(frame, "token", frame_id), frame_id)
+        case str():
+            raise BadFrame("type must be subscribe, unsubscribe, ping or auth", frame_id)
+        case _:
+            raise BadFrame("type must be a string", frame_id)
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        frame = json.loads(payload.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadFrame("the frame is not JSON") from None
+    if not isinstance(frame, dict):
+        raise BadFrame("the frame is not a JSON object")
+    return frame
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _frame_id(frame: dict[str, Any]) -> FrameId:
+    frame_id = frame.get("id")
+    if isinstance(frame_id, str) and len(frame_id) <= FRAME_ID_CHARACTERS:
+        return frame_id
+    if isinstance(frame_id, int) and not isinstance(frame_id, bool):
+        if abs(frame_id) <= FRAME_ID_MAX:
+            return frame_id
+    elif frame_id is None:
+        return None
+    raise BadFrame("id must be a string of up to 128 characters or a safe integer")
+
+
+def _text(frame: dict[str, Any], name: str, frame_id: FrameId) -> str:
+    value = frame.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadFrame(f"{name} must be a string that is not empty", frame_id)
+    return value
+
+
+def _escrow_id(frame: dict[str, Any], frame_id: FrameId) -> str:
+    escrow_id = _text(frame, "escrow_id", frame_id)
+    if len(escrow_id) > ESCROW_ID_CHARACTERS:
+        raise BadFrame("escrow_id must be at most 128 characters", frame_id)
+    try:
+        escrow_id.encode()
+    except UnicodeEncodeError:
+        raise BadFrame("escrow_id must be Unicode text", frame_id) from None
+    return escrow_id
+
+
+def _after(frame: dict[str, Any], frame_id: FrameId) -> int | None:
+    after = frame.get("after")
+    if after is None:
+        return None
+    if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after <= VERSION_MAX:
+        raise BadFrame("after must be a version: a whole number from 0", frame_id)
+    return after
+
+
+def wire(payload: bytes) -> bytes:
+    """Put the header of a text frame before the payload."""
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", 0x81, size) + payload
+    if size < 65536:
+        return struct.pack("!BBH", 0x81, 126, size) + payload
+    return struct.pack("!BBQ", 0x81, 127, size) + payload
+
+
+def ws_pong(payload: bytes) -> bytes:
+    """The protocol's own answer to a ping of at most 125 bytes."""
+    return struct.pack("!BB", 0x8A, len(payload)) + payload
+
+
+def close(code: int, reason: str = "") -> bytes:
+    """The protocol's own last frame; the reason has at most 123 bytes."""
+    payload = struct.pack("!H", code) + reason.encode()
+    return struct.pack("!BB", 0x88, len(payload)) + payload
+
+
+def connected(user_id: str, expires_at: float, ping_interval_s: float) -> bytes:
+    return _frame(
+        {
+            "type": "connected",
+            "user_id": user_id,
+            "expires_at": int(expires_at),
+            "ping_interval": _plain(ping_interval_s),
+        }
+    )
+
+
+def subscribed(escrow_id: str, version: int, data: bytes, frame_id: FrameId) -> bytes:
+    """`data` is already JSON: the snapshot is encoded once for all who ask at one version."""
+    head = _json({"type": "subscribed", "escrow_id": escrow_id, "version": version})
+    tail = b"" if frame_id is None else b',"id":' + _json(frame_id)
+    return wire(head[:-1] + b',"data":' + data + tail + b"}")
+
+
+def following(frame_id: FrameId) -> bytes:
+    """Answers a subscribe to EVERYTHING, after the snapshots of the open escrows."""
+    return _frame({"type": "subscribed", "escrow_id": EVERYTHING}, frame_id)
+
+
+def unsubscribed(escrow_id: str, frame_id: FrameId) -> bytes:
+    return _frame({"type": "unsubscribed", "escrow_id": escrow_id}, frame_id)
+
+
+def pong(frame_id: FrameId) -> bytes:
+    return _frame({"type": "pong"}, frame_id)
+
+
+def authenticated(expires_at: float, frame_id: FrameId) -> bytes:
+    return _frame({"type": "authenticated", "expires_at": int(expires_at)}, frame_id)
+
+
+def reconnect(after_ms: int) -> bytes:
+    return _frame({"type": "reconnect", "after_ms": after_ms})
+
+
+def error(
+    code: ErrorCode, message: str, *, escrow_id: str | None = None, frame_id: FrameId = None
+) -> bytes:
+    frame = {"type": "error", "code": code.name, "message": message, "retry": code.retry}
+    if escrow_id is not None:
+        frame["escrow_id"] = escrow_id
+    return _frame(frame, frame_id)
+
+
+def snapshot(escrow: pb.Escrow) -> bytes:
+    """The `data` of `subscribed`, as JSON."""
+    return _json(view.escrow_data(escrow))
+
+
+def event_frames(event: pb.EscrowEvent) -> EventFrames:
+    """All frames of an event: `payment_status` and `status_change` where it implies them, then
+    `escrow_update`."""
+    place = {"escrow_id": event.escrow_id, "version": event.version}
+    frames: list[dict[str, Any]] = []
+    if event.payment_status:
+        status = view.payment_status(event.payment_status)
+        frames.append({"type": "payment_status", **place, "status": status})
+    if event.old_status and event.old_status != event.new_status:
+        old, new = view.escrow_status(event.old_status), view.escrow_status(event.new_status)
+        frames.append({"type": "status_change", **place, "old_status": old, "new_status": new})
+    frames.append({"type": "escrow_update", **place, "data": view.event_data(event)})
+    blob = b"".join(_frame(frame) for frame in frames)
+    return EventFrames(event.version, blob, len(frames), event.escrow)
+
+
+def _frame(frame: dict[str, Any], frame_id: FrameId = None) -> bytes:
+    if frame_id is not None:
+        frame = {**frame, "id": frame_id}
+    return wire(_json(frame))
+
+
+def _json(value: Any) -> bytes:
+    # ASCII only: a lone surrogate in a browser's own id has no UTF-8, but it has an escape.
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _plain(number: float) -> int | float:
+    return int(number) if float(number).is_integer() else number

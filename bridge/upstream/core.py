@@ -1,0 +1,125 @@
+"""What the bridge asks core, call by call: as a user with a user's token, as itself without."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from escrow.v1 import escrow_pb2 as pb
+from escrow.v1 import escrow_service_pb2 as service
+from escrow.v1 import ledger_service_pb2 as ledger
+from escrow.v1 import payment_service_pb2 as payments
+
+from bridge.limits import Limits
+from bridge.upstream.channel import CoreError, Tls, Upstream
+
+_ESCROWS = "/escrow.v1.EscrowService/"
+_PAYMENTS = "/escrow.v1.PaymentService/"
+_LEDGER = "/escrow.v1.LedgerService/"
+
+
+class Core(Upstream):
+    """Core's calls, with the limits of each."""
+
+    def __init__(
+        self, addresses: tuple[str, ...], token: str, limits: Limits, tls: Tls | None = None
+    ) -> None:
+        super().__init__(addresses, limits, tls)
+        self._token = token
+
+    async def get_escrow(self, escrow_id: str, token: str | None = None) -> pb.Escrow:
+        """Read the escrow as the owner of the token may see it. Raises CoreError."""
+        reply = await self.unary(
+            _ESCROWS + "GetEscrow",
+            service.GetEscrowRequest(escrow_id=escrow_id),
+            service.GetEscrowResponse,
+            token=token or self._token,
+            repeatable=True,
+        )
+        return reply.escrow
+
+    async def list_events(
+        self, escrow_id: str, after_version: int, token: str | None = None
+    ) -> list[pb.EscrowEvent]:
+        """Read one page of the events after a version (exclusive) that has some, oldest first.
+
+        Raises CoreError; UNAVAILABLE too where there are none, or one is missing among them, so
+        that no gap is ever passed on.
+        """
+        reply = await self.unary(
+            _ESCROWS + "ListEvents",
+            service.ListEventsRequest(
+                escrow_id=escrow_id,
+                after_version=after_version,
+                page_size=self._limits.catch_up_events,
+            ),
+            service.ListEventsResponse,
+            token=token or self._token,
+            repeatable=True,
+        )
+        versions = [event.version for event in reply.events]
+        if not versions or versions != list(range(after_version + 1, versions[-1] + 1)):
+            raise CoreError("UNAVAILABLE", "core's record has a gap")
+        return list(reply.events)
+
+    async def list_escrows(self, user_id: str) -> AsyncGenerator[pb.Escrow, None]:
+        """Read the newest `user_escrows` of a user as the bridge itself, the newest first."""
+        request = service.ListEscrowsRequest(party=user_id, page_size=self._limits.list_page)
+        for _ in range(0, self._limits.user_escrows, self._limits.list_page):
+            reply = await self.unary(
+                _ESCROWS + "ListEscrows",
+                request,
+                service.ListEscrowsResponse,
+                token=self._token,
+                repeatable=True,
+            )
+            for escrow in reply.escrows:
+                yield escrow
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    async def ingest_webhook(self, body: bytes, signature: str, event_id: str) -> str:
+        """Hand one delivery to core; answer its outcome in lower case. Raises CoreError."""
+        reply = await self.unary(
+            _PAYMENTS + "IngestWebhook",
+            payments.IngestWebhookRequest(body=body, signature=signature, event_id=event_id),
+            payments.IngestWebhookResponse,
+            token=self._token,
+            timeout_s=self._limits.webhook_s,
+            repeatable=True,
+        )
+        outcome = payments.WebhookOutcome.Name(reply.outcome)
+        return outcome.removeprefix("WEBHOOK_OUTCOME_").lower()
+
+    async def last_check(self) -> ledger.GetLastCheckResponse:
+        """Ask what core's own check of the books has last found. Raises CoreError."""
+        return await self.unary(
+            _LEDGER + "GetLastCheck",
+            ledger.GetLastCheckRequest(),
+            ledger.GetLastCheckResponse,
+            token=self._token,
+            timeout_s=self._limits.books_s,
+        )
+
+    def watch(
+        self, escrow_id: str, after_version: int
+    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
+        """Follow an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
+        return self._watch(
+            service.WatchEscrowRequest(escrow_id=escrow_id, after_version=after_version)
+        )
+
+    def follow(self, user_id: str) -> AsyncGenerator[service.WatchEscrowResponse, None]:
+        """Follow all that concerns a user, as `watch` does."""
+        return self._watch(service.WatchEscrowRequest(user_id=user_id))
+
+    def _watch(
+        self, request: service.WatchEscrowRequest
+    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
+        return self.stream(
+            _ESCROWS + "WatchEscrow",
+            request,
+            service.WatchEscrowResponse,
+            token=self._token,
+            silence_s=self._limits.watch_silence_s,
+        )

@@ -1,0 +1,191 @@
+"""What all shared upstream streams have in common: found by key, counted, kept a moment, resumed.
+
+However many sockets look at the same thing, core is asked for it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import time
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+from escrow.v1 import escrow_pb2 as pb
+
+from bridge.limits import Limits
+from bridge.metrics import Metrics
+from bridge.protocol import frames
+from bridge.upstream.channel import CoreError
+from bridge.upstream.core import Core
+
+_log = structlog.get_logger("bridge.upstream.stream")
+
+
+class Subscriber(Protocol):
+    """Who is told. Neither call may block."""
+
+    def deliver(self, event: frames.EventFrames) -> None:
+        """Take the next event."""
+
+    def vanish(self, error: CoreError) -> None:
+        """Core refuses the stream for good; there will be no more."""
+
+
+class Gap(Exception):
+    """Core's stream does not continue where ours stands: it has to be opened anew."""
+
+
+class Encoder:
+    """Event to bytes, once for all streams that carry it."""
+
+    def __init__(self, events: int) -> None:
+        self._events = events
+        self._ready: OrderedDict[tuple[str, int, bytes], frames.EventFrames] = OrderedDict()
+
+    def encode(self, event: pb.EscrowEvent) -> frames.EventFrames:
+        key = (event.escrow_id, event.version, event.hash)
+        ready = self._ready.get(key)
+        if ready is None:
+            ready = self._ready[key] = frames.event_frames(event)
+            if len(self._ready) > self._events:
+                self._ready.popitem(last=False)
+        return ready
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What every stream is given."""
+
+    core: Core
+    limits: Limits
+    metrics: Metrics
+    encoder: Encoder
+
+
+class Stream(ABC):
+    """One stream of core's, opened again whenever it ends, until it is closed or refused."""
+
+    def __init__(self, key: str, source: Source, siblings: Callable[[], int]) -> None:
+        self.key = key
+        self.subscribers: set[Subscriber] = set()
+        self.holds = 0
+        # Why core refuses it for good.
+        self.refusal: CoreError | None = None
+        self._source = source
+        self._core = source.core
+        self._limits = source.limits
+        self._siblings = siblings
+        self._failures = 0
+        self._life = asyncio.create_task(self._live())
+
+    async def close(self) -> None:
+        self._life.cancel()
+        await asyncio.gather(self._life, return_exceptions=True)
+
+    @abstractmethod
+    async def _once(self) -> None:
+        """Open the stream and hand on what comes; call `_thrives` when something good has come.
+
+        Ends with the stream, or raises CoreError or Gap.
+        """
+
+    @abstractmethod
+    def _is_final(self, error: CoreError) -> bool:
+        """Whether asking again is of no use."""
+
+    def _thrives(self) -> None:
+        self._failures = 0
+
+    async def _live(self) -> None:
+        while self.refusal is None:
+            try:
+                await self._once()
+            except CoreError as error:
+                self._note(error)
+            except Gap as gap:
+                _log.error("a gap in core's stream", stream=self.key, gap=str(gap))
+            self._failures += 1
+            while not self._core.connected:
+                with suppress(CoreError):
+                    await self._core.wait(self._limits.core_wait_s)
+            await asyncio.sleep(self._pause_s())
+
+    def _note(self, error: CoreError) -> None:
+        if self._is_final(error):
+            self._end(error)
+        elif not error.away and self._failures & (self._failures - 1) == 0:
+            # Said at the 1st, 2nd, 3rd, 5th, 9th … time: all streams may fail at once.
+            _log.error("core refuses a stream", code=error.code, reason=error.reason)
+
+    def _end(self, error: CoreError) -> None:
+        self.refusal = error
+        for subscriber in tuple(self.subscribers):
+            subscriber.vanish(error)
+
+    def _pause_s(self) -> float:
+        """Exponential with jitter; the first try is spread over the number of streams, so that a
+        restarted core meets a stream of them and not a wall."""
+        limits = self._limits
+        if self._failures == 1:
+            spread_s = min(limits.resume_spread_s, self._siblings() / limits.resumes_per_s)
+            return random.uniform(0, max(spread_s, limits.backoff_first_s))  # noqa: S311
+        most_s = min(limits.backoff_last_s, limits.backoff_first_s * 2 ** min(self._failures, 16))
+        return random.uniform(most_s / 2, most_s)  # noqa: S311
+
+    def _observe(self, event: pb.EscrowEvent) -> None:
+        born = event.create_time.seconds + event.create_time.nanos / 1e9
+        self._source.metrics.latency_s.observe(max(time() - born, 0.0))
+
+
+S = TypeVar("S", bound=Stream)
+
+
+class Streams(Generic[S]):
+    """All streams of one kind, by key; `most` of them at a time."""
+
+    def __init__(self, source: Source, most: int) -> None:
+        self.source = source
+        self._most = most
+        self._streams: dict[str, S] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def count(self) -> int:
+        return len(self._streams)
+
+    def release(self, stream: S) -> None:
+        """Give a hold back; the last one lets the stream end after a moment."""
+        stream.holds -= 1
+        if stream.holds == 0:
+            linger_s = self.source.limits.linger_s
+            asyncio.get_running_loop().call_later(linger_s, self._end_unheld, stream)
+
+    async def close(self) -> None:
+        streams = list(self._streams.values())
+        self._streams.clear()
+        await asyncio.gather(*(stream.close() for stream in streams), *self._closing)
+
+    def _hold(self, key: str, make: Callable[[], S]) -> S:
+        """Find or open a stream, and keep it open until `release`. Raises CoreError (UNAVAILABLE)
+        when there are too many."""
+        stream = self._streams.get(key)
+        if stream is None or stream.refusal is not None:
+            if len(self._streams) >= self._most:
+                raise CoreError("UNAVAILABLE", "this bridge holds too many streams")
+            stream = self._streams[key] = make()
+        stream.holds += 1
+        return stream
+
+    def _end_unheld(self, stream: S) -> None:
+        if stream.holds:
+            return
+        if self._streams.get(stream.key) is stream:
+            del self._streams[stream.key]
+        closing = asyncio.create_task(stream.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

@@ -1,0 +1,244 @@
+"""JSON over HTTP: every annotated RPC of core under /api/v1, and what a page must know to begin.
+
+No route is written by hand: transcode reads them from the proto. Must never decide who may do what:
+the caller's own token, once it is found to be good, goes on to core, which does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+from aiohttp import web
+from escrow.v1 import escrow_service_pb2, payment_service_pb2
+
+from bridge.auth import Verifier
+from bridge.config import Settings
+from bridge.protocol.errors import KeysUnavailable, TokenRefused
+from bridge.upstream.channel import CoreError
+from bridge.upstream.core import Core
+from bridge.web.openapi import document
+from bridge.web.reply import refuse
+from bridge.web.transcode import BadInput, Route, matching, rendered, routes_of
+
+PREFIX = "/api/v1"
+BODY_LIMIT_BYTES = 1024 * 1024
+QUERY_FIELDS = 100
+# StartPayment and ConfirmPayment ask Razorpay before they answer.
+CALL_LIMIT_S = 15.0
+CORE_WAIT_S = 5.0
+RETRY_AFTER_S = 1
+
+# As google/rpc/code.proto names the HTTP status of each code.
+STATUS_OF_CODE = {
+    "CANCELLED": 499,
+    "UNKNOWN": 500,
+    "INVALID_ARGUMENT": 400,
+    "DEADLINE_EXCEEDED": 504,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "PERMISSION_DENIED": 403,
+    "UNAUTHENTICATED": 401,
+    "RESOURCE_EXHAUSTED": 429,
+    "FAILED_PRECONDITION": 400,
+    "ABORTED": 409,
+    "OUT_OF_RANGE": 400,
+    "UNIMPLEMENTED": 501,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DATA_LOSS": 500,
+}
+_RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+_KEYS_AWAY = CoreError("UNAVAILABLE", "tokens cannot be checked right now", "KEYS_UNAVAILABLE")
+_BUSY = CoreError("UNAVAILABLE", "too many calls at once", "BUSY")
+_BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
+
+ROUTES = routes_of(
+    escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
+    payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
+)
+
+
+class Api:
+    """Serves ROUTES. `core_of` and `verifier_of` find what an app opens only after routing."""
+
+    def __init__(
+        self,
+        core_of: Callable[[web.Request], Core],
+        verifier_of: Callable[[web.Request], Verifier],
+        settings: Settings,
+        *,
+        most_calls: int,
+    ) -> None:
+        self._core_of = core_of
+        self._verifier_of = verifier_of
+        self._most_calls = most_calls
+        self._calls = 0
+        self._config = _json(_page_config(settings))
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes. After all others under PREFIX: the last one takes what is left there."""
+        app.router.add_get(f"{PREFIX}/config", self._give_config)
+        app.router.add_get(f"{PREFIX}/openapi.json", self._give_openapi)
+        app.router.add_route("*", PREFIX + r"{path:(/[\s\S]*)?}", self.serve)
+
+    async def _give_config(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._config, content_type="application/json")
+
+    async def _give_openapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=_openapi(), content_type="application/json")
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """Answer one call, whatever it is: an answer of core, or an error in the one shape."""
+        routes = matching(ROUTES, request.rel_url.raw_path)
+        method = "GET" if request.method == "HEAD" else request.method
+        route = next((route for route in routes if route.method == method), None)
+        if route is None:
+            return await _no_route(request, {route.method for route in routes})
+        if self._calls >= self._most_calls:
+            return _refused(_BUSY)
+        self._calls += 1
+        try:
+            return await self._answer(route, request)
+        finally:
+            self._calls -= 1
+
+    async def _answer(self, route: Route, request: web.Request) -> web.Response:
+        token = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+        if token is None:
+            return _no_token()
+        try:
+            await self._verifier_of(request).verify(token[1])
+            return await self._call(route, request, token[1])
+        except TokenRefused as error:
+            return _bad_token(error)
+        except KeysUnavailable:
+            return _refused(_KEYS_AWAY)
+        except web.HTTPRequestEntityTooLarge:
+            return _too_large()
+        except web.HTTPUnsupportedMediaType:
+            text = "the body must come as it is, without a Content-Encoding"
+            return refuse(415, "INVALID_ARGUMENT", "CODING_UNSUPPORTED", text)
+        except BadInput as bad:
+            fields = ((bad.field, bad.problem),) if bad.field else ()
+            reason = "FIELD_INVALID" if bad.field else "REQUEST_MALFORMED"
+            return refuse(400, "INVALID_ARGUMENT", reason, str(bad), fields)
+        except CoreError as error:
+            return _refused(error)
+
+    async def _call(self, route: Route, request: web.Request, token: str) -> web.Response:
+        body = await _body(request) if route.body else b""
+        key = request.headers.get("Idempotency-Key")
+        message = route.message(request.rel_url.raw_path, _query(request), body, key)
+        core = self._core_of(request)
+        await core.wait(CORE_WAIT_S)
+        answer = await core.unary(
+            route.rpc_path,
+            message,
+            route.reply,
+            token=token,
+            timeout_s=CALL_LIMIT_S,
+            repeatable=route.method == "GET" or bool(getattr(message, "request_id", "")),
+        )
+        return web.Response(body=rendered(answer), content_type="application/json")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@cache
+def _openapi() -> bytes:
+    return _json(document(ROUTES))
+
+
+def _page_config(settings: Settings) -> dict[str, object]:
+    config: dict[str, object] = {"demo_login": settings.demo_login}
+    url = settings.razorpay_base_url
+    if url is not None and _is_loopback(urlsplit(url).hostname or ""):
+        config["sandbox_url"] = url.rstrip("/")
+    return config
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _body(request: web.Request) -> bytes:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # A compressed body that was cut off may look like an empty one.
+        raise web.HTTPUnsupportedMediaType
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > BODY_LIMIT_BYTES:
+                raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, len(body))
+    except (aiohttp.ClientPayloadError, web.RequestPayloadError) as error:
+        raise BadInput("", f"the body cannot be read: {error}") from None
+    return bytes(body)
+
+
+def _query(request: web.Request) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            request.rel_url.raw_query_string,
+            keep_blank_values=True,
+            strict_parsing=bool(request.rel_url.raw_query_string),
+            errors="strict",
+            max_num_fields=QUERY_FIELDS,
+        )
+    except ValueError as error:
+        raise BadInput("", f"the query cannot be read: {error}") from None
+
+
+async def _no_route(request: web.Request, methods: set[str]) -> web.Response:
+    # The doors that are not RPCs are aiohttp's own; it alone knows which methods they take.
+    for resource in request.app.router.resources():
+        if resource.canonical.startswith(PREFIX):
+            methods |= (await resource.resolve(request))[1]
+    allowed = sorted(methods - {"*"} | ({"HEAD"} if "GET" in methods else set()))
+    if not allowed:
+        return refuse(404, "NOT_FOUND", "PATH_UNKNOWN", f"there is nothing at {request.path}")
+    listed = ", ".join(allowed)
+    message = f"{request.path} takes {listed}, not {request.method}"
+    response = refuse(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", message)
+    response.headers["Allow"] = listed
+    return response
+
+
+def _no_token() -> web.Response:
+    message = "the header Authorization must be: Bearer <token>"
+    response = refuse(401, "UNAUTHENTICATED", "TOKEN_MISSING", message)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _bad_token(error: TokenRefused) -> web.Response:
+    reason = "TOKEN_EXPIRED" if error.expired else "TOKEN_INVALID"
+    message = f"the token is not good: {error}; sign in again"
+    return _refused(CoreError("UNAUTHENTICATED", message, reason))
+
+
+def _too_large() -> web.Response:
+    message = f"the body has more than {BODY_LIMIT_BYTES} bytes"
+    return refuse(413, "INVALID_ARGUMENT", "BODY_TOO_LARGE", message)
+
+
+def _refused(error: CoreError) -> web.Response:
+    reason = error.reason or ("CORE_UNAVAILABLE" if error.away else error.code)
+    status = STATUS_OF_CODE.get(error.code, 500)
+    response = refuse(status, error.code, reason, error.message, error.fields)
+    if error.code in _RETRIED:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if error.code == "UNAUTHENTICATED":
+        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    return response

@@ -1,0 +1,70 @@
+"""Hands out tokens to whoever asks: the demo's login. Open only with DEMO_LOGIN=1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from time import time
+from typing import Any
+
+import jwt
+from aiohttp import ClientPayloadError, web
+
+from bridge.auth import USER_ID_CHARACTERS
+from bridge.web.origin import Origins
+from bridge.web.reply import refuse
+
+ROLES = ("user", "admin", "service")
+
+
+class DemoLogin:
+    """POST /api/v1/demo/token: `{"user_id","roles"}` to `{"token"}`, good for `seconds`."""
+
+    def __init__(
+        self,
+        secret: str,
+        *,
+        issuer: str | None,
+        audience: str | None,
+        seconds: int,
+        origins: Origins,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._secret = secret
+        self._fixed = {"iss": issuer, "aud": audience}
+        self._seconds = seconds
+        self._origins = origins
+        self._clock = clock
+
+    async def give(self, request: web.Request) -> web.Response:
+        if not self._origins.admits(request):
+            return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", "this origin may not log in")
+        try:
+            user_id, roles = _read(await request.read())
+        except (ClientPayloadError, web.RequestPayloadError):
+            return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", "the body cannot be read")
+        except web.HTTPRequestEntityTooLarge:
+            return refuse(413, "INVALID_ARGUMENT", "FIELD_INVALID", "the body is too large")
+        except ValueError as error:
+            return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", str(error))
+        now = int(self._clock())
+        claims = {"sub": user_id, "roles": roles, "iat": now, "exp": now + self._seconds}
+        claims |= {name: value for name, value in self._fixed.items() if value is not None}
+        return web.json_response({"token": jwt.encode(claims, self._secret, "HS256")})
+
+
+def _read(body: bytes) -> tuple[str, list[str]]:
+    try:
+        form: Any = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise ValueError("the body must be a JSON object") from None
+    if not isinstance(form, dict):
+        raise ValueError("the body must be a JSON object")
+    user_id, roles = form.get("user_id"), form.get("roles", ["user"])
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= USER_ID_CHARACTERS:
+        raise ValueError(f"user_id: must be a string of 1 to {USER_ID_CHARACTERS} characters")
+    if not user_id.isprintable():
+        raise ValueError("user_id: must be printable")
+    if not isinstance(roles, list) or not roles or any(role not in ROLES for role in roles):
+        raise ValueError(f"roles: must be a list of {', '.join(ROLES)}")
+    return user_id, roles

@@ -1,0 +1,81 @@
+"""The webhook door: Razorpay's raw bytes to core, and what became of them back.
+
+Knows neither the secret nor what is inside. Whatever is not known to be done or refused for good
+is answered 503, so that Razorpay sends it again.
+"""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import ClientPayloadError, web
+
+from bridge.limits import Limits
+from bridge.metrics import Metrics
+from bridge.upstream.channel import CoreError
+from bridge.upstream.core import Core
+from bridge.web.reply import refuse
+
+_log = structlog.get_logger("bridge.web.webhook")
+_FOR_GOOD = frozenset({"SIGNATURE_INVALID", "WEBHOOK_MALFORMED"})
+
+
+class WebhookDoor:
+    """POST /api/v1/webhooks/razorpay."""
+
+    def __init__(self, core: Core, limits: Limits, metrics: Metrics) -> None:
+        self._core = core
+        self._limits = limits
+        self._metrics = metrics
+        self._inside = 0
+
+    async def take(self, request: web.Request) -> web.Response:
+        if self._inside >= self._limits.webhooks:
+            return self._refuse("busy", 503, "UNAVAILABLE", "BUSY", "too many deliveries at once")
+        self._inside += 1
+        try:
+            return await self._take(request)
+        finally:
+            self._inside -= 1
+
+    async def _take(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            text = "a delivery has at most 1 MiB"
+            return self._refuse("too_big", 413, "INVALID_ARGUMENT", "WEBHOOK_TOO_BIG", text)
+        except (ClientPayloadError, web.RequestPayloadError):
+            text = "the body cannot be read"
+            return self._refuse("refused", 400, "INVALID_ARGUMENT", "WEBHOOK_MALFORMED", text)
+        signature = _header(request, "X-Razorpay-Signature")
+        if not signature:
+            text = "X-Razorpay-Signature is missing"
+            return self._refuse("refused", 400, "INVALID_ARGUMENT", "SIGNATURE_INVALID", text)
+        try:
+            outcome = await self._core.ingest_webhook(
+                body, signature, _header(request, "X-Razorpay-Event-Id")
+            )
+        except CoreError as error:
+            return self._answer(error)
+        self._metrics.webhooks.labels(outcome).inc()
+        return web.json_response({"outcome": outcome})
+
+    def _answer(self, error: CoreError) -> web.Response:
+        if error.code == "INVALID_ARGUMENT" or error.reason in _FOR_GOOD:
+            reason = error.reason or "WEBHOOK_MALFORMED"
+            return self._refuse("refused", 400, "INVALID_ARGUMENT", reason, error.message)
+        if not error.away:
+            _log.error("core cannot take a webhook", code=error.code, reason=error.reason)
+        text = "core is away; send it again"
+        return self._refuse("unavailable", 503, "UNAVAILABLE", "CORE_UNAVAILABLE", text)
+
+    def _refuse(
+        self, outcome: str, status: int, code: str, reason: str, message: str
+    ) -> web.Response:
+        self._metrics.webhooks.labels(outcome).inc()
+        return refuse(status, code, reason, message)
+
+
+def _header(request: web.Request, name: str) -> str:
+    """The header's text; empty where it is missing or is no text that gRPC could carry."""
+    value = request.headers.get(name, "")
+    return value if value.isascii() else ""

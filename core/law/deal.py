@@ -1,0 +1,357 @@
+"""What the parties, the arbiter and the clock decide about an escrow. Pure.
+
+Each function is one entry of the table in rules.py: it is called only in a status and by a caller
+that the table allows, answers the event, or None where nothing changes, or raises a Refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.errors import Reason, Refusal, field_invalid
+from core.law import command as c
+from core.law.command import Caller
+from core.law.escrow import (
+    Confirmation,
+    Dispute,
+    DisputeStatus,
+    Escrow,
+    Event,
+    EventType,
+    Part,
+    Party,
+    Payment,
+    PaymentStatus,
+    Settlement,
+    Status,
+)
+from core.law.money import MIN_AMOUNT_MINOR, fee_minor, is_movable, split_minor
+
+
+def step(
+    before: Escrow,
+    after: Escrow,
+    now_us: int,
+    type_: EventType,
+    caller: Caller,
+    **rest: Any,
+) -> Event:
+    """Make the event that leads from one version to the next."""
+    after = replace(after, version=before.version + 1, update_time_us=now_us)
+    return Event(type_, caller.user_id, before.status, after, **rest)
+
+
+def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
+    escrow = Escrow(
+        escrow_id=command.escrow_id,
+        version=1,
+        buyer_id=command.buyer_id,
+        seller_id=command.seller_id,
+        arbiter_id=command.arbiter_id,
+        title=command.title,
+        description=command.description,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+        fee_bps=command.fee_bps,
+        payment_window_us=command.payment_window_us,
+        inspection_period_us=command.inspection_period_us,
+        create_time_us=now_us,
+        update_time_us=now_us,
+        parts=_parts(command),
+    )
+    return Event(EventType.ESCROW_CREATED, caller.user_id, None, escrow)
+
+
+def _parts(command: c.CreateEscrow) -> tuple[Part, ...]:
+    """Make the parts, and divide the fee on the whole among them without losing a paisa."""
+    fee = fee_minor(command.amount_minor, command.fee_bps)
+    if not command.milestones:
+        return (Part("", command.amount_minor, full_fee_minor=fee),)
+    fees = split_minor(fee, [m.amount_minor for m in command.milestones])
+    return tuple(
+        Part(
+            f"m{i}",
+            milestone.amount_minor,
+            title=milestone.title,
+            # It gives way where the seller's transfer would fall below Razorpay's minimum.
+            full_fee_minor=min(fee, milestone.amount_minor - MIN_AMOUNT_MINOR),
+        )
+        for i, (milestone, fee) in enumerate(zip(command.milestones, fees, strict=True), start=1)
+    )
+
+
+def cancel(escrow: Escrow, command: c.CancelEscrow, caller: Caller, now_us: int) -> Event:
+    return _cancelled(escrow, caller, now_us, {"note": command.note} if command.note else {})
+
+
+def _cancelled(escrow: Escrow, caller: Caller, now_us: int, data: dict[str, Any]) -> Event:
+    parts = tuple(replace(p, status=Status.CANCELLED) for p in escrow.parts)
+    after = replace(escrow, parts=parts)
+    return step(escrow, after, now_us, EventType.ESCROW_CANCELLED, caller, data=data)
+
+
+def record_order(
+    escrow: Escrow, command: c.RecordOrder, caller: Caller, now_us: int
+) -> Event | None:
+    if escrow.payment.order_id:
+        return None  # Two calls at once: the receipt made them the same order.
+    if command.spent_orders not in (None, escrow.spent_orders):
+        raise Refusal(
+            Reason.GATEWAY_UNAVAILABLE,
+            "A payment that cannot be taken has just spent this order; start the payment again.",
+        )
+    payment = Payment(PaymentStatus.CREATED, command.order_id)
+    return step(
+        escrow,
+        replace(escrow, payment=payment),
+        now_us,
+        EventType.PAYMENT_STARTED,
+        caller,
+        payment_status=PaymentStatus.CREATED,
+        data={"order_id": command.order_id},
+    )
+
+
+def publish(escrow: Escrow, command: c.PublishUpdate, caller: Caller, now_us: int) -> Event:
+    return step(
+        escrow,
+        escrow,
+        now_us,
+        EventType.UPDATE_PUBLISHED,
+        caller,
+        update_type=command.update_type,
+        data=dict(command.data),
+    )
+
+
+def confirm(
+    escrow: Escrow, part: Part, command: c.AddConfirmation, caller: Caller, now_us: int
+) -> Event:
+    party = Party.BUYER if caller.user_id == escrow.buyer_id else Party.SELLER
+    if part.has_confirmed(party):
+        raise Refusal(Reason.ALREADY_CONFIRMED, f"The {party.lower()} has confirmed already.")
+    part = replace(part, confirmations=(*part.confirmations, Confirmation(party, now_us)))
+    if party is Party.SELLER:
+        part = replace(part, inspect_until_us=now_us + escrow.inspection_period_us)
+    if part.has_confirmed(Party.BUYER) and part.has_confirmed(Party.SELLER):
+        part = _settling(escrow, part, caller, now_us, release=part.held_minor)
+    return step(
+        escrow,
+        escrow.with_part(part),
+        now_us,
+        EventType.CONFIRMATION_ADDED,
+        caller,
+        part_id=part.part_id,
+        data={"party": party.lower()},
+    )
+
+
+def release(
+    escrow: Escrow, parts: Sequence[Part], command: c.ReleaseEscrow, caller: Caller, now_us: int
+) -> Event:
+    return _start(escrow, parts, command, caller, now_us, is_release=True)
+
+
+def refund(
+    escrow: Escrow, parts: Sequence[Part], command: c.RefundEscrow, caller: Caller, now_us: int
+) -> Event:
+    return _start(escrow, parts, command, caller, now_us, is_release=False)
+
+
+def _start(
+    escrow: Escrow,
+    parts: Sequence[Part],
+    command: c.ReleaseEscrow | c.RefundEscrow,
+    caller: Caller,
+    now_us: int,
+    *,
+    is_release: bool,
+) -> Event:
+    after = escrow
+    for part in parts:
+        after = after.with_part(
+            _settling(
+                escrow,
+                part,
+                caller,
+                now_us,
+                release=part.held_minor if is_release else 0,
+                note=command.note,
+            )
+        )
+    data = {"note": command.note} if command.note else {}
+    return step(
+        escrow,
+        after,
+        now_us,
+        EventType.SETTLEMENT_STARTED,
+        caller,
+        part_id=parts[0].part_id if len(parts) == 1 else "",
+        data=data,
+    )
+
+
+def retry(
+    escrow: Escrow,
+    parts: Sequence[Part],
+    command: c.ReleaseEscrow | c.RefundEscrow,
+    caller: Caller,
+    now_us: int,
+) -> Event:
+    """A settlement that waits for a person is tried again, in the direction that was decided."""
+    wants_release = isinstance(command, c.ReleaseEscrow)
+    settlements = [p.settlement for p in parts if p.settlement is not None]
+    agrees = any(s.release_minor if wants_release else s.refund_minor for s in settlements)
+    may_retry = not caller.roles.isdisjoint({"admin", "service"})
+    if not escrow.attention or not agrees or not may_retry:
+        raise Refusal(
+            Reason.WRONG_STATUS,
+            "The settlement is under way and cannot be changed; it is tried again by itself.",
+        )
+    return step(
+        escrow,
+        replace(
+            escrow,
+            # What only the bank can end is not hidden by trying again.
+            attention=escrow.attention if escrow.bank_disputes else "",
+            retries=escrow.retries + 1,
+        ),
+        now_us,
+        EventType.SETTLEMENT_STARTED,
+        caller,
+        part_id=parts[0].part_id if len(parts) == 1 else "",
+        data={"retry": True, "note": command.note},
+    )
+
+
+def _settling(
+    escrow: Escrow,
+    part: Part,
+    caller: Caller,
+    now_us: int,
+    *,
+    release: int,
+    note: str = "",
+) -> Part:
+    settlement = Settlement(
+        release_minor=release,
+        refund_minor=part.held_minor - release,
+        fee_minor=part.fee_on(release, escrow.fee_bps),
+        decided_by=caller.user_id,
+        start_time_us=now_us,
+        note=note,
+    )
+    return replace(part, status=Status.SETTLING, settlement=settlement)
+
+
+def raise_dispute(
+    escrow: Escrow, part: Part, command: c.RaiseDispute, caller: Caller, now_us: int
+) -> Event:
+    dispute = Dispute(caller.user_id, command.reason, now_us)
+    return step(
+        escrow,
+        escrow.with_part(replace(part, status=Status.DISPUTED, dispute=dispute)),
+        now_us,
+        EventType.DISPUTE_RAISED,
+        caller,
+        part_id=part.part_id,
+        data={"reason": command.reason},
+    )
+
+
+def withdraw_dispute(
+    escrow: Escrow, part: Part, command: c.WithdrawDispute, caller: Caller, now_us: int
+) -> Event:
+    assert part.dispute is not None, "a disputed part has its dispute"
+    dispute = replace(part.dispute, status=DisputeStatus.WITHDRAWN, end_time_us=now_us)
+    return step(
+        escrow,
+        escrow.with_part(replace(part, status=Status.HELD, dispute=dispute)),
+        now_us,
+        EventType.DISPUTE_WITHDRAWN,
+        caller,
+        part_id=part.part_id,
+    )
+
+
+def resolve_dispute(
+    escrow: Escrow, part: Part, command: c.ResolveDispute, caller: Caller, now_us: int
+) -> Event:
+    assert part.dispute is not None, "a disputed part has its dispute"
+    for field in ("release_minor", "refund_minor"):
+        if not is_movable(getattr(command, field)):
+            raise field_invalid(
+                field, f"must be 0 or at least {MIN_AMOUNT_MINOR}", Reason.AMOUNT_INVALID
+            )
+    if command.release_minor + command.refund_minor != part.held_minor:
+        raise field_invalid(
+            "refund_minor",
+            f"release_minor and refund_minor must add up to the {part.held_minor} that are held",
+            Reason.AMOUNT_INVALID,
+        )
+    if not _can_be_carved(escrow, part, command.release_minor):
+        raise field_invalid(
+            "refund_minor",
+            "is too small: Razorpay takes back no less than"
+            f" {MIN_AMOUNT_MINOR} of a transfer, and makes none anew beside a refund",
+            Reason.AMOUNT_INVALID,
+        )
+    dispute = replace(
+        part.dispute, status=DisputeStatus.RESOLVED, end_time_us=now_us, note=command.note
+    )
+    part = _settling(escrow, part, caller, now_us, release=command.release_minor, note=command.note)
+    return step(
+        escrow,
+        escrow.with_part(replace(part, dispute=dispute)),
+        now_us,
+        EventType.DISPUTE_RESOLVED,
+        caller,
+        part_id=part.part_id,
+        data={
+            "release_minor": command.release_minor,
+            "refund_minor": command.refund_minor,
+            "note": command.note,
+        },
+    )
+
+
+def _can_be_carved(escrow: Escrow, part: Part, release_minor: int) -> bool:
+    """Whether the transfer on hold can be brought to what the seller is to get.
+
+    An excess below Razorpay's minimum is taken back whole and transferred anew, which Razorpay
+    refuses once a refund of the payment has begun: that of another part.
+    """
+    on_hold_minor = part.amount_minor - part.full_fee_minor
+    wanted_minor = release_minor - part.fee_on(release_minor, escrow.fee_bps)
+    others = (p.settlement for p in escrow.parts if p is not part)
+    is_refunding = any(s is not None and s.refund_minor for s in others)
+    return not is_refunding or not 0 < on_hold_minor - wanted_minor < MIN_AMOUNT_MINOR
+
+
+def deadline_us(escrow: Escrow) -> int | None:
+    """Answer when the clock has to look next, or None."""
+    if escrow.status is Status.INITIATED:
+        return escrow.create_time_us + escrow.payment_window_us
+    ends = [_inspection_end_us(p) for p in escrow.parts]
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _inspection_end_us(part: Part) -> int | None:
+    return part.inspect_until_us if part.status is Status.HELD else None
+
+
+def pass_deadline(
+    escrow: Escrow, command: c.PassDeadline, caller: Caller, now_us: int
+) -> Event | None:
+    due_us = deadline_us(escrow)
+    if due_us is None or now_us < due_us:
+        return None
+    if escrow.status is Status.INITIATED:
+        return _cancelled(escrow, caller, now_us, {"note": "The payment window is over."})
+    # All of one moment together, so that one event tells of it.
+    parts = [p for p in escrow.parts if _inspection_end_us(p) == due_us]
+    note = "The inspection period is over."
+    return _start(escrow, parts, c.ReleaseEscrow(note), caller, now_us, is_release=True)

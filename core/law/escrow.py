@@ -1,0 +1,295 @@
+"""The nouns of the law: an escrow, its parts, its payment, and what happened to it. Pure values.
+
+Times are whole microseconds since the epoch, durations whole microseconds, amounts whole minor
+units of the escrow's currency. An escrow always has at least one part: its milestones, or one part
+with the empty id that is the whole of it, so that one law serves both.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from core.law.money import fee_minor
+
+# Ids of escrows are made by CreateEscrow: a UUID in lower case.
+ESCROW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Status(enum.StrEnum):
+    """Where an escrow, or a part of it, stands."""
+
+    INITIATED = "INITIATED"
+    HELD = "HELD"
+    DISPUTED = "DISPUTED"
+    SETTLING = "SETTLING"
+    RELEASED = "RELEASED"
+    REFUNDED = "REFUNDED"
+    SPLIT = "SPLIT"
+    CANCELLED = "CANCELLED"
+
+
+FINAL = frozenset({Status.RELEASED, Status.REFUNDED, Status.SPLIT, Status.CANCELLED})
+
+
+class PaymentStatus(enum.StrEnum):
+    """Where a payment stands at Razorpay."""
+
+    CREATED = "CREATED"
+    AUTHORIZED = "AUTHORIZED"
+    CAPTURED = "CAPTURED"
+    FAILED = "FAILED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+
+
+class EventType(enum.StrEnum):
+    """What happened."""
+
+    ESCROW_CREATED = "ESCROW_CREATED"
+    ESCROW_CANCELLED = "ESCROW_CANCELLED"
+    PAYMENT_STARTED = "PAYMENT_STARTED"
+    PAYMENT_AUTHORIZED = "PAYMENT_AUTHORIZED"
+    PAYMENT_CAPTURED = "PAYMENT_CAPTURED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    PAYMENT_REFUNDED = "PAYMENT_REFUNDED"
+    FUNDS_HELD = "FUNDS_HELD"
+    CONFIRMATION_ADDED = "CONFIRMATION_ADDED"
+    DISPUTE_RAISED = "DISPUTE_RAISED"
+    DISPUTE_WITHDRAWN = "DISPUTE_WITHDRAWN"
+    DISPUTE_RESOLVED = "DISPUTE_RESOLVED"
+    SETTLEMENT_STARTED = "SETTLEMENT_STARTED"
+    SETTLEMENT_COMPLETED = "SETTLEMENT_COMPLETED"
+    SETTLEMENT_FAILED = "SETTLEMENT_FAILED"
+    ATTENTION_RAISED = "ATTENTION_RAISED"
+    UPDATE_PUBLISHED = "UPDATE_PUBLISHED"
+
+
+class DisputeStatus(enum.StrEnum):
+    """Where a dispute stands."""
+
+    OPEN = "OPEN"
+    WITHDRAWN = "WITHDRAWN"
+    RESOLVED = "RESOLVED"
+
+
+class Party(enum.StrEnum):
+    """A side whose confirmation counts."""
+
+    BUYER = "BUYER"
+    SELLER = "SELLER"
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """One party says that the deal is done."""
+
+    party: Party
+    time_us: int
+
+
+class Dispute(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An objection, the latest one of its part."""
+
+    raised_by: str
+    reason: str
+    raise_time_us: int
+    status: DisputeStatus = DisputeStatus.OPEN
+    end_time_us: int | None = None
+    note: str = ""
+
+
+class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the held money of a part goes: release (fee included) + refund = what was held."""
+
+    release_minor: int
+    refund_minor: int
+    fee_minor: int
+    decided_by: str
+    start_time_us: int
+    note: str = ""
+    complete_time_us: int | None = None
+
+    @property
+    def transfer_minor(self) -> int:
+        """What the seller's transfer must come to."""
+        return self.release_minor - self.fee_minor
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of an escrow that is decided by itself."""
+
+    part_id: str
+    amount_minor: int
+    title: str = ""
+    # The platform's fee if all of it is released: its share of the fee on the whole escrow.
+    full_fee_minor: int = 0
+    status: Status = Status.INITIATED
+    held_minor: int = 0
+    released_minor: int = 0
+    refunded_minor: int = 0
+    fee_minor: int = 0
+    confirmations: tuple[Confirmation, ...] = ()
+    dispute: Dispute | None = None
+    settlement: Settlement | None = None
+    # What stands at Razorpay as the seller's transfer on hold, as settlement last reported.
+    on_hold_minor: int = 0
+    # The end of the inspection period, once the seller has confirmed.
+    inspect_until_us: int | None = None
+
+    def fee_on(self, release_minor: int, fee_bps: int) -> int:
+        """Answer the platform's fee on a release of this part."""
+        if release_minor == self.amount_minor:
+            return self.full_fee_minor
+        return fee_minor(release_minor, fee_bps)
+
+    def has_confirmed(self, party: Party) -> bool:
+        return any(c.party is party for c in self.confirmations)
+
+
+class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The payment of an escrow as Razorpay last reported it."""
+
+    status: PaymentStatus | None = None
+    order_id: str = ""
+    payment_id: str = ""
+    amount_minor: int = 0
+    refunded_minor: int = 0
+    gateway_fee_minor: int = 0
+    gateway_tax_minor: int = 0
+
+    @property
+    def is_captured(self) -> bool:
+        return self.status in (
+            PaymentStatus.CAPTURED,
+            PaymentStatus.PARTIALLY_REFUNDED,
+            PaymentStatus.REFUNDED,
+        )
+
+
+class Surplus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A captured payment that the escrow does not want: it goes back in full."""
+
+    payment_id: str
+    amount_minor: int
+    currency: str
+    why: str
+    refunded_minor: int = 0
+
+    @property
+    def is_returned(self) -> bool:
+        return self.refunded_minor >= self.amount_minor
+
+
+class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An escrow at one version. Everything that the law needs to judge the next command."""
+
+    escrow_id: str
+    version: int
+    buyer_id: str
+    seller_id: str
+    arbiter_id: str
+    title: str
+    description: str
+    amount_minor: int
+    currency: str
+    # Remembered from creation, so that a later change of the platform's fee touches no agreement.
+    fee_bps: int
+    payment_window_us: int
+    inspection_period_us: int
+    create_time_us: int
+    update_time_us: int
+    parts: tuple[Part, ...]
+    payment: Payment = Payment()
+    # Orders whose payment could not be taken; the next order's receipt counts them.
+    spent_orders: int = 0
+    surplus: tuple[Surplus, ...] = ()
+    # The bank's disputes (chargebacks) that are open; none is settled over.
+    bank_disputes: tuple[str, ...] = ()
+    # Those that are over: news of their opening may come after that of their end.
+    ended_bank_disputes: tuple[str, ...] = ()
+    # The open ones whose money the bank has taken for the buyer: they have no other end.
+    lost_bank_disputes: tuple[str, ...] = ()
+    # Why a person has to look.
+    attention: str = ""
+    # How often a person has had a settlement tried again.
+    retries: int = 0
+
+    @property
+    def status(self) -> Status:
+        return fold(self.parts)
+
+    @property
+    def held_minor(self) -> int:
+        return sum(p.held_minor for p in self.parts)
+
+    @property
+    def released_minor(self) -> int:
+        return sum(p.released_minor for p in self.parts)
+
+    @property
+    def refunded_minor(self) -> int:
+        return sum(p.refunded_minor for p in self.parts)
+
+    @property
+    def fee_minor(self) -> int:
+        return sum(p.fee_minor for p in self.parts)
+
+    @property
+    def has_milestones(self) -> bool:
+        return bool(self.parts[0].part_id)
+
+    @property
+    def party_ids(self) -> tuple[str, ...]:
+        """Buyer, seller, and the arbiter where there is one. They never change."""
+        ids = (self.buyer_id, self.seller_id, self.arbiter_id)
+        return ids if self.arbiter_id else ids[:2]
+
+    @property
+    def has_order(self) -> bool:
+        return bool(self.payment.order_id) or self.spent_orders > 0
+
+    def part(self, part_id: str) -> Part | None:
+        return next((p for p in self.parts if p.part_id == part_id), None)
+
+    def with_part(self, part: Part) -> Escrow:
+        """Answer the escrow with this part in place of the one of the same id."""
+        parts = tuple(part if p.part_id == part.part_id else p for p in self.parts)
+        return msgspec.structs.replace(self, parts=parts)
+
+
+# What one part says of the whole, most pressing first; final ones are judged together.
+_PRESSING = (Status.DISPUTED, Status.SETTLING, Status.HELD, Status.INITIATED)
+
+
+def fold(parts: Sequence[Part]) -> Status:
+    """Answer the status of the whole: the most pressing of its parts, or how they all ended."""
+    statuses = {p.status for p in parts}
+    for status in _PRESSING:
+        if status in statuses:
+            return status
+    return statuses.pop() if len(statuses) == 1 else Status.SPLIT
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened, and the escrow right after it."""
+
+    type: EventType
+    actor_id: str
+    old_status: Status | None
+    escrow: Escrow
+    payment_status: PaymentStatus | None = None
+    part_id: str = ""
+    update_type: str = ""
+    data: dict[str, Any] = {}
+
+    @property
+    def new_status(self) -> Status:
+        return self.escrow.status
+
+    @property
+    def version(self) -> int:
+        return self.escrow.version

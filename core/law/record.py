@@ -1,0 +1,184 @@
+"""How an escrow and an event are written down: the row's JSON, the public message, the hash chain.
+
+The canonical encoding of an event is protobuf's deterministic serialization of its EscrowEvent
+without `hash`: fields in number order, map entries in key order. The hash is SHA-256 over it; as
+`previous_hash` is one of the fields, the events of an escrow form a chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from escrow.v1 import escrow_pb2 as pb
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from core.law.escrow import Dispute, Escrow, Event, Part, Settlement
+
+US_PER_S = 1_000_000
+
+_decoder = msgspec.json.Decoder(Escrow)
+
+
+def dump_row(escrow: Escrow) -> str:
+    """Write an escrow as the JSON text of its row."""
+    return msgspec.json.encode(escrow).decode()
+
+
+def load_row(body: str) -> Escrow:
+    """Read an escrow from its row."""
+    return _decoder.decode(body)
+
+
+def timestamp(time_us: int) -> Timestamp:
+    return Timestamp(seconds=time_us // US_PER_S, nanos=time_us % US_PER_S * 1000)
+
+
+def duration(span_us: int) -> Duration:
+    return Duration(seconds=span_us // US_PER_S, nanos=span_us % US_PER_S * 1000)
+
+
+def span_us(message: Duration) -> int:
+    """Read a protobuf duration as whole microseconds, rounded towards zero."""
+    return message.seconds * US_PER_S + int(message.nanos / 1000)
+
+
+def escrow_message(escrow: Escrow) -> pb.Escrow:
+    """Write an escrow as its public message."""
+
+    def money(amount_minor: int) -> pb.Money:
+        return pb.Money(amount_minor=amount_minor, currency=escrow.currency)
+
+    whole = escrow.parts[0] if not escrow.has_milestones else None
+    message = pb.Escrow(
+        escrow_id=escrow.escrow_id,
+        buyer_id=escrow.buyer_id,
+        seller_id=escrow.seller_id,
+        arbiter_id=escrow.arbiter_id,
+        title=escrow.title,
+        description=escrow.description,
+        amount=money(escrow.amount_minor),
+        status=pb.EscrowStatus.Value(f"ESCROW_STATUS_{escrow.status}"),
+        version=escrow.version,
+        held=money(escrow.held_minor),
+        released=money(escrow.released_minor),
+        refunded=money(escrow.refunded_minor),
+        fee=money(escrow.fee_minor),
+        payment=_payment_message(escrow),
+        terms=pb.Terms(
+            payment_window=duration(escrow.payment_window_us),
+            inspection_period=duration(escrow.inspection_period_us),
+        ),
+        create_time=timestamp(escrow.create_time_us),
+        update_time=timestamp(escrow.update_time_us),
+        attention=escrow.attention,
+    )
+    if whole is not None:
+        _write_decisions(message, whole, escrow.currency)
+        return message
+    for part in escrow.parts:
+        milestone = message.milestones.add(
+            milestone_id=part.part_id,
+            title=part.title,
+            amount=money(part.amount_minor),
+            status=pb.EscrowStatus.Value(f"ESCROW_STATUS_{part.status}"),
+            held=money(part.held_minor),
+            released=money(part.released_minor),
+            refunded=money(part.refunded_minor),
+            fee=money(part.fee_minor),
+        )
+        _write_decisions(milestone, part, escrow.currency)
+    return message
+
+
+def _payment_message(escrow: Escrow) -> pb.Payment | None:
+    payment = escrow.payment
+    if payment.status is None:
+        return None
+    message = pb.Payment(
+        status=pb.PaymentStatus.Value(f"PAYMENT_STATUS_{payment.status}"),
+        order_id=payment.order_id,
+        payment_id=payment.payment_id,
+        amount=pb.Money(
+            amount_minor=payment.amount_minor or escrow.amount_minor, currency=escrow.currency
+        ),
+    )
+    if payment.is_captured:
+        for name, amount_minor in (
+            ("refunded", payment.refunded_minor),
+            ("gateway_fee", payment.gateway_fee_minor),
+            ("gateway_tax", payment.gateway_tax_minor),
+        ):
+            getattr(message, name).MergeFrom(
+                pb.Money(amount_minor=amount_minor, currency=escrow.currency)
+            )
+    return message
+
+
+def _write_decisions(message: pb.Escrow | pb.Milestone, part: Part, currency: str) -> None:
+    for confirmation in part.confirmations:
+        message.confirmations.add(
+            party=pb.Party.Value(f"PARTY_{confirmation.party}"),
+            time=timestamp(confirmation.time_us),
+        )
+    if part.dispute is not None:
+        message.dispute.CopyFrom(_dispute_message(part.dispute))
+    if part.settlement is not None:
+        message.settlement.CopyFrom(_settlement_message(part.settlement, currency))
+
+
+def _dispute_message(dispute: Dispute) -> pb.Dispute:
+    return pb.Dispute(
+        raised_by=dispute.raised_by,
+        reason=dispute.reason,
+        status=pb.DisputeStatus.Value(f"DISPUTE_STATUS_{dispute.status}"),
+        raise_time=timestamp(dispute.raise_time_us),
+        end_time=None if dispute.end_time_us is None else timestamp(dispute.end_time_us),
+        note=dispute.note,
+    )
+
+
+def _settlement_message(settlement: Settlement, currency: str) -> pb.Settlement:
+    complete_us = settlement.complete_time_us
+    return pb.Settlement(
+        release=pb.Money(amount_minor=settlement.release_minor, currency=currency),
+        refund=pb.Money(amount_minor=settlement.refund_minor, currency=currency),
+        fee=pb.Money(amount_minor=settlement.fee_minor, currency=currency),
+        decided_by=settlement.decided_by,
+        note=settlement.note,
+        start_time=timestamp(settlement.start_time_us),
+        complete_time=None if complete_us is None else timestamp(complete_us),
+    )
+
+
+def event_message(event: Event, previous_hash: bytes) -> pb.EscrowEvent:
+    """Write an event as its public message, sealed: with its own hash and its predecessor's."""
+    message = pb.EscrowEvent(
+        escrow_id=event.escrow.escrow_id,
+        version=event.version,
+        type=pb.EventType.Value(f"EVENT_TYPE_{event.type}"),
+        create_time=timestamp(event.escrow.update_time_us),
+        actor_id=event.actor_id,
+        new_status=pb.EscrowStatus.Value(f"ESCROW_STATUS_{event.new_status}"),
+        escrow=escrow_message(event.escrow),
+        previous_hash=previous_hash,
+        milestone_id=event.part_id,
+        update_type=event.update_type,
+    )
+    if event.old_status is not None:
+        message.old_status = pb.EscrowStatus.Value(f"ESCROW_STATUS_{event.old_status}")
+    if event.payment_status is not None:
+        message.payment_status = pb.PaymentStatus.Value(f"PAYMENT_STATUS_{event.payment_status}")
+    if event.data:
+        message.data.update(event.data)
+    message.hash = event_hash(message)
+    return message
+
+
+def event_hash(message: pb.EscrowEvent) -> bytes:
+    """Answer what an event's `hash` must be, whatever it says itself."""
+    bare = pb.EscrowEvent()
+    bare.CopyFrom(message)
+    bare.ClearField("hash")
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()

@@ -1,0 +1,187 @@
+"""Watchers with a cursor: each gets every version of its escrow once, in order.
+
+A watcher owns a cursor, not a buffer: rung, it reads what is after its version, hands it on and
+waits again. The bell is a hint, the table is the truth: a lost bell costs time, never an event.
+What this process has just committed, or has read for one watcher, is not read again for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+
+from core.errors import Reason, Refusal
+from core.execute import Committed
+from core.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+# Serialized events kept in memory, a few kilobytes each.
+CACHE_EVENTS = 8_192
+# Events that a watcher reads at once.
+READ_LIMIT = 200
+# How often the versions of all watched escrows are compared with the table.
+SWEEP_S = 5.0
+HEARTBEAT_S = 15.0
+
+
+class _Watched:
+    """One escrow that somebody looks at."""
+
+    __slots__ = ("reading", "rung", "version", "watchers")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.watchers = 0
+        self.rung = asyncio.Event()
+        self.reading: dict[int, asyncio.Task[list[bytes]]] = {}
+
+    def ring(self, version: int) -> None:
+        if version > self.version:
+            self.version = version
+            self.wake()
+
+    def look(self) -> None:
+        """Have everybody read the table, and nobody wait for a reading that has begun before."""
+        self.version = 0
+        self.reading = {}
+        self.wake()
+
+    def wake(self) -> None:
+        self.rung.set()
+        self.rung = asyncio.Event()
+
+
+class Feed:
+    """All watchers of this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._watched: dict[str, _Watched] = {}
+        self._readings: set[asyncio.Task[list[bytes]]] = set()
+        self._closed = False
+
+    async def close(self) -> None:
+        """End all watchers, so that they come back to another server, and their reading."""
+        self._closed = True
+        for watched in self._watched.values():
+            watched.wake()
+        if self._readings:
+            await asyncio.wait(self._readings)
+
+    def publish(self, committed: Sequence[Committed]) -> None:
+        """Take over what this process has committed, and wake who waits for it."""
+        for one in committed:
+            self._remember(one.escrow_id, one.version, one.body)
+        for one in committed:
+            self.ring(one.escrow_id, one.version)
+
+    def ring(self, escrow_id: str, version: int) -> None:
+        """Wake the watchers of an escrow that somebody says has reached a version."""
+        watched = self._watched.get(escrow_id)
+        if watched is not None:
+            watched.ring(version)
+
+    async def watch(
+        self, escrow_id: str, after: int, *, heartbeat_s: float = HEARTBEAT_S
+    ) -> AsyncGenerator[tuple[int, bytes | None]]:
+        """Yield (version, serialized event) for each version after `after`, for ever.
+
+        After `heartbeat_s` without an event yields (current version, None). While the database is
+        away it waits. Close the generator to stop watching. Raises Refusal SHUTTING_DOWN.
+        """
+        watched = self._watched.setdefault(escrow_id, _Watched())
+        watched.watchers += 1
+        try:
+            while True:
+                if self._closed:
+                    raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+                rung = watched.rung
+                bodies = await self._read(escrow_id, after, watched)
+                for body in bodies:
+                    after += 1
+                    yield after, body
+                if bodies or watched.version > after:
+                    continue
+                try:
+                    async with asyncio.timeout(heartbeat_s):
+                        await rung.wait()
+                except TimeoutError:
+                    yield after, None
+        finally:
+            watched.watchers -= 1
+            if not watched.watchers and self._watched.get(escrow_id) is watched:
+                del self._watched[escrow_id]
+
+    async def read(self, escrow_id: str, after: int) -> list[bytes]:
+        """Read serialized events after a version (exclusive): from memory as far as they are."""
+        return self._cached(escrow_id, after) or await self._store.events_after(
+            escrow_id, after, READ_LIMIT
+        )
+
+    def _cached(self, escrow_id: str, after: int) -> list[bytes]:
+        bodies: list[bytes] = []
+        while (body := self._cache.get((escrow_id, after + 1 + len(bodies)))) is not None:
+            bodies.append(body)
+        return bodies
+
+    async def _read(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+        """Read what is after a version: from memory, or once for all who ask at the same time."""
+        bodies = self._cached(escrow_id, after)
+        if bodies or 0 < watched.version <= after:
+            return bodies
+        underway = watched.reading
+        reading = underway.get(after)
+        if reading is None:
+            reading = asyncio.create_task(self._read_table(escrow_id, after, watched))
+            underway[after] = reading
+            self._readings.add(reading)
+            reading.add_done_callback(lambda _: underway.pop(after))
+            reading.add_done_callback(self._readings.discard)
+        return await asyncio.shield(reading)
+
+    async def _read_table(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+        wait_s = 0.1
+        while True:
+            try:
+                bodies = await self._store.events_after(escrow_id, after, READ_LIMIT)
+                break
+            except Refusal:
+                if self._closed:
+                    return []
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, 2.0)
+        for version, body in enumerate(bodies, start=after + 1):
+            self._remember(escrow_id, version, body)
+        if len(bodies) == READ_LIMIT:  # There may be more.
+            watched.look()
+        elif bodies:  # Nothing found may also mean a cursor that is ahead of the escrow.
+            watched.ring(after + len(bodies))
+        return bodies
+
+    def _remember(self, escrow_id: str, version: int, body: bytes) -> None:
+        self._cache[escrow_id, version] = body
+        if len(self._cache) > CACHE_EVENTS:
+            self._cache.popitem(last=False)
+
+    def look(self) -> None:
+        """Bells may have been missed: let every watcher read the table."""
+        for watched in self._watched.values():
+            watched.look()
+
+    async def sweep(self, every_s: float = SWEEP_S) -> None:
+        """Compare what is watched with the table, for ever: the safety net under every bell."""
+        while True:
+            await asyncio.sleep(every_s)
+            if not self._watched:
+                continue
+            try:
+                versions = await self._store.versions(list(self._watched))
+            except Refusal as refusal:
+                log.warning("watched versions could not be compared: %s", refusal)
+                continue
+            for escrow_id, version in versions.items():
+                self.ring(escrow_id, version)

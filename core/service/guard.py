@@ -1,0 +1,190 @@
+"""The interceptor: who is calling, and how an error leaves. No call passes without it.
+
+Bytes that are no message of the right type reach no handler, and answer INVALID_ARGUMENT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from core.errors import DOMAIN, Reason, Refusal
+from core.law.command import Caller
+from core.token import Verified, Verifier
+
+log = logging.getLogger(__name__)
+
+# grpcurl must be able to look around, and a balancer to ask, without a token.
+_OPEN = ("/grpc.reflection.", "/grpc.health.")
+
+_verified: contextvars.ContextVar[Verified] = contextvars.ContextVar("verified")
+
+
+def caller() -> Caller:
+    """Answer who makes the call that is being handled."""
+    return _verified.get().caller
+
+
+def expires_at_s() -> float:
+    """Answer when the token of the call that is being handled expires, seconds since the epoch."""
+    return _verified.get().expires_at_s
+
+
+class _Malformed:
+    """Stands in for a request that could not be read."""
+
+
+_MALFORMED = _Malformed()
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Checks the token of every call and turns every error into a canonical one."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_OPEN):
+            return handler
+        read = _careful(handler.request_deserializer)
+        assert handler.unary_stream or handler.unary_unary, "no call of ours streams requests"
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._guard_stream(handler.unary_stream), read, _ready(handler.response_serializer)
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._guard_unary(handler.unary_unary), read, handler.response_serializer
+        )
+
+    def _guard_unary(self, behave: Any) -> Callable[..., Any]:
+        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            try:
+                await self._admit(request, context)
+                return await behave(request, context)
+            except Refusal as refusal:
+                await _abort(context, refusal)
+            except Exception as error:
+                if isinstance(error, grpc.aio.AbortError):
+                    raise
+                await _abort(context, _unexpected(error))
+
+        return guarded
+
+    def _guard_stream(self, behave: Any) -> Callable[..., Any]:
+        async def guarded(
+            request: Any, context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
+            try:
+                await self._admit(request, context)
+                async with contextlib.aclosing(behave(request, context)) as responses:
+                    async for response in responses:
+                        yield response
+            except Refusal as refusal:
+                await _abort(context, refusal)
+            except Exception as error:
+                if isinstance(error, grpc.aio.AbortError):
+                    raise
+                await _abort(context, _unexpected(error))
+
+        return guarded
+
+    async def _admit(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        token = _bearer(context)
+        _verified.set(await self._verifier.verify(token, time.time()))
+        if request is _MALFORMED:
+            raise Refusal(
+                Reason.REQUEST_MALFORMED,
+                "The request is not a valid message of its type: wrong bytes, or text that is"
+                " not UTF-8.",
+            )
+
+
+def _bearer(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            if scheme.lower() == "bearer":
+                return token.strip()
+    raise Refusal(
+        Reason.TOKEN_MISSING, "Send metadata `authorization: Bearer <jwt>` with every call."
+    )
+
+
+def _careful(read: Callable[[bytes], Message] | None) -> Callable[[bytes], Any]:
+    def reading(body: bytes) -> Any:
+        try:
+            return read(body) if read else body
+        except (DecodeError, ValueError):
+            return _MALFORMED
+
+    return reading
+
+
+def _ready(write: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
+    """Let a stream hand on what is bytes already: an event is serialized once for all."""
+
+    def writing(message: Any) -> bytes:
+        if isinstance(message, bytes):
+            return message
+        assert write is not None
+        return write(message)
+
+    return writing
+
+
+def _unexpected(error: Exception) -> Refusal:
+    if isinstance(error, asyncio.TimeoutError):
+        return Refusal(Reason.STORAGE_UNAVAILABLE, "This took too long; try again.")
+    log.error("a call failed unexpectedly", exc_info=error)
+    return Refusal(Reason.STORAGE_UNAVAILABLE, "Something went wrong here; try again.")
+
+
+def rich_status(refusal: Refusal) -> status_pb2.Status:
+    """Write a refusal as a google.rpc.Status with its details."""
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(
+            reason=refusal.reason.name,
+            domain=DOMAIN,
+            metadata={"retry": "true" if refusal.reason.retry else "false"},
+        )
+    ]
+    if refusal.fields:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=name, description=problem)
+            for name, problem in refusal.fields.items()
+        ]
+        details.append(error_details_pb2.BadRequest(field_violations=violations))
+    status = status_pb2.Status(
+        code=code_pb2.Code.Value(refusal.reason.code), message=refusal.message
+    )
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:
+    status = rich_status(refusal)
+    await context.abort(
+        grpc.StatusCode[refusal.reason.code],
+        refusal.message,
+        trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),),
+    )

@@ -1,0 +1,59 @@
+"""The clock: cancels what was not paid and releases what was not inspected, in time.
+
+Deadlines are a column of the escrows' rows, so that a restart forgets none. The cause names the
+version that was seen: however many replicas look, it counts once, and whatever has changed since is
+looked at anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from core.errors import Refusal
+from core.execute import Executor
+from core.law.command import CLOCK, PassDeadline
+from core.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+# The most that a deadline is late for.
+LOOK_EVERY_S = 1.0
+BATCH = 200
+
+
+class Clock:
+    """Looks at the deadlines, for ever."""
+
+    def __init__(self, store: Store, executor: Executor, *, now_us: Callable[[], int]) -> None:
+        self._store = store
+        self._executor = executor
+        self._now_us = now_us
+
+    async def run(self) -> None:
+        """Pass every deadline that is over, until cancelled."""
+        while True:
+            try:
+                while await self.look() == BATCH:
+                    pass
+            except Refusal as refusal:
+                log.warning("the deadlines could not be read: %s", refusal)
+            except Exception:  # The clock must outlive whatever is wrong with one escrow.
+                log.exception("a deadline could not be passed")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> int:
+        """Pass the deadlines that are over now; answers how many there were, at most BATCH."""
+        overdue = await self._store.overdue(self._now_us(), BATCH)
+        await asyncio.gather(*(self._pass(*one) for one in overdue))
+        return len(overdue)
+
+    async def _pass(self, escrow_id: str, version: int) -> None:
+        await self._executor.execute(
+            PassDeadline(),
+            escrow_id=escrow_id,
+            caller=CLOCK,
+            # Not the deadline: a part that was disputed meanwhile comes back to one that is spent.
+            cause=f"clock:{escrow_id}:v{version}",
+        )

@@ -1,0 +1,249 @@
+"""Asks Razorpay what the webhooks did not tell, through the same commands as the webhooks.
+
+Every escrow with an order is asked about again and again, at growing intervals, from durable rows;
+so that lost webhooks, late authorisations, second payments and what was done by hand in Razorpay's
+dashboard are found, whatever was missed. The bank's disputes, which Razorpay lists by no payment,
+are asked for all at once, now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.errors import Refusal
+from core.execute import Executor
+from core.law.command import RAZORPAY, SETTLEMENT, FailSettlement
+from core.law.escrow import FINAL, Escrow, Status
+from core.law.rules import outstanding
+from core.razorpay import Dispute, Gateway, GatewayError, GatewayRefused
+from core.settlement.compare import compare
+from core.settlement.look import look_at
+from core.settlement.report import Report, dispute_report, payment_report, refund_report
+from core.settlement.step import Found
+from core.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+US_PER_S = 1_000_000
+DAY_S = 86_400.0
+LOOK_EVERY_S = 1.0
+# Escrows that one process asks about at once: each is one to six calls.
+MAX_AT_ONCE = 4
+# While an escrow is being asked about, and how soon again when that fails.
+CLAIM_S = 60.0
+PAGE = 100
+# The first time soon after the start, but not among all that a start has to do.
+FIRST_DISPUTES_S = 5.0
+DISPUTES_EVERY_S = 600.0
+# How old a dispute may be that no webhook has told of; one that is open is asked for by its id.
+DISPUTES_SPAN_S = 10 * DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long after a look the next one is due, in seconds: doubled from the first to the last.
+
+    A payment that is awaited is asked for soon; what rests is looked after now and then. An escrow
+    that has ended is forgotten after `forget_s`: Razorpay returns an authorization that nobody
+    captured after three to five days (RZP/payments/late-authorisation.md).
+    """
+
+    awaited_first_s: float = 5.0
+    awaited_last_s: float = 3_600.0
+    resting_first_s: float = 600.0
+    resting_last_s: float = 6 * 3_600.0
+    forget_s: float = 10 * DAY_S
+
+    def next_s(self, escrow: Escrow, attempts: int, now_us: int) -> float | None:
+        """Answer when to look again; None for never."""
+        age_s = (now_us - escrow.update_time_us) / US_PER_S
+        if escrow.status in FINAL and not outstanding(escrow) and age_s > self.forget_s:
+            return None
+        if escrow.status in (Status.INITIATED, Status.CANCELLED):
+            return float(min(self.awaited_first_s * 2 ** min(attempts, 30), self.awaited_last_s))
+        return float(min(self.resting_first_s * 2 ** min(attempts, 30), self.resting_last_s))
+
+
+class Reconciler:
+    """Looks after every escrow that has an order, for ever."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        gateway: Gateway,
+        *,
+        now_us: Callable[[], int],
+        schedule: Schedule | None = None,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._gateway = gateway
+        self._now_us = now_us
+        self._schedule = schedule or Schedule()
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def run(self) -> None:
+        """Ask about what is due, until cancelled."""
+        while True:
+            try:
+                while await self.look_due():
+                    pass
+            except Refusal as refusal:
+                log.warning("what is to be asked could not be read: %s", refusal)
+            except Exception:  # The loop must outlive whatever is wrong with one escrow.
+                log.exception("an escrow could not be asked about")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look_due(self) -> int:
+        """Ask about the escrows that are due, a page of them; answers how many there were."""
+        now_us = self._now_us()
+        async with self._store.write() as transaction:
+            due = await transaction.due_checks(now_us=now_us, limit=PAGE)
+            claimed_us = now_us + round(CLAIM_S * US_PER_S)
+            await transaction.check_again(
+                [
+                    {"escrow_id": escrow_id, "due_us": claimed_us, "attempts": attempts}
+                    for escrow_id, attempts in due
+                ]
+            )
+        await asyncio.gather(*(self._look_after(*one) for one in due))
+        return len(due)
+
+    async def _look_after(self, escrow_id: str, attempts: int) -> None:
+        async with self._slots:
+            try:
+                await self.look(escrow_id)
+            except (GatewayError, Refusal) as error:
+                log.info("asking about %s failed: %s", escrow_id, error)
+        escrow = await self._store.escrow(escrow_id)
+        assert escrow is not None, "only an escrow that exists is asked about"
+        now_us = self._now_us()
+        wait_s = self._schedule.next_s(escrow, attempts, now_us)
+        async with self._store.write() as transaction:
+            if wait_s is None:
+                return await transaction.check_no_more([escrow_id])
+            due_us = now_us + round(wait_s * US_PER_S)
+            row = {"escrow_id": escrow_id, "due_us": due_us, "attempts": attempts + 1}
+            return await transaction.check_again([row])
+
+    async def run_disputes(
+        self, *, first_s: float = FIRST_DISPUTES_S, every_s: float = DISPUTES_EVERY_S
+    ) -> None:
+        """Ask about the bank's newer disputes, soon and then now and then, until cancelled."""
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                await self.look_at_disputes(self._now_us() - round(DISPUTES_SPAN_S * US_PER_S))
+            except (GatewayError, Refusal) as error:
+                log.warning("the bank's disputes could not be asked for: %s", error)
+            except Exception:  # Nor must what is wrong with one dispute end the asking.
+                log.exception("the bank's disputes could not be told")
+            await asyncio.sleep(every_s)
+
+    async def since(self, since_us: int, progress: Callable[[int, int], None]) -> tuple[int, int]:
+        """Ask about every escrow with an order that changed since a time, and the bank's disputes.
+
+        Calls `progress(asked, changed)` after each page, and answers the same at the end.
+        """
+        asked = 0
+        changed: set[str] = set()
+        after_id = ""
+        while page := await self._store.started_since(since_us, after_id, PAGE):
+            after_id = page[-1]
+            looks = await asyncio.gather(*(self._look_slowly(one) for one in page))
+            changed.update(one for one, has_changed in zip(page, looks, strict=True) if has_changed)
+            asked += len(page)
+            progress(asked, len(changed))
+        changed |= await self.look_at_disputes(since_us)
+        return asked, len(changed)
+
+    async def _look_slowly(self, escrow_id: str) -> bool:
+        async with self._slots:
+            return await self.look(escrow_id)
+
+    async def look(self, escrow_id: str) -> bool:
+        """Ask about one escrow now and apply the news; answers whether anything changed.
+
+        Raises GatewayError and Refusal.
+        """
+        changed = False
+        for order_id in await self._store.orders_of(escrow_id):
+            for payment in await self._gateway.payments_of_order(order_id):
+                changed |= await self._tell(escrow_id, payment_report(payment))
+        before = await self._store.escrow(escrow_id)
+        if before is None:
+            return changed
+        changed |= await self._look_at_open_disputes(before)
+        found = await look_at(self._gateway, before)
+        for one in found.values():
+            for refund in one.refunds:
+                if refund.status == "processed":
+                    changed |= await self._tell(escrow_id, refund_report(refund, escrow_id))
+        return await self._compare(before, found) or changed
+
+    async def _look_at_open_disputes(self, escrow: Escrow) -> bool:
+        """Ask what has become of the bank's disputes that stop a release."""
+        changed = False
+        for dispute_id in escrow.bank_disputes:
+            if dispute_id in escrow.lost_bank_disputes:
+                continue
+            try:
+                dispute = await self._gateway.fetch_dispute(dispute_id)
+            except GatewayRefused as refusal:  # Of a dispute alone: the rest is asked all the same.
+                log.warning("dispute %s of %s: %s", dispute_id, escrow.escrow_id, refusal)
+                continue
+            changed |= await self._tell(escrow.escrow_id, dispute_report(dispute))
+        return changed
+
+    async def look_at_disputes(self, since_us: int) -> set[str]:
+        """Ask for the disputes that the bank opened since a time, and tell each to its escrow.
+
+        Answers which escrows changed. A dispute of a payment for no order of ours is none of ours.
+        Raises GatewayError and Refusal.
+        """
+        changed: set[str] = set()
+        for dispute in await self._gateway.disputes(max(since_us // US_PER_S, 0)):
+            escrow_id = await self._owner(dispute)
+            if escrow_id and await self._tell(escrow_id, dispute_report(dispute)):
+                changed.add(escrow_id)
+        return changed
+
+    async def _owner(self, dispute: Dispute) -> str | None:
+        # The event of a capture tells without a call; one that Checkout brought has another cause.
+        paid = await self._store.known(f"razorpay:{dispute.payment_id}:captured")
+        if paid:
+            return paid.escrow_id
+        try:
+            payment = await self._gateway.fetch_payment(dispute.payment_id)
+        except GatewayRefused as refusal:
+            log.warning("whose dispute %s is: %s", dispute.dispute_id, refusal)
+            return None
+        return await self._store.owner_of_order(payment.order_id) if payment.order_id else None
+
+    async def _tell(self, escrow_id: str, report: Report) -> bool:
+        answer = await self._executor.execute(
+            report.command, escrow_id=escrow_id, caller=RAZORPAY, cause=report.cause
+        )
+        return answer.has_changed
+
+    async def _compare(self, before: Escrow, found: dict[str, Found]) -> bool:
+        """Raise attention where Razorpay and an escrow that rests differ."""
+        escrow = await self._store.escrow(before.escrow_id)
+        if escrow is None or escrow.version != before.version or outstanding(escrow):
+            return False
+        problems = compare(escrow, found)
+        if not problems or escrow.attention:
+            return False
+        sentence = "; ".join(f.message for f in problems)
+        log.warning("Razorpay and %s differ: %s", escrow.escrow_id, sentence)
+        answer = await self._executor.execute(
+            FailSettlement(f"Razorpay and the escrow differ: {sentence}."),
+            escrow_id=escrow.escrow_id,
+            caller=SETTLEMENT,
+            cause=f"reconcile:{escrow.escrow_id}:v{escrow.version}",
+        )
+        return answer.has_changed

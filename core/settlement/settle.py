@@ -1,0 +1,346 @@
+"""The one door out: brings Razorpay to where the escrow wants it, one step, and looks again.
+
+It works under a lease, so that replicas share the work and a crash only costs the lease's time.
+A time-out is an unknown outcome, never a failure: a call without an idempotency key is remembered
+before it is made, and nothing else is done for that escrow until Razorpay's listing shows it or has
+had time to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from core.errors import Reason, Refusal
+from core.execute import Executor
+from core.law import command as c
+from core.law.command import RAZORPAY, SETTLEMENT
+from core.law.escrow import Escrow, Status
+from core.law.rules import outstanding
+from core.razorpay import (
+    Gateway,
+    GatewayError,
+    GatewayRefused,
+    GatewayUnavailable,
+    OutcomeUnknown,
+)
+from core.settlement.look import look_at
+from core.settlement.report import Report, tags
+from core.settlement.step import (
+    Act,
+    Blocked,
+    Capture,
+    Found,
+    Hold,
+    Repay,
+    Reverse,
+    Step,
+    Stuck,
+    Unhold,
+    Wait,
+    is_shown,
+    mark,
+    next_step,
+)
+from core.storage.row import Owed
+from core.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+US_PER_S = 1_000_000
+# Escrows that one process settles at once.
+MAX_AT_ONCE = 8
+# How often the table is asked for work that nobody has rung for.
+POLL_S = 1.0
+# How long a step under way may take when the process stops: a little above the gateway's time-out.
+DRAIN_S = 9.0
+# Steps of one escrow under one lease; the longest honest way takes about ten for a part.
+MAX_STEPS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long settlement waits, in seconds."""
+
+    # A worker that is not heard of for so long has lost its escrow to another.
+    lease_s: float = 15.0
+    # For a call that changes something, its wait for a free thread included: one that has not
+    # begun by then never does.
+    call_s: float = 10.0
+    # After a call of unknown outcome, until its listing is believed. Above the longest call, so
+    # that one that is still on its way cannot be made twice.
+    listing_s: float = 20.0
+    # While Razorpay works on a transfer or refund: doubled from the first to the last.
+    pending_first_s: float = 0.2
+    pending_last_s: float = 60.0
+    # After an error: doubled from the first to the last.
+    error_first_s: float = 0.5
+    error_last_s: float = 60.0
+    # After what Razorpay refuses where nobody can ask for it again: no part is settling.
+    stuck_s: float = 3_600.0
+
+
+class Settler:
+    """Works off what is owed, for ever, with others beside it."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        gateway: Gateway,
+        *,
+        now_us: Callable[[], int],
+        patience: Patience | None = None,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._gateway = gateway
+        self._now_us = now_us
+        self._patience = patience or Patience()
+        self._rung = asyncio.Event()
+        self._working: set[asyncio.Task[None]] = set()
+        self._next_look_us: int | None = None
+        self._closed = False
+
+    def ring(self) -> None:
+        """Something may be owed; look at once."""
+        self._rung.set()
+
+    async def close(self) -> None:
+        """Take no more work, and finish the step that each escrow is at."""
+        self._closed = True
+        if self._working:
+            await asyncio.wait(self._working, timeout=DRAIN_S)
+
+    async def run(self) -> None:
+        """Take what is due and bring it on, until cancelled, and with it what is under way."""
+        try:
+            while not self._closed:
+                self._rung.clear()
+                try:
+                    await self._take()
+                except Refusal as refusal:
+                    log.warning("what is owed could not be read: %s", refusal)
+                except Exception:  # The loop must outlive whatever is wrong with one row.
+                    log.exception("what is owed could not be read")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_s()):
+                        await self._rung.wait()
+        finally:
+            for task in self._working:
+                task.cancel()
+            await asyncio.gather(*self._working, return_exceptions=True)
+
+    def _pause_s(self) -> float:
+        if self._next_look_us is None:
+            return POLL_S
+        wait_s = (self._next_look_us - self._now_us()) / US_PER_S
+        self._next_look_us = None
+        return min(max(wait_s, 0.01), POLL_S)
+
+    async def look(self) -> int:
+        """Take what is due now and bring it on as far as it goes; answers how much was taken."""
+        taken = await self._take()
+        if taken:
+            await asyncio.wait(taken)
+        return len(taken)
+
+    async def _take(self) -> list[asyncio.Task[None]]:
+        free = MAX_AT_ONCE - len(self._working)
+        now_us = self._now_us()
+        if free <= 0 or not await self._store.is_owed(now_us):
+            return []
+        async with self._store.write() as transaction:
+            taken = await transaction.lease(
+                # A fresh one each time: a worker of ours that was too slow is a stranger too.
+                lease_id=uuid.uuid4().hex,
+                now_us=now_us,
+                until_us=now_us + round(self._patience.lease_s * US_PER_S),
+                limit=free,
+            )
+        tasks = [asyncio.create_task(self._work(work)) for work in taken]
+        for task in tasks:
+            self._working.add(task)
+            task.add_done_callback(self._done)
+        return tasks
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        self._rung.set()
+
+    async def _work(self, work: Owed) -> None:
+        try:
+            await self._converge(work)
+        except Refusal as refusal:
+            # The lease runs out by itself and the comparison starts anew.
+            log.warning("settling %s stops: %s", work.escrow_id, refusal)
+        except Exception:
+            log.exception("settling %s stops", work.escrow_id)
+
+    async def _converge(self, work: Owed) -> None:
+        """Compare and take the next step until there is none, or something has to be waited for."""
+        refused: Step | None = None
+        reported_version: int | None = None
+        for _ in range(MAX_STEPS):
+            step: Step | None = None
+            escrow = await self._store.escrow(work.escrow_id)
+            if escrow is None or not outstanding(escrow):
+                return await self._drop(work, escrow)
+            if self._closed:
+                return await self._give_back(work, escrow, 0.0)
+            if escrow.version == reported_version:
+                # The law had no use for the report: do not spin.
+                return await self._give_back(work, escrow, self._pending_s(work))
+            try:
+                found = await look_at(self._gateway, escrow)
+                if self._is_open(work, found):
+                    return await self._give_back(work, escrow, self._patience.listing_s / 4)
+                payee = await self._store.payee(escrow.seller_id)
+                step = next_step(escrow, found, payee.account_id if payee else None)
+                if isinstance(step, Stuck):
+                    return await self._give_up(work, escrow, step)
+                if step is None or isinstance(step, Blocked):
+                    return await self._give_back(work, escrow, None)
+                if isinstance(step, Wait):
+                    return await self._give_back(work, escrow, self._pending_s(work))
+                reported_version = escrow.version if isinstance(step, Report) else None
+                work = await self._act(work, escrow, step, found)
+                refused = None
+            except GatewayRefused as refusal:
+                if step == refused:
+                    part_id = getattr(step, "part_id", "")
+                    return await self._give_up(work, escrow, Stuck(part_id, _sentence(refusal)))
+                refused = step  # What we saw may have been old: look once more.
+            except GatewayError as error:
+                log.info("settling %s waits: %s", work.escrow_id, error)
+                return await self._give_back(work, escrow, self._error_s(work))
+        log.error("settling %s took more than %d steps", work.escrow_id, MAX_STEPS)
+        return None
+
+    def _is_open(self, work: Owed, found: Mapping[str, Found]) -> bool:
+        """Whether a call was made whose outcome the listings may still come to show."""
+        if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
+            return False
+        return self._now_us() < work.asked_us + round(self._patience.listing_s * US_PER_S)
+
+    async def _act(self, work: Owed, escrow: Escrow, step: Act, found: Mapping[str, Found]) -> Owed:
+        if isinstance(step, Report):
+            caller = SETTLEMENT
+            if isinstance(step.command, c.ReportPayment | c.ReportRefund):
+                caller = RAZORPAY
+            await self._executor.execute(
+                step.command, escrow_id=work.escrow_id, caller=caller, cause=step.cause
+            )
+            return work
+        work = await self._remember(work, mark(step, found), seen_version=escrow.version)
+        try:
+            async with asyncio.timeout(self._patience.call_s):
+                await self._call(escrow, step)
+        except TimeoutError:
+            raise OutcomeUnknown("Razorpay takes too long.") from None
+        except (GatewayRefused, GatewayUnavailable):
+            await self._remember(work, None)  # For certain nothing was done.
+            raise
+        return await self._remember(work, None) if work.asked else work
+
+    async def _call(self, escrow: Escrow, step: Capture | Hold | Reverse | Repay | Unhold) -> None:
+        gateway = self._gateway
+        if isinstance(step, Capture):
+            await gateway.capture(step.payment_id, step.amount_minor, escrow.currency)
+        elif isinstance(step, Unhold):
+            await gateway.release_transfer(step.transfer_id)
+        elif isinstance(step, Repay):
+            await gateway.refund(
+                payment_id=step.payment_id,
+                amount_minor=step.amount_minor,
+                idempotency_key=step.key,
+                notes=tags(escrow.escrow_id, step.part_id),
+            )
+        elif isinstance(step, Reverse):
+            await gateway.reverse(
+                transfer_id=step.transfer_id,
+                amount_minor=step.amount_minor,
+                notes=tags(escrow.escrow_id, step.part_id),
+            )
+        else:
+            await gateway.create_transfer(
+                payment_id=step.payment_id,
+                account_id=step.account_id,
+                amount_minor=step.amount_minor,
+                currency=escrow.currency,
+                on_hold=True,
+                notes=tags(escrow.escrow_id, step.part_id),
+            )
+
+    async def _remember(
+        self, work: Owed, asked: str | None, *, seen_version: int | None = None
+    ) -> Owed:
+        """Keep the lease and write down what is about to be asked, before it is.
+
+        Not where more is owed than what was seen: a bank's dispute that was acknowledged stops
+        what has not begun.
+        """
+        now_us = self._now_us()
+        asked_us = now_us if asked else None
+        async with self._store.write() as transaction:
+            is_ours = await transaction.renew(
+                work,
+                until_us=now_us + round(self._patience.lease_s * US_PER_S),
+                asked=asked,
+                asked_us=asked_us,
+                seen_version=seen_version,
+            )
+            if not is_ours and seen_version is not None:
+                await transaction.give_back(
+                    work, due_us=now_us, attempts=work.attempts, seen_version=seen_version
+                )
+        if not is_ours:
+            raise Refusal(Reason.OVERLOADED, "the escrow has changed, or another process has it")
+        return replace(work, asked=asked, asked_us=asked_us)
+
+    async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
+        """Raise the attention of a person, and wait for one; where none has a door, for a while."""
+        await self._executor.execute(
+            c.FailSettlement(step.problem, step.part_id),
+            escrow_id=escrow.escrow_id,
+            caller=SETTLEMENT,
+            cause=f"settle:{escrow.escrow_id}:v{escrow.version}:failed",
+        )
+        is_settling = any(p.status is Status.SETTLING for p in escrow.parts)
+        await self._give_back(work, escrow, None if is_settling else self._patience.stuck_s)
+
+    async def _give_back(self, work: Owed, escrow: Escrow, wait_s: float | None) -> None:
+        due_us = None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)
+        async with self._store.write() as transaction:
+            await transaction.give_back(
+                work, due_us=due_us, attempts=work.attempts + 1, seen_version=escrow.version
+            )
+        if due_us is not None:
+            self._next_look_us = min(due_us, self._next_look_us or due_us)
+
+    async def _drop(self, work: Owed, escrow: Escrow | None) -> None:
+        async with self._store.write() as transaction:
+            await transaction.drop(work, seen_version=escrow.version if escrow else work.version)
+
+    def _pending_s(self, work: Owed) -> float:
+        return _backoff_s(
+            work.attempts, self._patience.pending_first_s, self._patience.pending_last_s
+        )
+
+    def _error_s(self, work: Owed) -> float:
+        return _backoff_s(work.attempts, self._patience.error_first_s, self._patience.error_last_s)
+
+
+def _backoff_s(attempts: int, first_s: float, last_s: float) -> float:
+    """Double from the first to the last, and spread by half, so that replicas do not march."""
+    wait_s = min(first_s * 2.0 ** min(attempts, 30), last_s)
+    return wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def _sentence(refusal: GatewayRefused) -> str:
+    return f"Razorpay refuses: {refusal.description} ({refusal.reason or refusal.code})"

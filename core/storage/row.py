@@ -1,0 +1,90 @@
+"""What comes out of the tables, and the queries that reading and writing share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.law.escrow import Escrow
+from core.storage import tables as t
+
+# Parameters of one IN list; SQLite allows 32,766 in all, PostgreSQL 32,767.
+IN_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An event that a cause has made before."""
+
+    escrow_id: str
+    version: int
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An escrow with the hash of its last event."""
+
+    escrow: Escrow
+    last_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A leased piece of settlement's work."""
+
+    escrow_id: str
+    version: int
+    stirs: int
+    attempts: int
+    lease_id: str
+    asked: str | None
+    asked_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeRow:
+    user_id: str
+    version: int
+    account_id: str
+    cause: str
+    fingerprint: bytes
+    create_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRow:
+    """A line of the ledger as it was written; debit is positive."""
+
+    escrow_id: str
+    version: int
+    position: int
+    account: str
+    amount_minor: int
+    currency: str
+    create_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that is written about one escrow, read in one go."""
+
+    escrow: Escrow
+    last_hash: bytes
+    events: Sequence[bytes]
+    postings: Sequence[PostingRow]
+    is_owed: bool
+
+
+def latest_payee(user_id: str) -> sa.Select[Any]:
+    """The query of a seller's current account."""
+    c = t.payees.c
+    return sa.select(t.payees).where(c.user_id == user_id).order_by(c.version.desc()).limit(1)
+
+
+def chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Cut a list into pieces that fit an IN list."""
+    return (items[i : i + IN_LIMIT] for i in range(0, len(items), IN_LIMIT))

@@ -1,0 +1,265 @@
+"""The reads, and the door to a write transaction.
+
+It decides nothing. A database that is away is a Refusal STORAGE_UNAVAILABLE; anything else that
+goes wrong is raised as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from core.law.escrow import Escrow, Status
+from core.law.record import load_row
+from core.storage import tables as t
+from core.storage.database import snapshot, storage_errors, unbroken, writing
+from core.storage.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
+from core.storage.transaction import Transaction
+
+# The reads that settlement makes all the time; building them takes as long as running them.
+_ESCROW = sa.select(t.escrows.c.body).where(t.escrows.c.escrow_id == sa.bindparam("escrow_id"))
+_IS_OWED = (
+    sa.select(t.owed.c.escrow_id)
+    .where(
+        t.owed.c.due_us <= sa.bindparam("now_us"),
+        sa.or_(t.owed.c.lease_until_us.is_(None), t.owed.c.lease_until_us < sa.bindparam("now_us")),
+    )
+    .limit(1)
+)
+
+
+class Store:
+    """Reads and write transactions on one engine."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.is_postgres = engine.dialect.name == "postgresql"
+        # SQLite has one writer: waiting here is fairer than its busy time-out.
+        self._writer = asyncio.Lock() if not self.is_postgres else None
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """Open a write transaction; it commits at the end of the block, or not at all."""
+        async with contextlib.AsyncExitStack() as stack:
+            if self._writer is not None:
+                await stack.enter_async_context(self._writer)
+            stack.enter_context(storage_errors())
+            connection = await stack.enter_async_context(writing(self._engine))
+            yield Transaction(connection, self.is_postgres)
+
+    async def _rows(self, statement: sa.Select[Any], **bound: Any) -> Sequence[sa.Row[Any]]:
+        return await unbroken(self._read(statement, bound))
+
+    async def _read(
+        self, statement: sa.Select[Any], bound: dict[str, Any]
+    ) -> Sequence[sa.Row[Any]]:
+        with storage_errors():
+            async with self._engine.connect() as connection:
+                return list(await connection.execute(statement, bound))
+
+    async def ping(self) -> None:
+        """Answer when the database does."""
+        await self._rows(sa.select(sa.literal(1)))
+
+    async def escrow(self, escrow_id: str) -> Escrow | None:
+        rows = await self._rows(_ESCROW, escrow_id=escrow_id)
+        return load_row(rows[0].body) if rows else None
+
+    async def escrows(
+        self,
+        *,
+        parties: Sequence[str],
+        status: Status | None,
+        before: tuple[int, str] | None,
+        limit: int,
+    ) -> list[Escrow]:
+        """List escrows, newest first, that every one of `parties` belongs to."""
+        c = t.escrows.c
+        statement = sa.select(c.body).order_by(c.create_time_us.desc(), c.escrow_id.desc())
+        for user_id in parties:
+            statement = statement.where(
+                sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
+            )
+        if status is not None:
+            statement = statement.where(c.status == status.value)
+        if before is not None:
+            statement = statement.where(sa.tuple_(c.create_time_us, c.escrow_id) < before)
+        return [load_row(row.body) for row in await self._rows(statement.limit(limit))]
+
+    async def events_after(self, escrow_id: str, after: int, limit: int) -> list[bytes]:
+        """Read serialized events of one escrow after a version (exclusive), oldest first."""
+        c = t.events.c
+        statement = (
+            sa.select(c.body)
+            .where(c.escrow_id == escrow_id, c.version > after)
+            .order_by(c.version)
+            .limit(limit)
+        )
+        return [row.body for row in await self._rows(statement)]
+
+    async def known(self, cause: str) -> Known | None:
+        """Answer which event a cause has made, if it has."""
+        c = t.events.c
+        statement = sa.select(c.escrow_id, c.version, c.fingerprint).where(c.cause == cause)
+        rows = await self._rows(statement)
+        if not rows:
+            return None
+        return Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint))
+
+    async def event(self, escrow_id: str, version: int) -> bytes:
+        c = t.events.c
+        rows = await self._rows(
+            sa.select(c.body).where(c.escrow_id == escrow_id, c.version == version)
+        )
+        return bytes(rows[0].body)
+
+    async def versions(self, escrow_ids: Collection[str]) -> dict[str, int]:
+        """Answer the current version of each of these escrows."""
+        c = t.escrows.c
+        found: dict[str, int] = {}
+        for chunk in chunks(list(escrow_ids)):
+            statement = sa.select(c.escrow_id, c.version).where(c.escrow_id.in_(chunk))
+            found.update((row.escrow_id, row.version) for row in await self._rows(statement))
+        return found
+
+    async def parties(self, escrow_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Answer who each of these escrows concerns."""
+        c = t.escrows.c
+        found: dict[str, tuple[str, ...]] = {}
+        for chunk in chunks(list(escrow_ids)):
+            statement = sa.select(c.escrow_id, c.buyer_id, c.seller_id, c.arbiter_id)
+            for row in await self._rows(statement.where(c.escrow_id.in_(chunk))):
+                found[row.escrow_id] = tuple(filter(None, row[1:]))
+        return found
+
+    async def versions_of(self, user_id: str, since_us: int = 0) -> dict[str, int]:
+        """Answer the version of each escrow of a user that changed since a time."""
+        c = t.escrows.c
+        mine = sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
+        statement = sa.select(c.escrow_id, c.version).where(mine, c.update_time_us >= since_us)
+        return {row.escrow_id: row.version for row in await self._rows(statement)}
+
+    async def several(self, escrow_ids: Collection[str]) -> list[Escrow]:
+        """Load these escrows, in no order."""
+        c = t.escrows.c
+        found: list[Escrow] = []
+        for chunk in chunks(list(escrow_ids)):
+            rows = await self._rows(sa.select(c.body).where(c.escrow_id.in_(chunk)))
+            found += [load_row(row.body) for row in rows]
+        return found
+
+    async def owner_of_order(self, order_id: str) -> str | None:
+        c = t.orders.c
+        rows = await self._rows(sa.select(c.escrow_id).where(c.order_id == order_id))
+        return rows[0].escrow_id if rows else None
+
+    async def payee(self, user_id: str) -> PayeeRow | None:
+        rows = await self._rows(latest_payee(user_id))
+        return PayeeRow(**rows[0]._mapping) if rows else None
+
+    async def is_owed(self, now_us: int) -> bool:
+        """Whether anything is due that nobody works on."""
+        return bool(await self._rows(_IS_OWED, now_us=now_us))
+
+    async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
+        """List escrows whose deadline has passed, with their version, the oldest deadline first."""
+        c = t.escrows.c
+        statement = (
+            sa.select(c.escrow_id, c.version)
+            .where(c.deadline_us <= now_us)
+            .order_by(c.deadline_us)
+            .limit(limit)
+        )
+        return [(row.escrow_id, row.version) for row in await self._rows(statement)]
+
+    async def waiting_webhooks(self, before_us: int, limit: int) -> list[tuple[str, bytes]]:
+        """List webhooks that were stored before a time and not worked off, oldest first."""
+        c = t.inbox.c
+        statement = (
+            sa.select(c.event_id, c.body)
+            .where(c.outcome.is_(None), c.receive_time_us <= before_us)
+            .order_by(c.receive_time_us)
+            .limit(limit)
+        )
+        return [(row.event_id, bytes(row.body)) for row in await self._rows(statement)]
+
+    async def books(self, *, after_id: str, limit: int, escrow_id: str = "") -> list[Book]:
+        """Read all that is written of some escrows, as of one moment, in the order of their ids."""
+        c = t.escrows.c
+        rows = sa.select(c.escrow_id, c.body, c.last_hash).order_by(c.escrow_id).limit(limit)
+        rows = rows.where(c.escrow_id == escrow_id if escrow_id else c.escrow_id > after_id)
+        with storage_errors():
+            async with snapshot(self._engine) as connection:
+                escrows = (await connection.execute(rows)).all()
+                ids = [row.escrow_id for row in escrows]
+                events = await _grouped(connection, sa.select(t.events), t.events, ids)
+                postings = await _grouped(connection, sa.select(t.postings), t.postings, ids)
+                owed = await _grouped(connection, sa.select(t.owed.c.escrow_id), t.owed, ids)
+        return [
+            Book(
+                load_row(row.body),
+                bytes(row.last_hash),
+                [bytes(event.body) for event in events[row.escrow_id]],
+                [PostingRow(**posting._mapping) for posting in postings[row.escrow_id]],
+                bool(owed[row.escrow_id]),
+            )
+            for row in escrows
+        ]
+
+    async def entries(
+        self, *, escrow_id: str, account: str, after: tuple[int, str, int, int] | None, limit: int
+    ) -> list[PostingRow]:
+        """List postings of an escrow, of an account, or of both, oldest first."""
+        c = t.postings.c
+        key = (c.create_time_us, c.escrow_id, c.version, c.position)
+        statement = sa.select(t.postings).order_by(*key).limit(limit)
+        if escrow_id:
+            statement = statement.where(c.escrow_id == escrow_id)
+        if account:
+            statement = statement.where(c.account == account)
+        if after is not None:
+            statement = statement.where(sa.tuple_(*key) > after)
+        return [PostingRow(**row._mapping) for row in await self._rows(statement)]
+
+    async def balance(self, account: str) -> list[tuple[str, int]]:
+        """Sum an account: (currency, debit less credit) for each currency that it has seen."""
+        c = t.postings.c
+        total = sa.func.sum(c.amount_minor).label("total")
+        statement = sa.select(c.currency, total).where(c.account == account)
+        rows = await self._rows(statement.group_by(c.currency).order_by(c.currency))
+        return [(str(row.currency), int(row.total)) for row in rows]
+
+    async def orders_of(self, escrow_id: str) -> list[str]:
+        """List all Razorpay orders that an escrow has had."""
+        c = t.orders.c
+        rows = await self._rows(sa.select(c.order_id).where(c.escrow_id == escrow_id))
+        return [row.order_id for row in rows]
+
+    async def started_since(self, since_us: int, after_id: str, limit: int) -> list[str]:
+        """List escrows with an order that changed since a time, in the order of their ids."""
+        c = t.escrows.c
+        ordered = sa.select(t.orders.c.escrow_id)
+        statement = (
+            sa.select(c.escrow_id)
+            .where(c.escrow_id > after_id, c.update_time_us >= since_us, c.escrow_id.in_(ordered))
+            .order_by(c.escrow_id)
+            .limit(limit)
+        )
+        return [row.escrow_id for row in await self._rows(statement)]
+
+
+async def _grouped(
+    connection: AsyncConnection, select: sa.Select[Any], table: sa.Table, ids: Sequence[str]
+) -> defaultdict[str, list[sa.Row[Any]]]:
+    """Read the rows of some escrows, in the order of the table's key, by escrow."""
+    groups: defaultdict[str, list[sa.Row[Any]]] = defaultdict(list)
+    statement = select.where(table.c.escrow_id.in_(ids)).order_by(*table.primary_key.columns)
+    for row in await connection.execute(statement):
+        groups[row.escrow_id].append(row)
+    return groups
