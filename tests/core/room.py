@@ -17,7 +17,7 @@ from core.law.escrow import Escrow
 from core.live.feed import Feed
 from core.storage.database import connect
 from core.storage.store import Store
-from tests.core.law import BUYER, ORDER_ID, SECOND_US, START_US, create, payment
+from tests.core.law.story import BUYER, ORDER_ID, SECOND_US, START_US, create, payment
 
 
 class Time:

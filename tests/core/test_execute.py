@@ -13,7 +13,7 @@ from core.execute import Answer, Executor
 from core.law import command as c
 from core.storage.database import connect
 from core.storage.store import Store
-from tests.core.law import ADMIN, BUYER, SELLER, SERVICE, STRANGER, create, payment
+from tests.core.law.story import ADMIN, BUYER, SELLER, SERVICE, STRANGER, create, payment
 from tests.core.room import Room, Time, open_room
 
 MANY = 60

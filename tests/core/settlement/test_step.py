@@ -25,7 +25,7 @@ from core.settlement.step import (
     mark,
     next_step,
 )
-from tests.core.law import (
+from tests.core.law.story import (
     ADMIN,
     AMOUNT,
     ARBITER,

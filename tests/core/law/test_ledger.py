@@ -11,7 +11,7 @@ from core.law import command as c
 from core.law import ledger
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
 from core.law.escrow import Status
-from tests.core.law import (
+from tests.core.law.story import (
     ADMIN,
     AMOUNT,
     ARBITER,

@@ -9,9 +9,9 @@ from core import execute
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.live import bell
-from tests.core.law import SERVICE
+from tests.core.law.story import SERVICE
+from tests.core.live.test_feed import take
 from tests.core.room import Room, open_room
-from tests.core.test_feed import take
 from tests.fakes.postgres import Postgres
 from tests.fakes.wait import until
 

@@ -18,7 +18,7 @@ from core.razorpay import Gateway, GatewayUnavailable, Payment
 from core.settlement.compare import Comparer
 from core.storage import tables as t
 from scripts.sandbox import Sandbox
-from tests.core.law import SERVICE
+from tests.core.law.story import SERVICE
 from tests.core.till import Till, open_till
 from tests.fakes.wait import until
 

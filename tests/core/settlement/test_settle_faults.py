@@ -13,7 +13,7 @@ from core.law.escrow import Status
 from core.razorpay import Gateway
 from core.storage.row import Owed
 from scripts.sandbox import Sandbox
-from tests.core.law import ARBITER, BUYER, SELLER
+from tests.core.law.story import ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till
 
 TRANSFER = 97_500

@@ -7,7 +7,7 @@ from core.law import command as c
 from core.law.escrow import Status
 from core.storage.row import Owed
 from core.storage.transaction import NOTIFY_LIMIT, _payloads
-from tests.core.law import ADMIN, BUYER, SELLER
+from tests.core.law.story import ADMIN, BUYER, SELLER
 from tests.core.room import Room
 
 LEASE_US = 1_000_000

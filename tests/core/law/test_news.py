@@ -12,7 +12,7 @@ from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import Escrow, EventType, PaymentStatus, Status
 from core.law.rules import decide, outstanding
 from core.settlement.step import payments_of
-from tests.core.law import (
+from tests.core.law.story import (
     AMOUNT,
     BUYER,
     ORDER_ID,

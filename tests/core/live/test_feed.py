@@ -14,7 +14,7 @@ from core.law import command as c
 from core.live import feed as feeds
 from core.live.feed import Feed
 from core.storage.store import Store
-from tests.core.law import SERVICE
+from tests.core.law.story import SERVICE
 from tests.core.room import Room
 from tests.fakes.wait import until
 

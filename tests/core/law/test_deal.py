@@ -6,7 +6,7 @@ from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import CLOCK, SETTLEMENT, Command
 from core.law.escrow import FINAL, Part, Status, fold
-from tests.core.law import (
+from tests.core.law.story import (
     ADMIN,
     ARBITER,
     BUYER,

@@ -9,7 +9,7 @@ from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Status
 from core.law.record import dump_row, escrow_message, event_hash, event_message, load_row
-from tests.core.law import (
+from tests.core.law.story import (
     BUYER,
     SELLER,
     SERVICE,

@@ -12,7 +12,7 @@ from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.escrow import Status
 from core.settlement.webhook import APPLIED, DUPLICATE, IGNORED, MAX_BODY_BYTES, Inbox, read
-from tests.core.law import BUYER
+from tests.core.law.story import BUYER
 from tests.core.room import Room
 
 SECRETS = ("whsec_new", "whsec_old")

@@ -17,9 +17,9 @@ from core.live.follow import Followers
 from core.server import _loops, now_us, opened
 from core.storage.store import Store
 from tests.core.counter import SECRET, WEBHOOK_SECRET
-from tests.core.law import BUYER, SERVICE
+from tests.core.law.story import BUYER, SERVICE
+from tests.core.live.test_feed import end
 from tests.core.room import Room, open_room
-from tests.core.test_feed import end
 from tests.fakes.wait import until
 
 LIMIT_S = 10.0

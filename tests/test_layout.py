@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CORE = sorted(p for p in (ROOT / "core").rglob("*.py"))
 BRIDGE = sorted(p for p in (ROOT / "bridge").rglob("*.py") if "node_modules" not in p.parts)
 

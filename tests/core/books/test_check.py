@@ -22,7 +22,7 @@ from core.settlement.report import tags
 from core.settlement.step import Found
 from core.storage import tables as t
 from core.storage.row import Book, PostingRow
-from tests.core.law import (
+from tests.core.law.story import (
     AMOUNT,
     ESCROW_ID,
     ORDER_ID,

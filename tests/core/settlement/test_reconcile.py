@@ -20,7 +20,7 @@ from core.settlement.reconcile import DAY_S, Reconciler, Schedule
 from core.settlement.report import payment_report
 from core.settlement.webhook import APPLIED, DUPLICATE, Inbox
 from scripts.sandbox import Sandbox
-from tests.core.law import BUYER, SECOND_US, payment, story_in
+from tests.core.law.story import BUYER, SECOND_US, payment, story_in
 from tests.core.till import Till, open_till
 from tests.fakes.wait import until
 

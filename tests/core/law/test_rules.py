@@ -10,7 +10,7 @@ from core.law import command as c
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
 from core.law.escrow import Status
 from core.law.rules import TABLE, decide
-from tests.core.law import (
+from tests.core.law.story import (
     ADMIN,
     AMOUNT,
     ARBITER,
