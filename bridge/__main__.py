@@ -9,8 +9,9 @@ import sys
 import structlog
 from aiohttp import web
 
-from bridge import config, log
+from bridge import config
 from bridge.server import HUB, create_app
+from holdfast import log
 
 EXIT_CONFIG = 2
 EXIT_PORT = 1

@@ -9,7 +9,6 @@ from escrow.v1.ledger_service_pb2 import GetLastCheckResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
-from bridge.auth import Verifier
 from bridge.browser.hub import Hub
 from bridge.browser.outbox import Flusher
 from bridge.browser.session import Surroundings
@@ -26,6 +25,7 @@ from bridge.web.demo import DemoLogin
 from bridge.web.origin import Origins, cors
 from bridge.web.pages import Pages
 from bridge.web.webhook import WebhookDoor
+from holdfast.tokens import Verifier
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 LIMITS = web.AppKey("LIMITS", Limits)
@@ -105,7 +105,7 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     await hub.close()
     await watches.close()
     await follows.close()
-    verifier.close()
+    await verifier.close()
     await core.close()
 
 

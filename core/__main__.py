@@ -16,8 +16,8 @@ from typing import NoReturn
 from core import config, server
 from core.errors import Reason, Refusal
 from core.law.record import US_PER_S
-from core.log import set_up
 from core.razorpay import GatewayError
+from holdfast.log import set_up
 
 log = logging.getLogger("core")
 

@@ -18,6 +18,7 @@ class Reason(enum.Enum):
     TOKEN_MISSING = ("UNAUTHENTICATED", False)
     TOKEN_INVALID = ("UNAUTHENTICATED", False)
     TOKEN_EXPIRED = ("UNAUTHENTICATED", False)
+    KEYS_UNAVAILABLE = ("UNAVAILABLE", True)
     ROLE_MISSING = ("PERMISSION_DENIED", False)
     NOT_A_PARTY = ("PERMISSION_DENIED", False)
     # What was sent.

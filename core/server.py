@@ -46,7 +46,7 @@ from core.settlement.webhook import Inbox
 from core.storage.database import connect
 from core.storage.migrations import upgrade
 from core.storage.store import Store
-from core.token import Verifier
+from holdfast.tokens import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ async def serving(
             issuer=settings.jwt_issuer,
             audience=settings.jwt_audience,
         )
-        stack.callback(verifier.close)
+        stack.push_async_callback(verifier.close)
         server = grpc.aio.server(interceptors=[Guard(verifier)], options=OPTIONS)
         healthy = _add_services(server, rooms, settings)
         port = _bind(server, settings)

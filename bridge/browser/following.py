@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from escrow.v1 import escrow_pb2 as pb
 
-from bridge.auth import Identity
 from bridge.browser.outbox import Outbox
 from bridge.browser.subscription import Place, Subscription
 from bridge.protocol import frames
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
 from bridge.upstream.follow import Follow, Follows
+from holdfast.tokens import Identity
 
 
 class Following:

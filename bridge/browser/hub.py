@@ -13,11 +13,11 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from bridge.auth import Identity
 from bridge.browser.session import Session, Surroundings
 from bridge.browser.socket import SUBPROTOCOL, Socket
-from bridge.protocol.errors import CloseCode, KeysUnavailable, TokenRefused
+from bridge.protocol.errors import CloseCode
 from bridge.web.origin import Origins
+from holdfast.tokens import Identity, KeysUnavailable, TokenRefused
 
 # What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
 UNSENT_BYTES = 128 * 1024

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from bridge.auth import Identity
 from bridge.browser.following import Following
 from bridge.browser.outbox import Outbox
 from bridge.browser.subscription import Place, Subscription
@@ -15,6 +14,7 @@ from bridge.protocol.errors import CloseCode, ErrorCode
 from bridge.upstream.channel import CoreError
 from bridge.upstream.follow import TOO_MANY, Follows
 from bridge.upstream.watch import Watches
+from holdfast.tokens import Identity
 
 
 class Owner(Protocol):

@@ -14,7 +14,6 @@ from typing import Any
 
 from aiohttp import WebSocketError, WSMsgType
 
-from bridge.auth import Identity, Verifier
 from bridge.browser.outbox import Flusher, Outbox
 from bridge.browser.places import Places
 from bridge.browser.sink import Sink
@@ -22,9 +21,10 @@ from bridge.browser.socket import Socket
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.protocol import frames
-from bridge.protocol.errors import BadFrame, CloseCode, ErrorCode, KeysUnavailable, TokenRefused
+from bridge.protocol.errors import BadFrame, CloseCode, ErrorCode
 from bridge.upstream.follow import Follows
 from bridge.upstream.watch import Watches
+from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from escrow.v1 import escrow_pb2 as pb
 
-from bridge.auth import Identity
 from bridge.browser.outbox import Outbox
 from bridge.protocol import frames
 from bridge.upstream.channel import CoreError
 from bridge.upstream.watch import Watch, Watches
+from holdfast.tokens import Identity
 
 
 class Place(Protocol):

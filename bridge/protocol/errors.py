@@ -64,15 +64,3 @@ class BadFrame(Exception):
         super().__init__(message)
         self.message = message
         self.frame_id = frame_id
-
-
-class TokenRefused(Exception):
-    """The token does not prove who is calling, or no longer. Its text never contains the token."""
-
-    def __init__(self, why: str, *, expired: bool = False) -> None:
-        super().__init__(why)
-        self.expired = expired
-
-
-class KeysUnavailable(Exception):
-    """The JWKS endpoint does not answer, so no token can be checked."""

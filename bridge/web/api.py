@@ -17,14 +17,13 @@ import aiohttp
 from aiohttp import web
 from escrow.v1 import escrow_service_pb2, payment_service_pb2
 
-from bridge.auth import Verifier
 from bridge.config import Settings
-from bridge.protocol.errors import KeysUnavailable, TokenRefused
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
 from bridge.web.openapi import document
 from bridge.web.reply import refuse
 from bridge.web.transcode import BadInput, Route, matching, rendered, routes_of
+from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 PREFIX = "/api/v1"
 BODY_LIMIT_BYTES = 1024 * 1024

@@ -10,9 +10,9 @@ from typing import Any
 import jwt
 from aiohttp import ClientPayloadError, web
 
-from bridge.auth import USER_ID_CHARACTERS
 from bridge.web.origin import Origins
 from bridge.web.reply import refuse
+from holdfast.subject import MAX_USER_ID_CHARACTERS
 
 ROLES = ("user", "admin", "service")
 
@@ -61,8 +61,8 @@ def _read(body: bytes) -> tuple[str, list[str]]:
     if not isinstance(form, dict):
         raise ValueError("the body must be a JSON object")
     user_id, roles = form.get("user_id"), form.get("roles", ["user"])
-    if not isinstance(user_id, str) or not 0 < len(user_id) <= USER_ID_CHARACTERS:
-        raise ValueError(f"user_id: must be a string of 1 to {USER_ID_CHARACTERS} characters")
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS:
+        raise ValueError(f"user_id: must be a string of 1 to {MAX_USER_ID_CHARACTERS} characters")
     if not user_id.isprintable():
         raise ValueError("user_id: must be printable")
     if not isinstance(roles, list) or not roles or any(role not in ROLES for role in roles):

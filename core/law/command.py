@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who acts: a user with the roles of the token, or one of Holdfast's own hands."""
+    """Who acts: a user with the roles of the token, or a part of Holdfast itself."""
 
     user_id: str
     roles: frozenset[str] = frozenset({"user"})
@@ -21,13 +21,10 @@ class Caller:
 
 _SEES_ALL = frozenset({"admin", "service", "razorpay", "settlement", "clock"})
 
-# No token can carry these: the guard lets three roles through.
+# No token can name one of these or carry its role (holdfast.subject).
 RAZORPAY = Caller("razorpay", frozenset({"razorpay"}))
 SETTLEMENT = Caller("settlement", frozenset({"settlement"}))
 CLOCK = Caller("clock", frozenset({"clock"}))
-
-# In a record these names must mean nobody else.
-RESERVED_IDS = frozenset({RAZORPAY.user_id, SETTLEMENT.user_id, CLOCK.user_id})
 
 
 @dataclass(frozen=True, slots=True)

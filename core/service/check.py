@@ -14,12 +14,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from core.errors import Reason, Refusal
-from core.law.command import RESERVED_IDS, Caller
+from core.law.command import Caller
 from core.law.escrow import ESCROW_ID
 from core.law.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
 from core.law.record import US_PER_S, span_us
+from holdfast.subject import MAX_USER_ID_CHARACTERS, RESERVED_USER_IDS
 
-MAX_USER_ID = 128
 MAX_TITLE = 200
 MAX_DESCRIPTION = 5_000
 MAX_NOTE = 1_000
@@ -62,12 +62,13 @@ class Check:
     def user_id(self, field: str, value: str, *, may_be_empty: bool = False) -> str:
         if not value and may_be_empty:
             return value
-        if not _TOKEN.fullmatch(value) or len(value) > MAX_USER_ID:
+        if not _TOKEN.fullmatch(value) or len(value) > MAX_USER_ID_CHARACTERS:
             self.problem(
-                field, f"must be 1 to {MAX_USER_ID} printable ASCII characters without blanks"
+                field,
+                f"must be 1 to {MAX_USER_ID_CHARACTERS} printable ASCII characters without blanks",
             )
-        elif value in RESERVED_IDS:
-            self.problem(field, "must not be the name of one of Holdfast's own hands")
+        elif value in RESERVED_USER_IDS:
+            self.problem(field, "must not be a name that Holdfast keeps for itself")
         return value
 
     def text(self, field: str, value: str, *, most: int, least: int = 0) -> str:

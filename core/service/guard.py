@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -20,12 +20,21 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from core.errors import DOMAIN, Reason, Refusal
 from core.law.command import Caller
-from core.token import Verified, Verifier
+from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 log = logging.getLogger(__name__)
 
 # grpcurl must be able to look around, and a balancer to ask, without a token.
 _OPEN = ("/grpc.reflection.", "/grpc.health.")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Who makes a call, and until when the token is good (seconds since the epoch)."""
+
+    caller: Caller
+    expires_at_s: float
+
 
 _verified: contextvars.ContextVar[Verified] = contextvars.ContextVar("verified")
 
@@ -38,6 +47,21 @@ def caller() -> Caller:
 def expires_at_s() -> float:
     """Answer when the token of the call that is being handled expires, seconds since the epoch."""
     return _verified.get().expires_at_s
+
+
+async def authenticate(verifier: Verifier, token: str) -> Verified:
+    """Answer who calls. Raises Refusal TOKEN_INVALID, TOKEN_EXPIRED or KEYS_UNAVAILABLE."""
+    try:
+        identity = await verifier.verify(token)
+    except TokenRefused as error:
+        if error.expired:
+            text = "The token has expired; sign in again."
+            raise Refusal(Reason.TOKEN_EXPIRED, text) from None
+        raise Refusal(Reason.TOKEN_INVALID, f"The token is not valid: {error}.") from None
+    except KeysUnavailable:
+        text = "Tokens cannot be checked right now, for the key server is away; try again."
+        raise Refusal(Reason.KEYS_UNAVAILABLE, text) from None
+    return Verified(Caller(identity.user_id, frozenset(identity.roles)), identity.expires_at)
 
 
 class _Malformed:
@@ -106,8 +130,7 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     async def _admit(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        token = _bearer(context)
-        _verified.set(await self._verifier.verify(token, time.time()))
+        _verified.set(await authenticate(self._verifier, _bearer(context)))
         if request is _MALFORMED:
             raise Refusal(
                 Reason.REQUEST_MALFORMED,

@@ -19,6 +19,7 @@ from core.live.feed import Feed
 from core.live.follow import Followers
 from core.service import guard
 from core.service.escrow import EscrowService
+from core.service.guard import Verified
 from core.service.payment import PaymentService
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
@@ -28,7 +29,6 @@ from core.settlement.webhook import Inbox
 from core.storage.database import connect
 from core.storage.store import Store
 from core.storage.transaction import Transaction
-from core.token import Verified
 from tests.fakes.gateway import FakeGateway, Fate
 from tests.simulation.threadless import Files
 

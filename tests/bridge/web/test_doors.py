@@ -7,8 +7,8 @@ import grpc
 import pytest
 from aiohttp import web
 
-from bridge.auth import Verifier
 from bridge.web.pages import Pages
+from holdfast.tokens import Verifier
 from tests.bridge.conftest import ORIGIN, StartBridge
 from tests.fakes.bridge import SECRET, Bridge
 from tests.fakes.core import FakeCore

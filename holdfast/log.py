@@ -1,7 +1,7 @@
-"""Sets up the log: structlog's own and everything that the libraries say, to standard error.
+"""Sets up the log of a process: ours and what the libraries say, on standard error.
 
-Must never let a token out: aiohttp's WebSocket logger prints the offered subprotocols, of which
-one may be a token, so that its warnings are switched off; there is no access log at all.
+Must never let a token out. aiohttp's WebSocket logger prints the offered subprotocols, of which one
+may be a token, so its warnings are switched off.
 """
 
 from __future__ import annotations
@@ -42,4 +42,6 @@ def set_up(log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # It announces every migration step that it looks at.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)

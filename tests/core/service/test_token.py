@@ -8,7 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from core.errors import Reason, Refusal
-from core.token import MAX_TOKEN_CHARACTERS, Verifier
+from core.law.command import CLOCK, RAZORPAY, SETTLEMENT
+from core.service.guard import authenticate
+from holdfast.subject import RESERVED_USER_IDS
+from holdfast.tokens import MAX_TOKEN_CHARACTERS, Verifier
 from tests.core.counter import SECRET, token
 
 
@@ -17,10 +20,10 @@ def verifier() -> Verifier:
     return Verifier(secret=SECRET)
 
 
-async def reason(verifier: Verifier, text: str, now_s: float | None = None) -> Reason | None:
+async def reason(verifier: Verifier, text: str) -> Reason | None:
     refused: Refusal | None = None
     try:
-        await verifier.verify(text, time.time() if now_s is None else now_s)
+        await authenticate(verifier, text)
     except Refusal as refusal:
         refused = refusal
     if refused is None:
@@ -36,24 +39,28 @@ def claims(**changes: Any) -> str:
 
 
 async def test_a_token_says_who_calls_and_with_which_roles(verifier: Verifier) -> None:
-    verified = await verifier.verify(token("alice", "service", "king"), time.time())
+    verified = await authenticate(verifier, token("alice", "service", "king"))
     assert verified.caller.user_id == "alice"
     assert verified.caller.roles == {"service"}
-    plain = await verifier.verify(claims(), time.time())
+    plain = await authenticate(verifier, claims())
     assert plain.caller.roles == {"user"}
 
 
 @pytest.mark.parametrize("role", ["razorpay", "settlement", "clock", "buyer", "arbiter", "raiser"])
 async def test_no_token_makes_a_hand_of_ours(verifier: Verifier, role: str) -> None:
-    verified = await verifier.verify(token("alice", role), time.time())
+    verified = await authenticate(verifier, token("alice", role))
     assert verified.caller.roles == set()
     assert not verified.caller.sees_all
+
+
+def test_the_names_that_nobody_may_have_are_those_of_the_record() -> None:
+    assert {RAZORPAY.user_id, SETTLEMENT.user_id, CLOCK.user_id} == RESERVED_USER_IDS
 
 
 @pytest.mark.parametrize("name", ["razorpay", "settlement", "clock"])
 async def test_nobody_is_called_like_a_hand_of_ours(verifier: Verifier, name: str) -> None:
     with pytest.raises(Refusal) as refused:
-        await verifier.verify(claims(sub=name), time.time())
+        await authenticate(verifier, claims(sub=name))
     assert refused.value.reason is Reason.TOKEN_INVALID
 
 
@@ -92,10 +99,13 @@ async def test_an_expired_token_is_told_apart(verifier: Verifier) -> None:
     assert await reason(verifier, claims(exp=int(time.time()) - 1)) is Reason.TOKEN_EXPIRED
 
 
-async def test_a_known_token_still_expires(verifier: Verifier) -> None:
-    text = claims(exp=int(time.time()) + 60)
+async def test_a_known_token_still_expires() -> None:
+    now_s = time.time()
+    verifier = Verifier(secret=SECRET, now_s=lambda: now_s)
+    text = claims(exp=int(now_s) + 60)
     assert await reason(verifier, text) is None
-    assert await reason(verifier, text, time.time() + 61) is Reason.TOKEN_EXPIRED
+    now_s += 61
+    assert await reason(verifier, text) is Reason.TOKEN_EXPIRED
 
 
 async def test_issuer_and_audience_are_checked_when_set() -> None:
@@ -117,4 +127,4 @@ async def test_a_public_key_is_no_secret() -> None:
 async def test_published_keys_that_cannot_be_had_refuse_and_do_not_break() -> None:
     verifier = Verifier(secret=None, jwks_url="http://127.0.0.1:1/keys")
     assert await reason(verifier, claims()) is not None
-    verifier.close()
+    await verifier.close()
