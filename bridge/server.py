@@ -65,7 +65,8 @@ def _add_routes(app: web.Application) -> None:
     api = Api(
         lambda request: request.app[CORE],
         lambda request: request.app[VERIFIER],
-        settings,
+        demo_login=settings.demo_login,
+        pay_url=settings.razorpay_base_url,
         most_calls=app[LIMITS].calls,
     )
     api.add_to(app)
@@ -99,7 +100,7 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     metrics.count_frames(lambda: flusher.frames_sent)
     metrics.core_connected.set_function(lambda: core.connected)
     around = Surroundings(watches, follows, verifier, flusher, limits, metrics)
-    hub = app[HUB] = Hub(around, app[ORIGINS], query_token=settings.allow_query_token)
+    hub = app[HUB] = Hub(around, app[ORIGINS].admits, query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookDoor(core, limits, metrics)
     yield
     await hub.close()

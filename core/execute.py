@@ -19,7 +19,6 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import Caller, Command
-from core.law.deal import deadline_us
 from core.law.escrow import Escrow
 from core.law.ledger import postings
 from core.law.record import US_PER_S, dump_row, escrow_message, event_message
@@ -195,7 +194,7 @@ def _row(loaded: Loaded) -> dict[str, Any]:
         "arbiter_id": escrow.arbiter_id,
         "create_time_us": escrow.create_time_us,
         "update_time_us": escrow.update_time_us,
-        "deadline_us": deadline_us(escrow),
+        "deadline_us": escrow.deadline_us,
         "last_hash": loaded.last_hash,
         "body": dump_row(escrow),
     }

@@ -30,14 +30,14 @@ from core.execute import Committed, Executor
 from core.live import bell
 from core.live.feed import Feed
 from core.live.follow import Followers
-from core.razorpay import Gateway
-from core.razorpay.gateway import TIMEOUT_S
+from core.razorpay import TIMEOUT_S, Gateway
 from core.service import reflection
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
 from core.service.guard import Guard
 from core.service.ledger import LedgerService
 from core.service.payment import PaymentService
+from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
 from core.settlement.reconcile import Reconciler
@@ -215,7 +215,7 @@ def _add_services(
     payments = PaymentService(
         store,
         executor,
-        rooms.gateway,
+        Checkout(rooms.gateway),
         rooms.inbox,
         now_us=now_us,
         ring_settlement=rooms.settler.ring,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket as sockets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from time import perf_counter
 from typing import TypeVar
@@ -16,7 +16,6 @@ from aiohttp import web
 from bridge.browser.session import Session, Surroundings
 from bridge.browser.socket import SUBPROTOCOL, Socket
 from bridge.protocol.errors import CloseCode
-from bridge.web.origin import Origins
 from holdfast.tokens import Identity, KeysUnavailable, TokenRefused
 
 # What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
@@ -28,11 +27,18 @@ _log = structlog.get_logger("bridge.browser.hub")
 class Hub:
     """The WebSocket door."""
 
-    def __init__(self, around: Surroundings, origins: Origins, *, query_token: bool) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        admits: Callable[[web.BaseRequest], bool],
+        *,
+        query_token: bool,
+    ) -> None:
+        """`admits` says whether the page that a request comes from may connect."""
         self.draining = False
         self._around = around
         self._limits = around.limits
-        self._origins = origins
+        self._admits = admits
         self._query_token = query_token
         self._sessions: set[Session] = set()
         # All that are upgraded: beside the sessions those that are being turned away.
@@ -43,7 +49,7 @@ class Hub:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """GET /api/v1/ws: 403 for a foreign page, 426 for no upgrade, 503 while going away."""
-        if not self._origins.admits(request):
+        if not self._admits(request):
             raise web.HTTPForbidden(text="this origin may not connect")
         if request.headers.get("Upgrade", "").lower() != "websocket":
             raise web.HTTPUpgradeRequired(

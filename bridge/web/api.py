@@ -17,7 +17,6 @@ import aiohttp
 from aiohttp import web
 from escrow.v1 import escrow_service_pb2, payment_service_pb2
 
-from bridge.config import Settings
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
 from bridge.web.openapi import document
@@ -70,15 +69,16 @@ class Api:
         self,
         core_of: Callable[[web.Request], Core],
         verifier_of: Callable[[web.Request], Verifier],
-        settings: Settings,
         *,
+        demo_login: bool,
+        pay_url: str | None,
         most_calls: int,
     ) -> None:
         self._core_of = core_of
         self._verifier_of = verifier_of
         self._most_calls = most_calls
         self._calls = 0
-        self._config = _json(_page_config(settings))
+        self._config = _json(_page_config(demo_login, pay_url))
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes. After all others under PREFIX: the last one takes what is left there."""
@@ -156,11 +156,10 @@ def _openapi() -> bytes:
     return _json(document(ROUTES))
 
 
-def _page_config(settings: Settings) -> dict[str, object]:
-    config: dict[str, object] = {"demo_login": settings.demo_login}
-    url = settings.razorpay_base_url
-    if url is not None and _is_loopback(urlsplit(url).hostname or ""):
-        config["sandbox_url"] = url.rstrip("/")
+def _page_config(demo_login: bool, pay_url: str | None) -> dict[str, object]:
+    config: dict[str, object] = {"demo_login": demo_login}
+    if pay_url is not None and _is_loopback(urlsplit(pay_url).hostname or ""):
+        config["sandbox_url"] = pay_url.rstrip("/")
     return config
 
 

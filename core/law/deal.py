@@ -331,27 +331,15 @@ def _can_be_carved(escrow: Escrow, part: Part, release_minor: int) -> bool:
     return not is_refunding or not 0 < on_hold_minor - wanted_minor < MIN_AMOUNT_MINOR
 
 
-def deadline_us(escrow: Escrow) -> int | None:
-    """Answer when the clock has to look next, or None."""
-    if escrow.status is Status.INITIATED:
-        return escrow.create_time_us + escrow.payment_window_us
-    ends = [_inspection_end_us(p) for p in escrow.parts]
-    return min((end for end in ends if end is not None), default=None)
-
-
-def _inspection_end_us(part: Part) -> int | None:
-    return part.inspect_until_us if part.status is Status.HELD else None
-
-
 def pass_deadline(
     escrow: Escrow, command: c.PassDeadline, caller: Caller, now_us: int
 ) -> Event | None:
-    due_us = deadline_us(escrow)
+    due_us = escrow.deadline_us
     if due_us is None or now_us < due_us:
         return None
     if escrow.status is Status.INITIATED:
         return _cancelled(escrow, caller, now_us, {"note": "The payment window is over."})
     # All of one moment together, so that one event tells of it.
-    parts = [p for p in escrow.parts if _inspection_end_us(p) == due_us]
+    parts = [p for p in escrow.parts if p.deadline_us == due_us]
     note = "The inspection period is over."
     return _start(escrow, parts, c.ReleaseEscrow(note), caller, now_us, is_release=True)

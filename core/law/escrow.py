@@ -149,6 +149,11 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     def has_confirmed(self, party: Party) -> bool:
         return any(c.party is party for c in self.confirmations)
 
+    @property
+    def deadline_us(self) -> int | None:
+        """When the inspection period ends, while it runs."""
+        return self.inspect_until_us if self.status is Status.HELD else None
+
 
 class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
     """The payment of an escrow as Razorpay last reported it."""
@@ -251,6 +256,14 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def has_order(self) -> bool:
         return bool(self.payment.order_id) or self.spent_orders > 0
+
+    @property
+    def deadline_us(self) -> int | None:
+        """The next moment at which time itself decides something, or None."""
+        if self.status is Status.INITIATED:
+            return self.create_time_us + self.payment_window_us
+        ends = [part.deadline_us for part in self.parts]
+        return min((end for end in ends if end is not None), default=None)
 
     def part(self, part_id: str) -> Part | None:
         return next((p for p in self.parts if p.part_id == part_id), None)

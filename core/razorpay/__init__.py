@@ -17,11 +17,12 @@ from core.razorpay.entity import (
     parse_reversal,
     parse_transfer,
 )
-from core.razorpay.gateway import Gateway
+from core.razorpay.gateway import TIMEOUT_S, Gateway
 from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailable, OutcomeUnknown
 from core.razorpay.signature import verify_checkout, verify_webhook
 
 __all__ = [
+    "TIMEOUT_S",
     "Dispute",
     "Gateway",
     "GatewayError",

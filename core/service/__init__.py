@@ -1,1 +1,5 @@
-"""gRPC messages to commands and back: one room for each service. No law, no storage of its own."""
+"""The gRPC services: one file each, and what every call passes on its way in and out.
+
+Checks what is asked and by whom, and leaves every decision to the law. The only wing that knows
+gRPC. Nothing but `server` imports it.
+"""

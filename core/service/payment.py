@@ -12,15 +12,13 @@ from core.errors import Reason, Refusal
 from core.execute import Executor
 from core.law import command as c
 from core.law.command import RAZORPAY, Caller
-from core.law.escrow import Escrow
 from core.law.record import escrow_message, timestamp
 from core.law.rules import decide
-from core.razorpay import Gateway, GatewayError, GatewayRefused
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
 from core.service.guard import caller
-from core.settlement.report import payment_report
+from core.settlement.checkout import Checkout
 from core.settlement.webhook import Inbox
 from core.storage.row import PayeeRow
 from core.storage.store import Store
@@ -36,7 +34,7 @@ class PaymentService(service.PaymentServiceServicer):
         self,
         store: Store,
         executor: Executor,
-        gateway: Gateway,
+        checkout: Checkout,
         inbox: Inbox,
         *,
         now_us: Callable[[], int],
@@ -44,7 +42,7 @@ class PaymentService(service.PaymentServiceServicer):
     ) -> None:
         self._store = store
         self._executor = executor
-        self._gateway = gateway
+        self._checkout = checkout
         self._inbox = inbox
         self._now_us = now_us
         self._ring_settlement = ring_settlement
@@ -62,7 +60,7 @@ class PaymentService(service.PaymentServiceServicer):
         if answer is None:
             # The law is asked before Razorpay is, and again when the order is recorded.
             decide(escrow, c.RecordOrder(""), who, self._now_us())
-            order_id = escrow.payment.order_id or await self._make_order(escrow)
+            order_id = escrow.payment.order_id or await self._checkout.make_order(escrow)
             answer = await self._executor.execute(
                 c.RecordOrder(order_id, escrow.spent_orders),
                 escrow_id=escrow.escrow_id,
@@ -72,25 +70,10 @@ class PaymentService(service.PaymentServiceServicer):
             )
         return rpc.StartPaymentResponse(
             order_id=answer.escrow.payment.order_id,
-            key_id=self._gateway.key_id,
+            key_id=self._checkout.key_id,
             amount_minor=escrow.amount_minor,
             currency=escrow.currency,
         )
-
-    async def _make_order(self, escrow: Escrow) -> str:
-        receipt = escrow.escrow_id
-        if escrow.spent_orders:
-            receipt = f"{escrow.escrow_id}-{escrow.spent_orders}"
-        try:
-            order = await self._gateway.create_order(
-                receipt=receipt,
-                amount_minor=escrow.amount_minor,
-                currency=escrow.currency,
-                notes={"escrow_id": escrow.escrow_id},
-            )
-        except GatewayError as error:
-            raise _refusal(error) from error
-        return order.order_id
 
     async def ConfirmPayment(
         self, request: rpc.ConfirmPaymentRequest, context: Any
@@ -107,22 +90,11 @@ class PaymentService(service.PaymentServiceServicer):
         if who.user_id != escrow.buyer_id and who.roles.isdisjoint({"service", "admin"}):
             raise Refusal(Reason.NOT_A_PARTY, "ConfirmPayment is for the buyer.")
         if await self._store.owner_of_order(request.order_id) != escrow.escrow_id:
-            raise _order_mismatch("order_id", "is not an order of this escrow")
-        if not self._gateway.verify_checkout(
+            problem = "is not an order of this escrow"
+            raise Refusal(Reason.ORDER_MISMATCH, f"order_id: {problem}", {"order_id": problem})
+        report = await self._checkout.payment(
             request.order_id, request.payment_id, request.signature
-        ):
-            raise Refusal(
-                Reason.SIGNATURE_INVALID,
-                "signature: does not belong to this order and payment.",
-                {"signature": "does not belong to this order and payment"},
-            )
-        try:
-            payment = await self._gateway.fetch_payment(request.payment_id)
-        except GatewayError as error:
-            raise _refusal(error) from error
-        if payment.order_id != request.order_id:
-            raise _order_mismatch("payment_id", "is not a payment of this order")
-        report = payment_report(payment)
+        )
         answer = await self._executor.execute(
             report.command,
             escrow_id=escrow.escrow_id,
@@ -214,13 +186,3 @@ def _payee_message(payee: PayeeRow) -> rpc.Payee:
         account_id=payee.account_id,
         update_time=timestamp(payee.create_time_us),
     )
-
-
-def _order_mismatch(field: str, problem: str) -> Refusal:
-    return Refusal(Reason.ORDER_MISMATCH, f"{field}: {problem}", {field: problem})
-
-
-def _refusal(error: GatewayError) -> Refusal:
-    if isinstance(error, GatewayRefused):
-        return Refusal(Reason.GATEWAY_REFUSED, f"Razorpay refuses: {error.description}")
-    return Refusal(Reason.GATEWAY_UNAVAILABLE, "Razorpay does not answer; try again in a moment.")

@@ -21,6 +21,7 @@ from core.service import guard
 from core.service.escrow import EscrowService
 from core.service.guard import Verified
 from core.service.payment import PaymentService
+from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
 from core.settlement.reconcile import Reconciler
@@ -84,7 +85,7 @@ class Core:
         self.payments = PaymentService(
             store,
             executor,
-            gateway,
+            Checkout(gateway),
             self.inbox,
             now_us=now_us,
             ring_settlement=self.settler.ring,
