@@ -7,9 +7,9 @@ that is still on its way cannot exist any more.
 import asyncio
 
 from core import config
-from core.log import set_up
 from core.server import serving
 from core.settlement.settle import Patience
+from holdfast.log import set_up
 
 GATEWAY_TIMEOUT_S = 1.5
 PATIENCE = Patience(

@@ -5,9 +5,12 @@ import gzip
 import io
 import json
 from collections.abc import AsyncIterator
+from time import time
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as service
 from escrow.v1 import payment_service_pb2 as payments
@@ -296,6 +299,8 @@ async def test_with_a_bad_token_core_is_not_asked(client, anycore, claims, reaso
 async def test_while_keys_cannot_be_fetched_the_answer_is_503(start_bridge, anycore):
     settings = {"jwt_secret": None, "demo_login": False, "jwt_jwks_url": "http://127.0.0.1:9/"}
     client = Client(await start_bridge(settings))
+    key = ed25519.Ed25519PrivateKey.generate()
+    client.token = jwt.encode({"sub": "buyer", "exp": time() + 60}, key, "EdDSA")
     status, answer, headers = await client.send("GET", f"{ESCROWS}/esc_1")
     assert (status, answer["error"]["reason"]) == (503, "KEYS_UNAVAILABLE")
     assert headers["Retry-After"] == "1"
