@@ -12,7 +12,7 @@ from holdfast.settings import ConfigError, SharedSettings
 __all__ = ["ConfigError", "Settings", "read"]
 
 # A variable with one of these prefixes that is no setting is taken for a misspelled one.
-_PREFIXES = ("JWT_", "RAZORPAY_", "PLATFORM_", "GRPC_TLS_", "CORE_", "NATS_URL")
+_PREFIXES = ("JWT_", "RAZORPAY_", "PLATFORM_", "GRPC_TLS_", "CORE_", "NATS_URL", "LIMIT_")
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
 
@@ -41,6 +41,15 @@ class Settings(SharedSettings):
         le=10_000,
         description="the platform's fee in basis points of what is released; fixed for an escrow"
         " when it is created",
+    )
+    limit_user_calls_per_s: int = Field(
+        default=500, ge=1, description="calls a second of one user; twice as many at once"
+    )
+    limit_user_unpaid: int = Field(
+        default=1_000, ge=1, description="escrows that one user created and nobody has paid yet"
+    )
+    limit_user_unpaid_towards: int = Field(
+        default=200, ge=1, description="the same, with one counterparty"
     )
 
     @field_validator("database_url")

@@ -44,6 +44,9 @@ class Reason(enum.Enum):
     STORAGE_UNAVAILABLE = ("UNAVAILABLE", True)
     SHUTTING_DOWN = ("UNAVAILABLE", True)
     OVERLOADED = ("RESOURCE_EXHAUSTED", True)
+    # What one user may take.
+    TOO_MANY_CALLS = ("RESOURCE_EXHAUSTED", True)
+    TOO_MANY_UNPAID = ("RESOURCE_EXHAUSTED", True)
     # What is not built yet.
     NOT_OFFERED = ("UNIMPLEMENTED", False)
 

@@ -192,6 +192,7 @@ def _row(loaded: Loaded) -> dict[str, Any]:
         "buyer_id": escrow.buyer_id,
         "seller_id": escrow.seller_id,
         "arbiter_id": escrow.arbiter_id,
+        "created_by": escrow.created_by,
         "create_time_us": escrow.create_time_us,
         "update_time_us": escrow.update_time_us,
         "deadline_us": escrow.deadline_us,

@@ -37,6 +37,7 @@ from core.service.escrow import EscrowService
 from core.service.guard import Guard
 from core.service.ledger import LedgerService
 from core.service.payment import PaymentService
+from core.service.share import Pace, Shares
 from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
@@ -184,7 +185,9 @@ async def serving(
             audience=settings.jwt_audience,
         )
         stack.push_async_callback(verifier.close)
-        server = grpc.aio.server(interceptors=[Guard(verifier)], options=OPTIONS)
+        server = grpc.aio.server(
+            interceptors=[Guard(verifier, Pace(_shares(settings)))], options=OPTIONS
+        )
         healthy = _add_services(server, rooms, settings)
         port = _bind(server, settings)
         broken = asyncio.Event()
@@ -210,7 +213,12 @@ def _add_services(
 ) -> health.HealthServicer:
     store, executor = rooms.store, rooms.executor
     escrows = EscrowService(
-        store, executor, rooms.feed, rooms.followers, fee_bps=settings.platform_fee_bps
+        store,
+        executor,
+        rooms.feed,
+        rooms.followers,
+        fee_bps=settings.platform_fee_bps,
+        shares=_shares(settings),
     )
     payments = PaymentService(
         store,
@@ -230,6 +238,14 @@ def _add_services(
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable(names, server)
     return healthy
+
+
+def _shares(settings: Settings) -> Shares:
+    return Shares(
+        calls_per_s=settings.limit_user_calls_per_s,
+        unpaid=settings.limit_user_unpaid,
+        unpaid_towards=settings.limit_user_unpaid_towards,
+    )
 
 
 def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:

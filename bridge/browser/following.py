@@ -160,8 +160,9 @@ class Following:
             self._outbox.put(frames.subscribed(escrow_id, escrow.version, data, None))
 
     def _answer(self) -> None:
+        more = self._follow is not None and self._follow.more
         for frame_id in self._asked:
-            self._outbox.put(frames.following(frame_id))
+            self._outbox.put(frames.following(frame_id, more=more))
         self._asked.clear()
 
     async def _fill(self, escrow_id: str) -> None:

@@ -12,7 +12,7 @@ from bridge.metrics import Metrics
 from bridge.protocol import frames
 from bridge.protocol.errors import CloseCode, ErrorCode
 from bridge.upstream.channel import CoreError
-from bridge.upstream.follow import TOO_MANY, Follows
+from bridge.upstream.follow import Follows
 from bridge.upstream.watch import Watches
 from holdfast.tokens import Identity
 
@@ -133,6 +133,4 @@ def _refusal(error: CoreError) -> tuple[ErrorCode, str]:
         return ErrorCode.ESCROW_NOT_FOUND, "no such escrow"
     if error.code == "PERMISSION_DENIED":
         return ErrorCode.FORBIDDEN, error.message or "not allowed"
-    if error.reason == TOO_MANY:
-        return ErrorCode.TOO_MANY_ESCROWS, error.message
     return ErrorCode.UNAVAILABLE, "core is away; try again"

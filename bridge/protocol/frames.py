@@ -179,9 +179,13 @@ def subscribed(escrow_id: str, version: int, data: bytes, frame_id: FrameId) -> 
     return wire(head[:-1] + b',"data":' + data + tail + b"}")
 
 
-def following(frame_id: FrameId) -> bytes:
-    """Answers a subscribe to EVERYTHING, after the snapshots of the open escrows."""
-    return _frame({"type": "subscribed", "escrow_id": EVERYTHING}, frame_id)
+def following(frame_id: FrameId, *, more: bool = False) -> bytes:
+    """Answers a subscribe to EVERYTHING, after the snapshots of the open escrows.
+
+    `more` says that there are older open escrows of which no snapshot came.
+    """
+    frame: dict[str, Any] = {"type": "subscribed", "escrow_id": EVERYTHING}
+    return _frame({**frame, "more": True} if more else frame, frame_id)
 
 
 def unsubscribed(escrow_id: str, frame_id: FrameId) -> bytes:

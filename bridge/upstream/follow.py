@@ -26,7 +26,6 @@ FINAL = frozenset(
         pb.ESCROW_STATUS_CANCELLED,
     }
 )
-TOO_MANY = "TOO_MANY_ESCROWS"
 
 
 class Follow(Stream):
@@ -47,6 +46,8 @@ class Follow(Stream):
         self._turns = turns
         # Escrows that are not final, each as it stands, serialized: they are many and seldom read.
         self.open: dict[str, bytes] = {}
+        # Whether there are older ones that are open and not among them.
+        self.more = False
         self._versions: dict[str, int] = {}
         # Whether there are escrows that are older than what is remembered.
         self._is_cut = False
@@ -80,7 +81,7 @@ class Follow(Stream):
 
     def _is_final(self, error: CoreError) -> bool:
         # Core knows of no such user: the token's `sub` is none that an escrow could name.
-        return error.reason == TOO_MANY or error.code == "INVALID_ARGUMENT"
+        return error.code == "INVALID_ARGUMENT"
 
     def _end(self, error: CoreError) -> None:
         super()._end(error)
@@ -89,15 +90,19 @@ class Follow(Stream):
     async def _snapshots(
         self, messages: AsyncGenerator[service.WatchEscrowResponse, None]
     ) -> dict[str, pb.Escrow]:
-        """Read the snapshots, up to the heartbeat that ends them."""
+        """Read the snapshots, the newest escrow first, up to the heartbeat that ends them.
+
+        Of very many the oldest are left out, and `more` says so.
+        """
         snapshots: dict[str, pb.Escrow] = {}
+        is_cut = False
         async for message in messages:
             if message.WhichOneof("message") != "snapshot":
+                self.more = is_cut or message.heartbeat.more
                 return snapshots
-            snapshots[message.snapshot.escrow_id] = message.snapshot
-            if len(snapshots) > self._limits.user_escrows:
-                text = f"more than {self._limits.user_escrows} open escrows: subscribe one by one"
-                raise CoreError("RESOURCE_EXHAUSTED", text, TOO_MANY)
+            is_cut = is_cut or len(snapshots) >= self._limits.user_escrows
+            if not is_cut:
+                snapshots[message.snapshot.escrow_id] = message.snapshot
         raise CoreError("UNAVAILABLE", "the stream ended among its snapshots")
 
     async def _compare(self, snapshots: dict[str, pb.Escrow]) -> None:

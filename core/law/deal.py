@@ -61,6 +61,7 @@ def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
         create_time_us=now_us,
         update_time_us=now_us,
         parts=_parts(command),
+        created_by=caller.user_id,
     )
     return Event(EventType.ESCROW_CREATED, caller.user_id, None, escrow)
 

@@ -222,6 +222,8 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     attention: str = ""
     # How often a person has had a settlement tried again.
     retries: int = 0
+    # The caller that created it; empty where that was not recorded yet.
+    created_by: str = ""
 
     @property
     def status(self) -> Status:

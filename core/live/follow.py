@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 
 from core.errors import Reason, Refusal
 from core.execute import Committed
@@ -20,12 +21,20 @@ from core.storage.store import Store
 log = logging.getLogger(__name__)
 
 US_PER_S = 1_000_000
-# Snapshots that are loaded at once.
+# Snapshots that are loaded at once, and the most that one follower gets: the newest.
 PAGE = 100
+MAX_SNAPSHOTS = 10_000
 # How far replicas' clocks may differ before a lost bell stays lost until the next event.
 SKEW_S = 60.0
 # How long bells wait that came while the database was away.
 RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsEnd:
+    """The snapshots are over; `more` says that there are older open escrows beside them."""
+
+    more: bool
 
 
 class _Follower:
@@ -88,9 +97,10 @@ class Followers:
 
     async def follow(
         self, user_id: str, *, heartbeat_s: float = HEARTBEAT_S
-    ) -> AsyncGenerator[Escrow | bytes | None]:
-        """Yield a snapshot of each open escrow, then None, then serialized events, for ever.
+    ) -> AsyncGenerator[Escrow | SnapshotsEnd | bytes | None]:
+        """Yield a snapshot of each open escrow, then SnapshotsEnd, then serialized events.
 
+        The newest escrows come first, at most MAX_SNAPSHOTS; events come of all, for ever.
         After `heartbeat_s` without any yields None. Close the generator to stop. Raises Refusal
         SHUTTING_DOWN, and STORAGE_UNAVAILABLE before the first event.
         """
@@ -98,13 +108,15 @@ class Followers:
         self._followers.setdefault(user_id, set()).add(follower)
         try:
             cursors = await self._store.versions_of(user_id)
-            for ids in _pages(sorted(cursors)):
-                for escrow in await self._store.several(ids):
+            newest = await self._store.open_of(user_id, MAX_SNAPSHOTS + 1)
+            for ids in _pages(newest[:MAX_SNAPSHOTS]):
+                found = {escrow.escrow_id: escrow for escrow in await self._store.several(ids)}
+                for escrow in (found[one] for one in ids):
                     # One that has just become final is told by its last event.
                     if escrow.status not in FINAL:
                         cursors[escrow.escrow_id] = escrow.version
                         yield escrow
-            yield None
+            yield SnapshotsEnd(more=len(newest) > MAX_SNAPSHOTS)
             while not self._closed:
                 follower.wake.clear()
                 for escrow_id in list(follower.rung):

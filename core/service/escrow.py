@@ -21,11 +21,12 @@ from core.law.escrow import Escrow, Status
 from core.law.record import escrow_message
 from core.law.rules import may_see
 from core.live.feed import Feed
-from core.live.follow import Followers
+from core.live.follow import Followers, SnapshotsEnd
 from core.service import check
 from core.service.agreement import new_escrow
 from core.service.check import Check
 from core.service.guard import caller, expires_at_s
+from core.service.share import Quota, Shares
 from core.service.stream import event_response, until
 from core.storage.store import Store
 
@@ -52,12 +53,14 @@ class EscrowService(service.EscrowServiceServicer):
         followers: Followers,
         *,
         fee_bps: int,
+        shares: Shares | None = None,
     ) -> None:
         self._store = store
         self._executor = executor
         self._feed = feed
         self._followers = followers
         self._fee_bps = fee_bps
+        self._quota = Quota(store, shares or Shares())
 
     async def _run(self, request: Any, command: Command, escrow_id: str) -> pb.Escrow:
         who = caller()
@@ -75,7 +78,10 @@ class EscrowService(service.EscrowServiceServicer):
     ) -> rpc.CreateEscrowResponse:
         escrow_id = str(uuid.uuid4())
         command = new_escrow(request, escrow_id, self._fee_bps)
-        return rpc.CreateEscrowResponse(escrow=await self._run(request, command, escrow_id))
+        who = caller()
+        async with self._quota.creating(who, command.buyer_id, command.seller_id):
+            escrow = await self._run(request, command, escrow_id)
+        return rpc.CreateEscrowResponse(escrow=escrow)
 
     async def GetEscrow(self, request: rpc.GetEscrowRequest, context: Any) -> rpc.GetEscrowResponse:
         escrow = await visible(self._store, request.escrow_id, caller())
@@ -233,6 +239,8 @@ class EscrowService(service.EscrowServiceServicer):
             async for item in following:
                 if item is None:
                     yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat())
+                elif isinstance(item, SnapshotsEnd):
+                    yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat(more=item.more))
                 elif isinstance(item, Escrow):
                     yield rpc.WatchEscrowResponse(snapshot=escrow_message(item))
                 else:

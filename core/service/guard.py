@@ -20,6 +20,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from core.errors import DOMAIN, Reason, Refusal
 from core.law.command import Caller
+from core.service.share import Pace
 from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 log = logging.getLogger(__name__)
@@ -74,8 +75,9 @@ _MALFORMED = _Malformed()
 class Guard(grpc.aio.ServerInterceptor):
     """Checks the token of every call and turns every error into a canonical one."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, pace: Pace) -> None:
         self._verifier = verifier
+        self._pace = pace
 
     async def intercept_service(
         self,
@@ -130,7 +132,9 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     async def _admit(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        _verified.set(await authenticate(self._verifier, _bearer(context)))
+        verified = await authenticate(self._verifier, _bearer(context))
+        _verified.set(verified)
+        self._pace.take(verified.caller)
         if request is _MALFORMED:
             raise Refusal(
                 Reason.REQUEST_MALFORMED,

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.law.escrow import Escrow, Status
+from core.law.escrow import FINAL, Escrow, Status
 from core.law.record import load_row
 from core.storage import tables as t
 from core.storage.database import snapshot, storage_errors, unbroken, writing
@@ -144,6 +144,32 @@ class Store:
         mine = sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
         statement = sa.select(c.escrow_id, c.version).where(mine, c.update_time_us >= since_us)
         return {row.escrow_id: row.version for row in await self._rows(statement)}
+
+    async def open_of(self, user_id: str, limit: int) -> list[str]:
+        """List the escrows of a user that have not ended, the newest first."""
+        c = t.escrows.c
+        mine = sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
+        statement = (
+            sa.select(c.escrow_id)
+            .where(mine, c.status.not_in([status.value for status in FINAL]))
+            .order_by(c.create_time_us.desc(), c.escrow_id.desc())
+            .limit(limit)
+        )
+        return [row.escrow_id for row in await self._rows(statement)]
+
+    async def unpaid_of(self, user_id: str, *, towards: str = "", limit: int) -> int:
+        """Count the escrows that a user created and nobody has paid, up to `limit`.
+
+        With `towards`, those of them in which that user is buyer or seller.
+        """
+        c = t.escrows.c
+        unpaid = sa.select(sa.literal(1)).where(
+            c.created_by == user_id, c.status == Status.INITIATED.value
+        )
+        if towards:
+            unpaid = unpaid.where(sa.or_(c.buyer_id == towards, c.seller_id == towards))
+        counted = sa.select(sa.func.count()).select_from(unpaid.limit(limit).subquery())
+        return int((await self._rows(counted))[0][0])
 
     async def several(self, escrow_ids: Collection[str]) -> list[Escrow]:
         """Load these escrows, in no order."""

@@ -40,14 +40,17 @@ escrows = Table(
     Column("deadline_us", BigInteger),
     # The hash of the last event: the next one's previous_hash.
     Column("last_hash", LargeBinary(32), nullable=False),
-    # core.escrow.Escrow as JSON.
+    # core.law.escrow.Escrow as JSON.
     Column("body", Text, nullable=False),
+    # Empty where it was created before this was recorded.
+    Column("created_by", _ID, nullable=False, server_default=""),
     Index("escrows_buyer", "buyer_id", "create_time_us"),
     Index("escrows_seller", "seller_id", "create_time_us"),
     Index("escrows_arbiter", "arbiter_id", "create_time_us"),
     Index("escrows_status", "status", "create_time_us"),
     Index("escrows_create_time", "create_time_us", "escrow_id"),
     Index("escrows_deadline", "deadline_us"),
+    Index("escrows_created_by", "created_by", "status"),
 )
 
 # Append only.

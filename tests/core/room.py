@@ -66,10 +66,10 @@ class Room:
             fingerprint=fingerprint,
         )
 
-    async def create(self, **changes: Any) -> str:
+    async def create(self, *, caller: Caller = BUYER, **changes: Any) -> str:
         """Create an escrow and answer its id."""
         escrow_id = str(uuid.uuid4())
-        await self.tell(escrow_id, create(escrow_id=escrow_id, **changes))
+        await self.tell(escrow_id, create(escrow_id=escrow_id, **changes), caller)
         return escrow_id
 
     async def paid(self, **changes: Any) -> str:

@@ -178,7 +178,8 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         cursors: dict[str, int] = {}
         if request.user_id:
             await self._claims(context)
-            for escrow in self._concerning(request.user_id):
+            # The newest first, as core does.
+            for escrow in reversed(self._concerning(request.user_id)):
                 cursors[escrow.escrow_id] = escrow.version
                 if escrow.status < pb.ESCROW_STATUS_RELEASED:
                     yield service.WatchEscrowResponse(snapshot=escrow)

@@ -351,18 +351,26 @@ async def test_who_comes_while_core_is_away_is_told_what_is_known(
             assert await seen(browser, 1) == {"e1": [2]}
 
 
-async def test_too_many_open_escrows_are_refused_for_good(
+async def test_of_very_many_open_escrows_the_newest_are_told_and_the_rest_is_mentioned(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(user_escrows=3, list_page=2)
-    for number in range(4):
+    bridge = await start_bridge(user_escrows=3, list_page=3)
+    for number in range(5):
         await core.create(f"e{number}")
     async with bridge.browser() as browser:
-        answer = await browser.ask("subscribe", escrow_id="*")
-        assert (answer["code"], answer["retry"]) == ("TOO_MANY_ESCROWS", False)
-        assert (await browser.subscribe("e0"))["version"] == 1
-        await core.append("e3", status=pb.ESCROW_STATUS_CANCELLED)
-        assert await follow(browser) == {"e0": 1, "e1": 1, "e2": 1}
+        await browser.send("subscribe", escrow_id="*", id=1)
+        told = [await browser.next() for _ in range(4)]
+        assert [frame["escrow_id"] for frame in told] == ["e4", "e3", "e2", "*"]
+        assert told[-1] == {"type": "subscribed", "escrow_id": "*", "more": True, "id": 1}
+        # Whoever has no snapshot is heard of all the same, and can be asked for.
+        await core.append("e0")
+        assert await seen(browser, 1) == {"e0": [2]}
+        assert (await browser.subscribe("e1"))["version"] == 1
+    for number in (3, 4):
+        await core.append(f"e{number}", status=pb.ESCROW_STATUS_CANCELLED)
+    await bridge.until_metric("holdfast_bridge_follows", 0)
+    async with bridge.browser() as browser:
+        assert await follow(browser) == {"e0": 2, "e1": 1, "e2": 1}
 
 
 async def test_what_is_older_than_is_compared_is_lost_only_while_core_is_away(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
+from typing import cast
 
 import pytest
 from escrow.v1 import escrow_pb2 as pb
@@ -10,10 +11,12 @@ from pydantic import SecretStr
 
 from core.config import Settings
 from core.errors import Reason, Refusal
+from core.execute import Committed
 from core.law import command as c
 from core.law.escrow import Escrow
+from core.live import follow
 from core.live.feed import Feed
-from core.live.follow import Followers
+from core.live.follow import Followers, SnapshotsEnd
 from core.server import _loops, now_us, opened
 from core.storage.store import Store
 from tests.core.counter import SECRET, WEBHOOK_SECRET
@@ -75,7 +78,7 @@ class Stranger:
     async def _follow(self) -> None:
         async with aclosing(self.followers.follow(BUYER.user_id)) as following:
             async for item in following:
-                if item is None:
+                if isinstance(item, SnapshotsEnd):
                     self.is_following = True
                 elif not isinstance(item, Escrow):
                     event = pb.EscrowEvent.FromString(item)
@@ -190,7 +193,7 @@ async def test_followers_look_when_the_bell_is_connected_again(postgres_url: str
         tasks = [asyncio.create_task(rooms.followers.sweep(NEVER_S))]
         try:
             async with aclosing(rooms.followers.follow(BUYER.user_id)) as following:
-                assert await anext(following) is None
+                assert await anext(following) == SnapshotsEnd(more=False)
                 # Nobody listens yet: this bell is lost.
                 escrow_id = await there.create()
                 tasks.append(asyncio.create_task(listening))
@@ -200,3 +203,26 @@ async def test_followers_look_when_the_bell_is_connected_again(postgres_url: str
                 assert pb.EscrowEvent.FromString(body).escrow_id == escrow_id
         finally:
             await end(*tasks)
+
+
+async def test_the_newest_escrows_come_first_and_the_rest_is_mentioned(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MAX_SNAPSHOTS", 3)
+    monkeypatch.setattr(follow, "PAGE", 2)
+    made = []
+    for _ in range(5):
+        made.append(await room.create())
+        room.time.pass_s(1)
+    followers = Followers(room.store, Feed(room.store), now_us=room.time)
+    async with aclosing(followers.follow(BUYER.user_id)) as following:
+        told = [await anext(following) for _ in range(4)]
+        assert [one.escrow_id for one in told[:3] if isinstance(one, Escrow)] == made[:1:-1]
+        assert told[3] == SnapshotsEnd(more=True)
+        # The oldest had no snapshot: its events come all the same.
+        await publish(room, made[0])
+        followers.publish([Committed(made[0], 2, b"", (BUYER.user_id,))])
+        event = pb.EscrowEvent.FromString(cast(bytes, await anext(following)))
+        assert (event.escrow_id, event.version) == (made[0], 2)
+    async with aclosing(followers.follow("seller-1")) as following:
+        assert [type(await anext(following)) for _ in range(3)] == [Escrow] * 3
