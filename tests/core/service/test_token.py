@@ -1,11 +1,12 @@
 """Tokens: who they are for, and every way in which they are refused."""
 
+import json
 import time
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from core.errors import Reason, Refusal
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT
@@ -128,3 +129,27 @@ async def test_published_keys_that_cannot_be_had_refuse_and_do_not_break() -> No
     verifier = Verifier(secret=None, jwks_url="http://127.0.0.1:1/keys")
     assert await reason(verifier, claims()) is not None
     await verifier.close()
+
+
+async def test_keys_that_cannot_be_had_are_not_the_tokens_fault() -> None:
+    verifier = Verifier(secret=None, jwks_url="http://127.0.0.1:1/keys")
+    key = ed25519.Ed25519PrivateKey.generate()
+    signed = jwt.encode({"sub": "alice", "exp": 2**33}, key, "EdDSA", headers={"kid": "k"})
+    assert await reason(verifier, signed) is Reason.KEYS_UNAVAILABLE
+    assert Reason.KEYS_UNAVAILABLE.retry
+    await verifier.close()
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+async def test_a_login_server_may_be_a_few_seconds_ahead(verifier: Verifier, claim: str) -> None:
+    assert await reason(verifier, claims(**{claim: int(time.time()) + 3})) is None
+    assert await reason(verifier, claims(**{claim: int(time.time()) + 60})) is Reason.TOKEN_INVALID
+
+
+@pytest.mark.parametrize("value", [2**40, 253_402_300_800, -1, True, "9999999999", None, [1]])
+async def test_a_time_that_is_none_is_named(verifier: Verifier, value: Any) -> None:
+    # As JSON: PyJWT itself leaves out nothing and converts nothing.
+    body = json.dumps({"sub": "alice", "exp": value}).encode()
+    with pytest.raises(Refusal) as refused:
+        await authenticate(verifier, jwt.api_jws.encode(body, SECRET, "HS256"))
+    assert refused.value.reason is Reason.TOKEN_INVALID
