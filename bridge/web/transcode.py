@@ -23,6 +23,8 @@ from google.protobuf.descriptor import (
 )
 from google.protobuf.message import Message
 
+from bridge.web import literal
+
 _METHODS = ("get", "put", "post", "delete", "patch")
 _VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)(?:=([^}]*))?\}")
 _WELL_KNOWN = "google.protobuf."
@@ -222,6 +224,8 @@ def _set(message: Message, field: FieldDescriptor, value: Any, where: str) -> No
 
 
 def _parse(message: Message, field: FieldDescriptor, value: Any, where: str) -> None:
+    if not literal.fits(field, value):
+        raise BadInput(where, f"expected {expected(field)}")
     try:
         json_format.ParseDict({field.name: value}, message)
     except (json_format.ParseError, ValueError, TypeError, OverflowError, RecursionError):

@@ -18,6 +18,7 @@ from core.law.command import Caller
 from core.law.escrow import ESCROW_ID
 from core.law.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
 from core.law.record import US_PER_S, span_us
+from core.service import text
 from holdfast.subject import MAX_USER_ID_CHARACTERS, RESERVED_USER_IDS
 
 MAX_TITLE = 200
@@ -35,8 +36,6 @@ _TOKEN = re.compile(r"[!-~]+")
 _UPDATE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ACCOUNT = re.compile(r"acc_[A-Za-z0-9]{14}")
 _RAZORPAY_ID = re.compile(r"[a-z]+_[A-Za-z0-9]{1,40}")
-# Text for people: no control characters but tab, line feed and carriage return.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class Check:
@@ -72,10 +71,9 @@ class Check:
         return value
 
     def text(self, field: str, value: str, *, most: int, least: int = 0) -> str:
-        if len(value.strip()) < least or len(value) > most:
-            self.problem(field, f"must have {least} to {most} characters")
-        elif _CONTROL.search(value):
-            self.problem(field, "must not contain control characters")
+        problem = text.problem(value, least=least, most=most)
+        if problem:
+            self.problem(field, problem)
         return value
 
     def amount(self, field: str, money: pb.Money) -> int:

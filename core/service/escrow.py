@@ -22,7 +22,7 @@ from core.law.record import escrow_message
 from core.law.rules import may_see
 from core.live.feed import Feed
 from core.live.follow import Followers, SnapshotsEnd
-from core.service import check
+from core.service import check, text
 from core.service.agreement import new_escrow
 from core.service.check import Check
 from core.service.guard import caller, expires_at_s
@@ -271,6 +271,8 @@ def _struct(request: rpc.PublishUpdateRequest) -> dict[str, Any]:
     if not check.is_flat(data, check.MAX_DATA_DEPTH):
         problem = f"must nest at most {check.MAX_DATA_DEPTH} deep"
         raise Refusal(Reason.FIELD_INVALID, f"data: {problem}", {"data": problem})
+    if not text.is_clean(data):
+        raise Refusal(Reason.FIELD_INVALID, f"data: {text.FORBIDDEN}", {"data": text.FORBIDDEN})
     return data
 
 

@@ -167,6 +167,12 @@ CREATE: list[tuple[str, Any, str]] = [
     ("title", "", "title"),
     ("title", "x" * 201, "title"),
     ("title", "a\x00b", "title"),
+    ("title", "a\x85b", "title"),
+    ("title", "gpj.\u202eexe", "title"),
+    ("title", "\u2066a\u2069", "title"),
+    ("title", "\u200b\u200d\ufeff", "title"),
+    ("title", "\u3164", "title"),
+    ("description", "a\u202db", "description"),
     ("description", "x" * 5001, "description"),
     ("request_id", "x" * 129, "request_id"),
     ("request_id", "a b", "request_id"),
@@ -276,6 +282,8 @@ async def test_a_split_that_is_not_all_that_is_held_is_refused(
         ("note", {"big": "x" * (16 << 10)}),
         ("note", {"n": float("nan")}),
         ("note", {"n": float("inf")}),
+        ("note", {"text": "a\x9bb"}),
+        ("note", {"list": [{"a\u202eb": 1}]}),
     ],
 )
 async def test_a_wrong_update_is_refused(deal: Deal, event_type: str, data: dict[str, Any]) -> None:

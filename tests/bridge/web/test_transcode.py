@@ -126,6 +126,12 @@ def test_a_query_field_that_cannot_be_is_named(routes, name, text):
     assert refused.value.field.startswith(name)
 
 
+@pytest.mark.parametrize("text", ["1_0s", "\u0661s", " 1s", "+1s", "1", "1.s", "1.0000000001s"])
+def test_a_duration_is_written_in_ascii_digits_alone(routes, text):
+    with pytest.raises(BadInput, match="duration"):
+        asked(routes, "/v1/things", ("terms.payment_window", text))
+
+
 def test_a_body_may_fill_one_field_and_the_query_the_rest(routes):
     found = asked(routes, "/v1/things/a/true", ("tags", "x"), body=b'{"payment_window": "2s"}')
     assert (found.name, list(found.tags)) == ("a", ["x"])
