@@ -11,60 +11,125 @@ from collections.abc import Mapping
 DOMAIN = "holdfast"
 
 
+@enum.unique
 class Reason(enum.Enum):
-    """The reason by its name on the wire, its canonical gRPC code, whether to repeat the call."""
+    """Each reason by its name on the wire: its canonical gRPC code, `retry`, and what it means.
+
+    `code` is a name of google.rpc.Code; `retry` says whether the same call may succeed later;
+    `meaning` goes into docs/reference/errors.md (`make reference`).
+    """
 
     # Who is calling.
-    TOKEN_MISSING = ("UNAUTHENTICATED", False)
-    TOKEN_INVALID = ("UNAUTHENTICATED", False)
-    TOKEN_EXPIRED = ("UNAUTHENTICATED", False)
-    KEYS_UNAVAILABLE = ("UNAVAILABLE", True)
-    ROLE_MISSING = ("PERMISSION_DENIED", False)
-    NOT_A_PARTY = ("PERMISSION_DENIED", False)
+    TOKEN_MISSING = ("UNAUTHENTICATED", False, "The call has no `authorization: Bearer` metadata.")
+    TOKEN_INVALID = (
+        "UNAUTHENTICATED",
+        False,
+        "The token's signature, algorithm, issuer, audience or another claim is wrong, or its"
+        " `sub` is a reserved name.",
+    )
+    TOKEN_EXPIRED = (
+        "UNAUTHENTICATED",
+        False,
+        "The token's `exp` has passed. A stream that is open ends with it too.",
+    )
+    KEYS_UNAVAILABLE = (
+        "UNAVAILABLE",
+        True,
+        "The key server (JWKS) does not answer, so nobody can tell whether the token is good.",
+    )
+    ROLE_MISSING = ("PERMISSION_DENIED", False, "The call is for the role `admin` or `service`.")
+    NOT_A_PARTY = (
+        "PERMISSION_DENIED",
+        False,
+        "The caller may see the escrow, but is not one who may do this.",
+    )
     # What was sent.
-    REQUEST_MALFORMED = ("INVALID_ARGUMENT", False)
-    FIELD_INVALID = ("INVALID_ARGUMENT", False)
-    AMOUNT_INVALID = ("INVALID_ARGUMENT", False)
-    PAGE_TOKEN_INVALID = ("INVALID_ARGUMENT", False)
-    SIGNATURE_INVALID = ("INVALID_ARGUMENT", False)
-    ORDER_MISMATCH = ("INVALID_ARGUMENT", False)
-    WEBHOOK_MALFORMED = ("INVALID_ARGUMENT", False)
-    REQUEST_ID_REUSED = ("ALREADY_EXISTS", False)
+    REQUEST_MALFORMED = (
+        "INVALID_ARGUMENT",
+        False,
+        "The bytes are not a message of the request's type.",
+    )
+    FIELD_INVALID = ("INVALID_ARGUMENT", False, "Fields are wrong. The error names all of them.")
+    AMOUNT_INVALID = (
+        "INVALID_ARGUMENT",
+        False,
+        "Only amounts are wrong. The error names all of them.",
+    )
+    PAGE_TOKEN_INVALID = (
+        "INVALID_ARGUMENT",
+        False,
+        "`page_token` does not come from an answer with the same filter.",
+    )
+    SIGNATURE_INVALID = (
+        "INVALID_ARGUMENT",
+        False,
+        "The signature of a webhook or of Checkout's callback is wrong.",
+    )
+    ORDER_MISMATCH = (
+        "INVALID_ARGUMENT",
+        False,
+        "The Razorpay order is not this escrow's, or the payment is not the order's.",
+    )
+    WEBHOOK_MALFORMED = (
+        "INVALID_ARGUMENT",
+        False,
+        "The delivery is signed but is not a webhook of Razorpay.",
+    )
+    REQUEST_ID_REUSED = (
+        "ALREADY_EXISTS",
+        False,
+        "The same `request_id` was used before with another body.",
+    )
     # What it was about.
-    ESCROW_NOT_FOUND = ("NOT_FOUND", False)
-    MILESTONE_NOT_FOUND = ("NOT_FOUND", False)
-    PAYEE_NOT_FOUND = ("NOT_FOUND", False)
+    ESCROW_NOT_FOUND = (
+        "NOT_FOUND",
+        False,
+        "The escrow does not exist, or the caller may not see it.",
+    )
+    MILESTONE_NOT_FOUND = ("NOT_FOUND", False, "The escrow has no such milestone.")
+    PAYEE_NOT_FOUND = ("NOT_FOUND", False, "The user has no linked account registered.")
     # What the law says.
-    WRONG_STATUS = ("FAILED_PRECONDITION", False)
-    ALREADY_CONFIRMED = ("FAILED_PRECONDITION", False)
-    PAYEE_MISSING = ("FAILED_PRECONDITION", False)
-    GATEWAY_REFUSED = ("FAILED_PRECONDITION", False)
+    WRONG_STATUS = ("FAILED_PRECONDITION", False, "The escrow's status does not allow this.")
+    ALREADY_CONFIRMED = ("FAILED_PRECONDITION", False, "This party has confirmed already.")
+    PAYEE_MISSING = (
+        "FAILED_PRECONDITION",
+        False,
+        "A release waits for the seller's linked account. No call answers it: it stands in"
+        " `attention`.",
+    )
+    GATEWAY_REFUSED = (
+        "FAILED_PRECONDITION",
+        False,
+        "Razorpay refuses the call. The message has its own words.",
+    )
     # What is away.
-    GATEWAY_UNAVAILABLE = ("UNAVAILABLE", True)
-    STORAGE_UNAVAILABLE = ("UNAVAILABLE", True)
-    SHUTTING_DOWN = ("UNAVAILABLE", True)
-    OVERLOADED = ("RESOURCE_EXHAUSTED", True)
+    GATEWAY_UNAVAILABLE = ("UNAVAILABLE", True, "Razorpay does not answer.")
+    STORAGE_UNAVAILABLE = (
+        "UNAVAILABLE",
+        True,
+        "The database does not answer, or core met an error of its own, which its log has.",
+    )
+    SHUTTING_DOWN = ("UNAVAILABLE", True, "This process is about to stop. Another one answers.")
+    OVERLOADED = ("RESOURCE_EXHAUSTED", True, "Too many commands wait in this process.")
     # What one user may take.
-    TOO_MANY_CALLS = ("RESOURCE_EXHAUSTED", True)
-    TOO_MANY_UNPAID = ("RESOURCE_EXHAUSTED", True)
+    TOO_MANY_CALLS = (
+        "RESOURCE_EXHAUSTED",
+        True,
+        "The user makes more calls a second than `LIMIT_USER_CALLS_PER_S`.",
+    )
+    TOO_MANY_UNPAID = (
+        "RESOURCE_EXHAUSTED",
+        True,
+        "The user has created too many escrows that nobody has paid yet, in all"
+        " (`LIMIT_USER_UNPAID`) or with one counterparty (`LIMIT_USER_UNPAID_TOWARDS`).",
+    )
     # What is not built yet.
-    NOT_OFFERED = ("UNIMPLEMENTED", False)
+    NOT_OFFERED = ("UNIMPLEMENTED", False, "The call is not built yet.")
 
-    @property
-    def code(self) -> str:
-        """The canonical code by its name in google.rpc.Code."""
-        return str(self.value[0])
-
-    @property
-    def retry(self) -> bool:
-        """Whether the same call may succeed later."""
-        return bool(self.value[1])
-
-    # Members with equal values would otherwise be aliases of one another.
-    def __new__(cls, code: str, retry: bool) -> Reason:
-        member = object.__new__(cls)
-        member._value_ = (code, retry, len(cls.__members__))
-        return member
+    def __init__(self, code: str, retry: bool, meaning: str) -> None:
+        self.code = code
+        self.retry = retry
+        self.meaning = meaning
 
 
 class Refusal(Exception):

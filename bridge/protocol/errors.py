@@ -5,25 +5,40 @@ CONTRACT: of the close codes 4400 to 4403 are final; after any other a browser c
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, unique
 
 
+@unique
 class ErrorCode(Enum):
-    """Why a command failed; `retry` says whether the same command may succeed later."""
+    """Why a command failed, by its name on the wire.
 
-    BAD_FRAME = ("BAD_FRAME", False)
-    ESCROW_NOT_FOUND = ("ESCROW_NOT_FOUND", False)
-    FORBIDDEN = ("FORBIDDEN", False)
-    TOO_MANY_SUBSCRIPTIONS = ("TOO_MANY_SUBSCRIPTIONS", False)
-    RATE_LIMITED = ("RATE_LIMITED", True)
-    UNAVAILABLE = ("UNAVAILABLE", True)
-    TOKEN_EXPIRING = ("TOKEN_EXPIRING", True)
-    TOKEN_INVALID = ("TOKEN_INVALID", False)
-    USER_MISMATCH = ("USER_MISMATCH", False)
+    `retry` says whether the same command may succeed later; `meaning` goes into
+    docs/reference/errors.md (`make reference`).
+    """
 
-    @property
-    def retry(self) -> bool:
-        return self.value[1]
+    BAD_FRAME = (
+        False,
+        "The frame is not JSON, not an object or binary, its `type` is unknown, or a field is"
+        " missing or wrong. The connection lives on.",
+    )
+    ESCROW_NOT_FOUND = (False, "The escrow does not exist, or is not the user's to see.")
+    FORBIDDEN = (False, "Core refuses this user.")
+    TOO_MANY_SUBSCRIPTIONS = (False, "The connection has as many subscriptions as it may have.")
+    RATE_LIMITED = (True, "The browser sends too many frames. The connection is closed with 4429.")
+    UNAVAILABLE = (
+        True,
+        "Core did not answer in time, or the key server does not. Send the command again.",
+    )
+    TOKEN_EXPIRING = (True, "The token ends in a moment. Send a fresh one with `auth`.")
+    TOKEN_INVALID = (False, "The token of an `auth` is not good. The one before stays in force.")
+    USER_MISMATCH = (
+        False,
+        "The token of an `auth` is another user's. The one before stays in force.",
+    )
+
+    def __init__(self, retry: bool, meaning: str) -> None:
+        self.retry = retry
+        self.meaning = meaning
 
 
 class CloseCode(IntEnum):
@@ -43,6 +58,14 @@ class CloseCode(IntEnum):
         """A sentence for people, short enough for a close frame (123 bytes)."""
         return _CLOSE_REASONS[self]
 
+    @property
+    def is_final(self) -> bool:
+        """Whether coming back would not help."""
+        return self in _FINAL
+
+
+# The whole range is kept for final ends, so that a browser need not know each code.
+_FINAL = range(4400, 4404)
 
 _CLOSE_REASONS = {
     CloseCode.MALFORMED: "that is not the WebSocket protocol",
