@@ -15,7 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 from aiohttp import web
-from escrow.v1 import escrow_service_pb2, payment_service_pb2
+from escrow.v1 import (
+    admin_service_pb2,
+    escrow_service_pb2,
+    ledger_service_pb2,
+    payment_service_pb2,
+)
 
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
@@ -59,6 +64,8 @@ _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
 ROUTES = routes_of(
     escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
     payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
+    ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
 )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from escrow.v1 import escrow_service_pb2, payment_service_pb2
+from escrow.v1 import escrow_service_pb2, ledger_service_pb2, payment_service_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bridge.web.api import ROUTES
@@ -29,6 +29,7 @@ def test_it_has_every_unary_rpc_but_the_webhook_door(openapi):
     services = [
         escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
         payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
+        ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
     ]
     unary = {
         rpc.name for service in services for rpc in service.methods if not rpc.server_streaming
