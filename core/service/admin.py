@@ -8,6 +8,7 @@ from escrow.v1 import admin_service_pb2 as rpc
 from escrow.v1 import admin_service_pb2_grpc as service
 
 from core.errors import Reason, Refusal
+from core.service.guard import caller
 
 
 class AdminService(service.AdminServiceServicer):
@@ -16,4 +17,6 @@ class AdminService(service.AdminServiceServicer):
     async def RevokeTokens(
         self, request: rpc.RevokeTokensRequest, context: Any
     ) -> rpc.RevokeTokensResponse:
+        if caller().roles.isdisjoint({"admin", "service"}):
+            raise Refusal(Reason.ROLE_MISSING, "RevokeTokens is for the roles admin and service.")
         raise Refusal(Reason.NOT_OFFERED, "RevokeTokens is not offered yet.")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from escrow.v1 import escrow_service_pb2, ledger_service_pb2, payment_service_pb2
+from escrow.v1 import admin_service_pb2, escrow_service_pb2, ledger_service_pb2, payment_service_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bridge.web.api import ROUTES
@@ -30,6 +30,7 @@ def test_it_has_every_unary_rpc_but_the_webhook_door(openapi):
         escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
         payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
         ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
+        admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
     ]
     unary = {
         rpc.name for service in services for rpc in service.methods if not rpc.server_streaming
