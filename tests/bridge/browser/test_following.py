@@ -288,7 +288,7 @@ async def test_coming_and_going_beside_all_tells_each_event_once(
 async def test_an_own_subscription_that_fails_leaves_its_events_to_all(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(core_wait_s=0.5)
+    bridge = await start_bridge(core_wait_s=2)
     await core.create("e1")
     async with bridge.browser() as browser:
         await follow(browser)
@@ -307,7 +307,7 @@ async def test_an_own_subscription_that_fails_leaves_its_events_to_all(
 async def test_a_snapshot_left_to_an_own_subscription_comes_when_that_fails(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(core_wait_s=0.5)
+    bridge = await start_bridge(core_wait_s=2)
     await core.create("e1")
     async with bridge.browser() as browser:
         core.answering.clear()
@@ -326,13 +326,23 @@ async def test_while_core_is_away_a_subscribe_waits_and_then_fails(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(core_wait_s=0.3)
-    await core.create("e1")
     await core.stop()
     async with bridge.browser() as browser:
         answer = await browser.ask("subscribe", escrow_id="*", id=1)
         assert (answer["code"], answer["retry"], answer["id"]) == ("UNAVAILABLE", True, 1)
         assert answer["escrow_id"] == "*"
+
+
+async def test_while_core_is_away_a_subscribe_waits_and_is_then_answered(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    # Long enough for any machine: how long the wait is, the test before this one shows.
+    bridge = await start_bridge(core_wait_s=60)
+    await core.create("e1")
+    await core.stop()
+    async with bridge.browser() as browser:
         await browser.send("subscribe", escrow_id="*")
+        await bridge.until_metric("holdfast_bridge_follows", 1)
         await core.start()
         assert (await browser.next())["escrow_id"] == "e1"
 
