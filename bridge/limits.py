@@ -16,9 +16,13 @@ class Limits:
     frame_bytes: int = 64 * 1024
     frames_per_s: float = 20.0
     frames_burst: int = 40
+    # Who was closed for sending more waits so long for the next handshake.
+    flood_wait_s: float = 3.0
     subscriptions: int = 200
     sockets_per_user: int = 20
     sockets: int = 20_000
+    # Of these, so many who are turned away may take their time to answer the close frame.
+    leaving: int = 2_000
 
     # What may wait for a browser to read it.
     outbox_frames: int = 256

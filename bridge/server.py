@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from bridge.browser.hub import Hub
 from bridge.browser.outbox import Flusher
+from bridge.browser.penalty import Penalties
 from bridge.browser.session import Surroundings
 from bridge.config import Settings
 from bridge.limits import Limits
@@ -99,7 +101,8 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     flusher = Flusher(limits)
     metrics.count_frames(lambda: flusher.frames_sent)
     metrics.core_connected.set_function(lambda: core.connected)
-    around = Surroundings(watches, follows, verifier, flusher, limits, metrics)
+    penalties = Penalties(limits.flood_wait_s, asyncio.get_running_loop().time)
+    around = Surroundings(watches, follows, verifier, flusher, penalties, limits, metrics)
     hub = app[HUB] = Hub(around, app[ORIGINS].admits, query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookDoor(core, limits, metrics)
     yield

@@ -94,7 +94,7 @@ DOORS = {
     "core.live": {"feed", "follow"},
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
-    "bridge.protocol": {"frames", "errors"},
+    "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
     "bridge.upstream": {"core", "channel", "watch", "follow"},
     "bridge.browser": set(),
     "bridge.web": set(),

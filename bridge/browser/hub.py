@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket as sockets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
@@ -14,12 +13,11 @@ import structlog
 from aiohttp import web
 
 from bridge.browser.session import Session, Surroundings
-from bridge.browser.socket import SUBPROTOCOL, Socket
+from bridge.browser.socket import SUBPROTOCOL, accept
+from bridge.protocol import handshake
 from bridge.protocol.errors import CloseCode
 from holdfast.tokens import Identity, KeysUnavailable, TokenRefused
 
-# What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
-UNSENT_BYTES = 128 * 1024
 _T = TypeVar("_T")
 _log = structlog.get_logger("bridge.browser.hub")
 
@@ -42,7 +40,7 @@ class Hub:
         self._query_token = query_token
         self._sessions: set[Session] = set()
         # All that are upgraded: beside the sessions those that are being turned away.
-        self._upgraded = 0
+        self._upgraded = self._leaving = 0
         self._of_user: Counter[str] = Counter()
         self._sweeper = asyncio.create_task(self._sweep())
         around.metrics.sockets.set_function(lambda: len(self._sessions))
@@ -51,23 +49,22 @@ class Hub:
         """GET /api/v1/ws: 403 for a foreign page, 426 for no upgrade, 503 while going away."""
         if not self._admits(request):
             raise web.HTTPForbidden(text="this origin may not connect")
-        if request.headers.get("Upgrade", "").lower() != "websocket":
+        if not handshake.asks(request.headers):
             raise web.HTTPUpgradeRequired(
                 text="this is a WebSocket", headers={"Upgrade": "websocket"}
             )
+        problem = handshake.problem(request.headers)
+        if problem:
+            raise web.HTTPBadRequest(
+                text=problem, headers={"Sec-WebSocket-Version": handshake.VERSION}
+            )
         if self.draining or self._upgraded >= self._limits.sockets:
             raise web.HTTPServiceUnavailable(text="try again", headers={"Retry-After": "1"})
-        socket = Socket(self._limits)
-        await socket.prepare(request)
-        transport = request.transport
-        if transport is not None:
-            self._upgraded += 1
-            try:
-                _tune(transport)
-                await self._admit(request, socket, transport)
-            finally:
-                self._upgraded -= 1
-        return socket
+        self._upgraded += 1
+        try:
+            return await self._admit(request)
+        finally:
+            self._upgraded -= 1
 
     async def drain(self, *, notice_s: float | None = None) -> None:
         """Refuse new browsers, let it be known (`/readyz`), then send each away with a slot of
@@ -92,45 +89,53 @@ class Hub:
         self._sweeper.cancel()
         await asyncio.gather(self._sweeper, return_exceptions=True)
 
-    async def _admit(
-        self,
-        request: web.Request,
-        socket: Socket,
-        transport: asyncio.Transport,
-    ) -> None:
-        refusal = CloseCode.BAD_TOKEN
+    async def _admit(self, request: web.Request) -> web.StreamResponse:
         try:
             identity = await self._around.verifier.verify(self._token(request))
         except TokenRefused as error:
             _log.info("token refused", why=str(error))
+            return await self._turn_away(request, CloseCode.BAD_TOKEN)
         except KeysUnavailable:
-            refusal = CloseCode.TRY_LATER
-        else:
-            if self._of_user[identity.user_id] < self._limits.sockets_per_user:
-                await self._run(socket, transport, identity)
-                return
-            refusal = CloseCode.TOO_MANY_CONNECTIONS
-        self._around.metrics.closes.labels(str(refusal.value)).inc()
-        await socket.turn_away(refusal, refusal.reason)
+            return await self._turn_away(request, CloseCode.TRY_LATER)
+        user_id = identity.user_id
+        if self._of_user[user_id] >= self._limits.sockets_per_user:
+            return await self._turn_away(request, CloseCode.TOO_MANY_CONNECTIONS)
+        self._of_user[user_id] += 1
+        try:
+            await asyncio.sleep(self._around.penalties.rest_s(user_id))
+            return await self._run(request, identity)
+        finally:
+            self._of_user[user_id] -= 1
+            if not self._of_user[user_id]:
+                del self._of_user[user_id]
 
-    async def _run(
-        self,
-        socket: Socket,
-        transport: asyncio.Transport,
-        identity: Identity,
-    ) -> None:
-        session = Session(socket, transport, identity, self._around)
+    async def _run(self, request: web.Request, identity: Identity) -> web.StreamResponse:
+        response, socket = await accept(request, self._limits)
+        if socket is None:
+            return response
+        session = Session(socket, identity, self._around)
         self._sessions.add(session)
-        self._of_user[identity.user_id] += 1
         try:
             if self.draining:
                 session.go_away(0)
-            await session.run()
+            await session.run(request)
         finally:
             self._sessions.discard(session)
-            self._of_user[identity.user_id] -= 1
-            if not self._of_user[identity.user_id]:
-                del self._of_user[identity.user_id]
+        return response
+
+    async def _turn_away(self, request: web.Request, code: CloseCode) -> web.StreamResponse:
+        self._around.metrics.closes.labels(str(code.value)).inc()
+        response, socket = await accept(request, self._limits)
+        if socket is None:
+            return response
+        self._leaving += 1
+        try:
+            # Strangers that do not answer the close frame must not fill the bridge.
+            is_crowd = self._leaving > self._limits.leaving
+            await socket.turn_away(code, request, 0 if is_crowd else self._limits.close_s)
+        finally:
+            self._leaving -= 1
+        return response
 
     def _token(self, request: web.Request) -> str:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
@@ -158,9 +163,3 @@ class Hub:
             if perf_counter() > end:
                 await asyncio.sleep(0)
                 end = perf_counter() + self._limits.slice_s
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    socket = transport.get_extra_info("socket")
-    if socket is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
-        socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

@@ -10,17 +10,17 @@ import asyncio
 import math
 from dataclasses import dataclass
 from time import time
-from typing import Any
 
-from aiohttp import WebSocketError, WSMsgType
+from aiohttp import web
 
 from bridge.browser.outbox import Flusher, Outbox
+from bridge.browser.penalty import Penalties
 from bridge.browser.places import Places
-from bridge.browser.sink import Sink
 from bridge.browser.socket import Socket
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.protocol import frames
+from bridge.protocol.decoder import Kind, Message
 from bridge.protocol.errors import BadFrame, CloseCode, ErrorCode
 from bridge.upstream.follow import Follows
 from bridge.upstream.watch import Watches
@@ -35,6 +35,7 @@ class Surroundings:
     follows: Follows
     verifier: Verifier
     flusher: Flusher
+    penalties: Penalties
     limits: Limits
     metrics: Metrics
 
@@ -45,13 +46,12 @@ class Session:
     def __init__(
         self,
         socket: Socket,
-        transport: asyncio.Transport,
         identity: Identity,
         around: Surroundings,
     ) -> None:
         self.identity = identity
         self._socket = socket
-        self._transport = transport
+        self._transport = transport = socket.transport
         self._around = around
         self._limits = around.limits
         self._loop = asyncio.get_running_loop()
@@ -59,12 +59,16 @@ class Session:
         self._places = Places(self, self._outbox, around.watches, around.follows, around.metrics)
         self._authenticating: asyncio.Task[None] | None = None
         self._ended = False
+        # Set when nothing more will be heard; `_answer` is the code of the peer's own close.
+        self._heard = asyncio.Event()
+        self._answer = 1000
+        self._is_broken = False
         self._over = asyncio.Event()
         self._allowance = float(around.limits.frames_burst)
         self._heard_at = self._pinged_at = self._counted_at = self._loop.time()
         self._noticed = False
 
-    async def run(self) -> None:
+    async def run(self, request: web.Request) -> None:
         """Serve the browser until the connection is over."""
         limits = self._limits
         self._outbox.put(
@@ -73,15 +77,41 @@ class Session:
             )
         )
         try:
-            async for message in self._socket:
-                self._heard_at = self._loop.time()
-                if message.type is WSMsgType.ERROR:
-                    await self._break(message.data)
-                    break
-                if not self._ended:
-                    self._hear(message.type, message.data)
+            self._socket.listen(self, request)
+            await self._heard.wait()
+            if self._is_broken:
+                await self._socket.hear_out(limits.close_s)
         finally:
             await self._leave()
+
+    def admits(self) -> bool:
+        """Count a frame; answer whether it is within the rate."""
+        now = self._heard_at = self._loop.time()
+        earned = (now - self._counted_at) * self._limits.frames_per_s
+        self._counted_at = now
+        self._allowance = min(self._limits.frames_burst, self._allowance + earned) - 1
+        return self._allowance >= 0
+
+    def hear(self, message: Message) -> None:
+        """Take a message. Once the connection has been ended, only the peer's answer matters."""
+        if message.kind is Kind.CLOSE:
+            self._answer = message.code
+            self._heard.set()
+        elif not self._ended:
+            self._obey(message)
+
+    def broken(self, code: CloseCode) -> None:
+        """End, for the peer broke the protocol or a limit."""
+        if code is CloseCode.TOO_FAST and not self._ended:
+            self._around.penalties.add(self.identity.user_id)
+            self.refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
+        self.end(code)
+        self._is_broken = True
+        self._heard.set()
+
+    def lost(self) -> None:
+        """Take that the connection is gone."""
+        self._heard.set()
 
     def check(self, now: float) -> None:
         """Do what time asks for: pings, the token's end. `now` is the loop's clock."""
@@ -136,7 +166,7 @@ class Session:
         if not self._ended:
             # The browser said goodbye, or is gone.
             self._ended = True
-            self._outbox.finish(frames.close(1000))
+            self._outbox.finish(frames.close(self._answer))
         if self._authenticating is not None:
             self._authenticating.cancel()
             await asyncio.gather(self._authenticating, return_exceptions=True)
@@ -146,34 +176,17 @@ class Session:
         self._loop.call_later(self._limits.close_s, self._transport.abort)
         self._over.set()
 
-    async def _break(self, error: Exception) -> None:
-        """What came cannot be read, and nothing after it."""
-        if isinstance(error, WebSocketError):
-            is_big = error.code == CloseCode.TOO_BIG
-            self.end(CloseCode.TOO_BIG if is_big else CloseCode.MALFORMED)
-            await Sink(self._transport).closed(self._limits.close_s)
-
-    def _hear(self, kind: WSMsgType, data: Any) -> None:
-        if not self._within_rate():
-            self.refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
-            self.end(CloseCode.TOO_FAST)
-        elif kind is WSMsgType.TEXT:
-            self._obey(data)
-        elif kind is WSMsgType.BINARY:
+    def _obey(self, message: Message) -> None:
+        if message.kind is Kind.TEXT:
+            self._take(message.text)
+        elif message.kind is Kind.BINARY:
             self.refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
-        elif kind is WSMsgType.PING:
-            self._outbox.put(frames.ws_pong(bytes(data)))
+        elif message.kind is Kind.PING:
+            self._outbox.put(frames.ws_pong(message.data))
 
-    def _within_rate(self) -> bool:
-        limits, now = self._limits, self._heard_at
-        earned = (now - self._counted_at) * limits.frames_per_s
-        self._counted_at = now
-        self._allowance = min(limits.frames_burst, self._allowance + earned) - 1
-        return self._allowance >= 0
-
-    def _obey(self, payload: bytes) -> None:
+    def _take(self, text: str) -> None:
         try:
-            command = frames.parse(payload)
+            command = frames.parse(text)
         except BadFrame as bad:
             self.refuse(ErrorCode.BAD_FRAME, bad.message, frame_id=bad.frame_id)
             return

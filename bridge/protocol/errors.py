@@ -45,6 +45,7 @@ class CloseCode(IntEnum):
     """Why a connection ends. 4400 (bad use), 4402 and 4403 (forbidden) are kept for final ends."""
 
     MALFORMED = 1002
+    NOT_UTF8 = 1007
     TOO_BIG = 1009
     RESTART = 1012
     TRY_LATER = 1013
@@ -69,6 +70,7 @@ _FINAL = range(4400, 4404)
 
 _CLOSE_REASONS = {
     CloseCode.MALFORMED: "that is not the WebSocket protocol",
+    CloseCode.NOT_UTF8: "the text is not UTF-8",
     CloseCode.TOO_BIG: "the frame is larger than 64 KiB",
     CloseCode.RESTART: "this server is about to go; reconnect",
     CloseCode.TRY_LATER: "tokens cannot be checked right now; reconnect",

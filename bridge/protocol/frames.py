@@ -68,9 +68,9 @@ class EventFrames:
     escrow: pb.Escrow
 
 
-def parse(payload: bytes) -> Command:
+def parse(text: str) -> Command:
     """Read one text frame. Raises BadFrame, with the frame's id where it could be read."""
-    frame = _object(payload)
+    frame = _object(text)
     frame_id = _frame_id(frame)
     match frame.get("type"):
         case "subscribe":
@@ -87,9 +87,9 @@ def parse(payload: bytes) -> Command:
             raise BadFrame("type must be a string", frame_id)
 
 
-def _object(payload: bytes) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any]:
     try:
-        frame = json.loads(payload.decode(), parse_constant=_refuse_constant)
+        frame = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadFrame("the frame is not JSON") from None
     if not isinstance(frame, dict):

@@ -13,6 +13,7 @@ from tests.bridge.conftest import ORIGIN, StartBridge
 from tests.fakes.bridge import SECRET, Bridge, token
 from tests.fakes.browser import Browser
 from tests.fakes.core import FakeCore
+from tests.fakes.wait import until
 
 
 def bare(bridge: Bridge, **options: Any) -> Browser:
@@ -109,6 +110,54 @@ async def test_who_is_being_turned_away_counts_too(start_bridge: StartBridge) ->
         await bridge.browser().open()
     assert refused.value.status == 503
     assert await rude.closed() == 4401
+
+
+async def test_who_is_turned_away_may_have_sent_much_before(bridge: Bridge) -> None:
+    """A browser that subscribes to all of its escrows at once must still learn why it may not."""
+    headers = {"Sec-WebSocket-Protocol": "bearer, rubbish"}
+    browser = await bare(bridge, headers=headers).open()
+    for _ in range(60):
+        await browser.send("subscribe", escrow_id="x" * 100)
+    assert await browser.closed() == 4401
+
+
+async def test_strangers_who_do_not_answer_a_close_are_cut_when_there_are_many(
+    start_bridge: StartBridge,
+) -> None:
+    bridge = await start_bridge(leaving=1)
+    rude = [await bridge.with_token("rubbish", autoclose=False).open() for _ in range(3)]
+    for browser in rude:
+        assert (await browser.socket.receive(timeout=10)).data == 4401
+    server = bridge.runner.server
+    assert server is not None
+    await until(lambda: len(server.connections) == 1, limit_s=5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"Upgrade": "h2c"}, 426),
+        ({"Connection": "keep-alive"}, 426),
+        ({"Sec-WebSocket-Version": "8"}, 400),
+        ({"Sec-WebSocket-Key": ""}, 400),
+        ({"Sec-WebSocket-Key": "c2hvcnQ="}, 400),
+        ({"Sec-WebSocket-Key": "é" * 16}, 400),
+    ],
+)
+async def test_a_handshake_that_is_none_is_refused(
+    bridge: Bridge, changed: dict[str, str], status: int
+) -> None:
+    headers = {
+        "Upgrade": "WebSocket",
+        "Connection": "keep-alive, Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        **changed,
+    }
+    async with bridge.http.get(bridge.url + "/api/v1/ws", headers=headers) as response:
+        assert response.status == status
+        if status == 400:
+            assert response.headers["Sec-WebSocket-Version"] == "13"
 
 
 async def test_a_drain_fails_readyz_then_gives_each_its_slot_and_closes_1012(

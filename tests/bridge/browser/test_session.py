@@ -172,16 +172,28 @@ async def test_bad_input_is_answered_and_the_connection_lives_on(bridge: Bridge,
         assert await browser.ask("ping") == {"type": "pong"}
 
 
-@pytest.mark.parametrize("kind", [aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY])
-async def test_bytes_that_are_no_text_are_a_bad_frame(
-    bridge: Bridge, kind: aiohttp.WSMsgType
-) -> None:
+async def test_a_binary_frame_is_a_bad_frame(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
-        await browser.socket.send_frame(b"\xff\xfe\x00", kind)
-        assert (await browser.next())["code"] == "BAD_FRAME"
-        await browser.socket.send_frame(b'{"type":"ping"}', aiohttp.WSMsgType.BINARY)
-        assert (await browser.next())["code"] == "BAD_FRAME"
+        for data in (b"\xff\xfe\x00", b'{"type":"ping"}'):
+            await browser.socket.send_frame(data, aiohttp.WSMsgType.BINARY)
+            assert (await browser.next())["code"] == "BAD_FRAME"
         assert await browser.ask("ping") == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"\x81\x83\0\0\0\0\xff\xfe\x00",
+        # Each fragment alone is UTF-8, and both together are not.
+        b"\x01\x81\0\0\0\0\x7b" + b"\x80\x81\0\0\0\0\xc3",
+    ],
+    ids=["whole", "in fragments"],
+)
+async def test_text_that_is_not_utf8_closes_1007(bridge: Bridge, wire: bytes) -> None:
+    async with bridge.browser() as browser:
+        browser.socket._response.connection.transport.write(wire)
+        assert await browser.closed() == 1007
+    await bridge.until_metric("holdfast_bridge_sockets", 0)
 
 
 async def test_a_frame_of_64_kib_is_read_and_one_more_byte_closes_1009(bridge: Bridge) -> None:
@@ -244,6 +256,39 @@ async def test_pings_of_the_protocol_are_answered_and_counted(bridge: Bridge) ->
         for _ in range(60):
             await browser.socket.ping()
         assert await browser.closed() == 4429
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x8a\x80",  # Pongs.
+        b"\x89\x80",  # Pings.
+        b"\x00\x80",  # Empty continuations of a text that has begun.
+    ],
+    ids=["pongs", "pings", "empty continuations"],
+)
+async def test_frames_of_every_kind_count(bridge: Bridge, head: bytes) -> None:
+    async with bridge.browser(autoping=False) as browser:
+        transport = browser.socket._response.connection.transport
+        transport.write(b"\x01\x81\0\0\0\0x" + (head + bytes(4)) * 60)
+        assert await browser.closed() == 4429
+
+
+async def test_who_was_closed_for_a_flood_waits_for_the_next_handshake(
+    start_bridge: StartBridge,
+) -> None:
+    bridge = await start_bridge(flood_wait_s=0.6)
+    async with bridge.browser("flooder") as browser:
+        for _ in range(60):
+            await browser.socket.ping()
+        assert await browser.closed() == 4429
+    began = time.monotonic()
+    async with bridge.browser("other") as other:
+        assert await other.ask("ping") == {"type": "pong"}
+    assert time.monotonic() - began < 0.5
+    async with bridge.browser("flooder") as browser:
+        assert time.monotonic() - began > 0.4
+        assert await browser.ask("ping") == {"type": "pong"}
 
 
 async def test_one_subscription_too_many_is_refused(

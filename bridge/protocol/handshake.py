@@ -1,0 +1,46 @@
+"""The handshake of a WebSocket (RFC 6455 section 4.2): what must be asked, and the answer. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+
+VERSION = "13"
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_KEY_BYTES = 16
+
+
+def asks(headers: Mapping[str, str]) -> bool:
+    """Whether a request asks for a WebSocket at all. Names of headers are case-insensitive."""
+    options = headers.get("Connection", "").lower().split(",")
+    upgrades = headers.get("Upgrade", "").lower().strip() == "websocket"
+    return upgrades and "upgrade" in (option.strip() for option in options)
+
+
+def problem(headers: Mapping[str, str]) -> str:
+    """Answer what is wrong with a request that asks for one; empty when nothing is."""
+    if headers.get("Sec-WebSocket-Version", "") != VERSION:
+        return f"Sec-WebSocket-Version must be {VERSION}"
+    try:
+        key = base64.b64decode(headers.get("Sec-WebSocket-Key", ""), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _KEY_BYTES:
+        return f"Sec-WebSocket-Key must be {_KEY_BYTES} bytes in base64"
+    return ""
+
+
+def answer(headers: Mapping[str, str], protocol: str) -> dict[str, str]:
+    """The headers of the 101. `protocol` is selected where it was offered."""
+    key = headers["Sec-WebSocket-Key"].encode()
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    told = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": accept.decode(),
+    }
+    if protocol in (one.strip() for one in headers.get("Sec-WebSocket-Protocol", "").split(",")):
+        told["Sec-WebSocket-Protocol"] = protocol
+    return told

@@ -1,0 +1,18 @@
+"""The handshake's headers, after RFC 6455 section 4.2."""
+
+from multidict import CIMultiDict
+
+from bridge.protocol import handshake
+
+
+def test_the_example_of_the_rfc_is_answered_as_it_says() -> None:
+    headers = CIMultiDict(
+        {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "chat, bearer"}
+    )
+    assert handshake.answer(headers, "bearer") == {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "Sec-WebSocket-Protocol": "bearer",
+    }
+    assert "Sec-WebSocket-Protocol" not in handshake.answer(headers, "superchat")
