@@ -69,6 +69,10 @@ endif
 proto: $(VENV)/.lint ## Rebuild gen/ from proto/.
 	$(BIN)/python -m scripts.build_proto
 
+.PHONY: reference
+reference: $(VENV)/.run ## Rewrite docs/reference/ from the code that holds its facts.
+	$(BIN)/python -m scripts.reference
+
 .PHONY: wheel
 wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.whl, generated code and dashboard inside.
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

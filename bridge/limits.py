@@ -10,22 +10,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Units are the last word of each name: seconds, bytes, or a count."""
+    """Units are the last word of each name: seconds, bytes, or a count.
+
+    The comment above a field is what docs/reference/limits.md says of it (`make reference`).
+    """
 
     # What a browser may send.
+
+    # One frame; a longer one closes the connection with 1009.
     frame_bytes: int = 64 * 1024
+    # Frames of one connection in the long run; more close it with 4429.
     frames_per_s: float = 20.0
+    # Frames that may come at once before that rate counts.
     frames_burst: int = 40
-    # Who was closed for sending more waits so long for the next handshake.
+    # How long a user who was closed for sending more waits for the next handshake.
     flood_wait_s: float = 3.0
+    # Subscriptions of one connection.
     subscriptions: int = 200
+    # Connections of one user; one more is closed with 4409.
     sockets_per_user: int = 20
+    # Connections of this process; one more gets 503.
     sockets: int = 20_000
-    # Of these, so many who are turned away may take their time to answer the close frame.
+    # Those among them that are turned away and may take their time to answer the close frame.
     leaving: int = 2_000
 
     # What may wait for a browser to read it.
+
+    # Frames that wait; one more closes the connection with 4408.
     outbox_frames: int = 256
+    # Bytes that wait, with the same end.
     outbox_bytes: int = 1024 * 1024
     # The most that is handed to the kernel at once, and so the most that waits beside the outbox.
     write_bytes: int = 64 * 1024
@@ -35,8 +48,12 @@ class Limits:
     slice_s: float = 0.0015
 
     # The life of a connection.
+
+    # How often a connection is pinged.
     ping_interval_s: float = 25.0
+    # How long a pinged connection may be silent before it is dropped.
     ping_silence_s: float = 10.0
+    # How long before its end a token is announced to end (TOKEN_EXPIRING).
     token_notice_s: float = 30.0
     # The sweeper looks at every socket this often.
     tick_s: float = 0.5
@@ -44,43 +61,61 @@ class Limits:
     close_s: float = 10.0
 
     # Core.
+
+    # How long a call of a socket waits for core.
     core_wait_s: float = 5.0
+    # Events that are read at once to catch up.
     catch_up_events: int = 100
+    # The first pause before a stream that failed is opened again; it doubles.
     backoff_first_s: float = 0.05
+    # The longest such pause.
     backoff_last_s: float = 2.0
-    # Watches that resume at the same moment spread themselves at this rate.
+    # Streams that resume at the same moment spread themselves at this rate.
     resumes_per_s: float = 1000.0
+    # The longest time over which they spread themselves.
     resume_spread_s: float = 2.0
-    # Core's heartbeat comes every 15 s; a stream that misses three is dead.
+    # How long a stream may be silent: core's heartbeat comes every 15 s, and three may be missed.
     watch_silence_s: float = 45.0
+    # Escrows that are watched, one upstream stream each.
     watches: int = 50_000
+    # Events of a watched escrow that are kept, so that a late subscriber joins without a gap.
     history_events: int = 64
-    # Users whose escrows are all followed. Of each user so many open escrows are told, and so many
-    # of all are compared after core was away, the newest: of an older and final one an event may
-    # then be missed.
+    # Users whose escrows are all followed, one upstream stream each.
     follows: int = 20_000
+    # Open escrows of one user that are told, and escrows of all kinds that are compared after core
+    # was away, the newest first: of an older one that has ended an event may then be missed.
     user_escrows: int = 10_000
     # Users whose escrows are compared at the same time.
     comparisons: int = 16
-    # Core's most for a page of ListEscrows.
+    # Escrows in one page of ListEscrows: core's own limit.
     list_page: int = 200
     # Events that are kept encoded, for the streams of all who are concerned.
     encoded_events: int = 256
-    # A watch outlives its last subscriber by so much: a page that reloads finds it again.
+    # How long a stream outlives its last subscriber: a page that reloads finds it again.
     linger_s: float = 3.0
+    # How long core may take to answer whether it serves.
     health_s: float = 1.0
+    # How long core may take to answer for its last check of the books.
     books_s: float = 1.0
 
     # HTTP.
+
+    # The body of a webhook.
     webhook_bytes: int = 1024 * 1024
-    # Razorpay gives up after five seconds.
+    # How long core may take for a webhook; Razorpay gives up after five seconds.
     webhook_s: float = 4.5
+    # Webhooks under way; one more gets 503.
     webhooks: int = 512
-    # Calls of the JSON API under way.
+    # Calls of the JSON API under way; one more gets 503.
     calls: int = 2_048
+    # How long a token of the demo's login is good.
     demo_token_s: int = 12 * 3600
 
     # Shutdown.
+
+    # How long `/readyz` fails before the sockets are sent away.
     drain_notice_s: float = 0.5
+    # How long they may take to go before they are cut.
     drain_close_s: float = 3.0
+    # The time over which they are told to come back, each in a slot of its own.
     reconnect_slots_s: float = 5.0

@@ -29,11 +29,13 @@ from core.storage.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
+# Commands in one transaction.
 MAX_BATCH = 200
-# Callers that wait at once; more are told to come back.
+# Commands that wait for a transaction; one more is refused with OVERLOADED.
 MAX_WAITING = 10_000
-# How long a batch is tried again while the database is away, and how far apart.
+# How long a batch is tried again while the database is away.
 RETRY_FOR_S = 5.0
+# The pause between two such tries, spread by half.
 RETRY_EVERY_S = 0.25
 # How soon Razorpay is asked what the webhooks should have told by then.
 FIRST_CHECK_S = 5.0

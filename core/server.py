@@ -51,11 +51,11 @@ from holdfast.tokens import Verifier
 
 log = logging.getLogger(__name__)
 
-# Calls under way are given so long when the server stops; watchers are told at once.
+# How long calls under way may take when the server stops; watchers are told at once.
 DRAIN_S = 5.0
-# A request is at most a webhook of 1 MiB and its frame.
+# The longest request: a webhook of 1 MiB and its frame.
 MAX_MESSAGE_BYTES = 2 << 20
-# More than about 1,000 stream opens at once are cancelled by default.
+# Streams that may open at once; by default gRPC cancels more than about 1,000.
 MAX_PENDING_REQUESTS = 100_000
 
 OPTIONS = [

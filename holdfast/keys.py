@@ -20,14 +20,15 @@ import jwt
 log = logging.getLogger(__name__)
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-# Keys are fetched anew when they are older than this and a token is checked.
+# How old keys may be before they are fetched anew when a token is checked.
 REFRESH_S = 300.0
 # How long keys stay good after the last fetch that succeeded.
 KEEP_S = 24 * 3_600.0
 # The least time between two fetches, whatever the tokens ask for.
 COOLDOWN_S = 3.0
-# One fetch, from the connection to the last byte.
+# How long one fetch may take, from the connection to the last byte.
 FETCH_S = 4.0
+# The longest answer of a key server.
 MAX_BYTES = 512 * 1024
 
 

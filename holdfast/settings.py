@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# The shortest JWT_SECRET.
 JWT_SECRET_BYTES = 32
 MAX_PORT = 65_535
 

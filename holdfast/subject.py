@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Characters of a user id.
 MAX_USER_ID_CHARACTERS = 128
 # The roles that a token can carry; any other word in it gives no right.
 ROLES = ("user", "admin", "service")

@@ -18,6 +18,7 @@ from holdfast.subject import ROLES, user_id_problem
 
 __all__ = ["Identity", "KeysUnavailable", "TokenRefused", "Verifier"]
 
+# Characters of a token.
 MAX_TOKEN_CHARACTERS = 8_192
 # How far ahead of ours the clock of a login server may be (`iat`, `nbf`). Never for `exp`.
 LEEWAY_S = 5.0

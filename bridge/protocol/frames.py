@@ -16,7 +16,9 @@ from escrow.v1 import escrow_pb2 as pb
 from bridge.protocol import view
 from bridge.protocol.errors import BadFrame, ErrorCode
 
+# Characters of the `escrow_id` in a frame.
 ESCROW_ID_CHARACTERS = 128
+# Characters of a frame's own `id`.
 FRAME_ID_CHARACTERS = 128
 VERSION_MAX = 2**63 - 1
 # The safe integers of JavaScript: any other id would come back changed.

@@ -30,11 +30,16 @@ from bridge.web.transcode import BadInput, Route, matching, rendered, routes_of
 from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 PREFIX = "/api/v1"
+# The body of a call.
 BODY_LIMIT_BYTES = 1024 * 1024
+# Fields in the query of a call.
 QUERY_FIELDS = 100
-# StartPayment and ConfirmPayment ask Razorpay before they answer.
+# How long core may take for a call: StartPayment and ConfirmPayment ask Razorpay before they
+# answer.
 CALL_LIMIT_S = 15.0
+# How long a call waits for a connection to core.
 CORE_WAIT_S = 5.0
+# What `Retry-After` says with 503 and 429.
 RETRY_AFTER_S = 1
 
 # As google/rpc/code.proto names the HTTP status of each code.

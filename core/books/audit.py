@@ -16,7 +16,9 @@ from core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+# Escrows whose books are read at once.
 PAGE = 50
+# How often all books are checked, Razorpay's included.
 EVERY_S = 3_600.0
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 # Razorpay Route transfers nothing else (RZP/payments/route, "INR only").
 CURRENCY = "INR"
 
-# Razorpay's minimum for orders, transfers, reversals and refunds (RZP/api/orders/create.md).
+# The least amount: Razorpay's minimum for orders, transfers, reversals and refunds
+# (RZP/api/orders/create.md).
 MIN_AMOUNT_MINOR = 100
 
-# A sum of many such amounts still fits a signed 64-bit column and a JavaScript number.
+# The largest amount: a sum of many such still fits a signed 64-bit column and a JavaScript number.
 MAX_AMOUNT_MINOR = 10**12
 
 BPS = 10_000

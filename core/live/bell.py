@@ -16,9 +16,11 @@ from core.storage.transaction import NOTIFY_CHANNEL
 
 log = logging.getLogger(__name__)
 
+# The first pause before a lost connection is dialled again; it doubles.
 RECONNECT_FIRST_S = 0.2
+# The longest such pause.
 RECONNECT_LAST_S = 1.0
-# How often a silent connection is asked whether it still lives.
+# How often a silent connection is asked whether it still lives, and how long an answer may take.
 PROBE_EVERY_S = 10.0
 
 

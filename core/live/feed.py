@@ -24,6 +24,7 @@ CACHE_EVENTS = 8_192
 READ_LIMIT = 200
 # How often the versions of all watched escrows are compared with the table.
 SWEEP_S = 5.0
+# How long a stream is silent before it sends a heartbeat.
 HEARTBEAT_S = 15.0
 
 

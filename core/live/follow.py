@@ -21,8 +21,9 @@ from core.storage.store import Store
 log = logging.getLogger(__name__)
 
 US_PER_S = 1_000_000
-# Snapshots that are loaded at once, and the most that one follower gets: the newest.
+# Snapshots that are loaded at once.
 PAGE = 100
+# Snapshots that one follower gets, the newest escrows first.
 MAX_SNAPSHOTS = 10_000
 # How far replicas' clocks may differ before a lost bell stays lost until the next event.
 SKEW_S = 60.0

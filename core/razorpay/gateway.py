@@ -34,12 +34,17 @@ from core.razorpay.pool import Pool
 from core.razorpay.session import lost
 from core.razorpay.signature import verify_checkout
 
+# How long Razorpay may be silent during one call.
 TIMEOUT_S = 8.0
+# How long a connection to Razorpay may take.
 CONNECT_TIMEOUT_S = 3.0
+# Threads that call Razorpay.
 WORKERS = 8
-# Razorpay's own limit of one page, and what it gives where it does not read our `count`.
+# Items of one page of a listing: Razorpay's own limit.
 PAGE_SIZE = 100
+# Items that Razorpay gives where it does not read our `count`; a shorter page is the last.
 DEFAULT_PAGE_SIZE = 10
+# Pages of one listing; a longer one counts as no answer.
 MAX_PAGES = 50
 
 # An id goes into a URL, and some come from a browser.

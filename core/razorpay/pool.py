@@ -18,7 +18,7 @@ from core.razorpay.session import Session, lost
 
 # Calls that run or wait for a thread; one more is refused at once.
 MAX_CALLS = 512
-# A caller waits at most this many time-outs, most of them for a free thread.
+# How many time-outs a caller waits at most, most of them for a free thread.
 PATIENCE = 4
 
 Answer = TypeVar("Answer")

@@ -18,6 +18,7 @@ from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailab
 # These codes mean that Razorpay or a bank stumbled, whatever the HTTP status.
 _STUMBLED = frozenset({"SERVER_ERROR", "GATEWAY_ERROR"})
 _DESCRIPTION_LIMIT = 500
+# The longest answer of Razorpay that is read.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 

@@ -9,9 +9,13 @@ from core.law import command as c
 from core.service import check
 from core.service.check import Check
 
+# The payment window where the terms name none.
 DEFAULT_WINDOW_US = 3 * check.DAY_US
+# The longest payment window; the shortest is 1 s.
 MAX_WINDOW_US = 30 * check.DAY_US
+# The inspection period where the terms name none.
 DEFAULT_INSPECTION_US = 7 * check.DAY_US
+# The longest inspection period; the shortest is 1 s.
 MAX_INSPECTION_US = 90 * check.DAY_US
 
 

@@ -21,14 +21,22 @@ from core.law.record import US_PER_S, span_us
 from core.service import text
 from holdfast.subject import MAX_USER_ID_CHARACTERS, RESERVED_USER_IDS
 
+# Characters of a title.
 MAX_TITLE = 200
+# Characters of a description.
 MAX_DESCRIPTION = 5_000
+# Characters of a note.
 MAX_NOTE = 1_000
+# Characters of the reason of a dispute.
 MAX_REASON = 2_000
+# Characters of a request id.
 MAX_REQUEST_ID = 128
+# Milestones of an escrow.
 MAX_MILESTONES = 20
+# The data of PublishUpdate, serialized.
 MAX_DATA_BYTES = 16 << 10
-# A level is up to three messages in one another, and readers of protobuf allow 100 in all.
+# How deep that data may nest. A level is up to three messages in one another, and readers of
+# protobuf allow 100 in all.
 MAX_DATA_DEPTH = 20
 DAY_US = 86_400 * US_PER_S
 

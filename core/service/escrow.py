@@ -30,7 +30,9 @@ from core.service.share import Quota, Shares
 from core.service.stream import event_response, until
 from core.storage.store import Store
 
+# Escrows in one page of ListEscrows: where the call names no size, and at most.
 DEFAULT_PAGE, MAX_PAGE = 50, 200
+# Events in one page of ListEvents: where the call names no size, and at most.
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500
 
 

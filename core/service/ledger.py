@@ -18,7 +18,9 @@ from core.service.guard import caller
 from core.storage.row import PostingRow
 from core.storage.store import Store
 
+# Lines in one page of ListEntries: where the call names no size, and at most.
 DEFAULT_PAGE, MAX_PAGE = 100, 500
+# Characters of an account's name.
 MAX_ACCOUNT = 160
 
 

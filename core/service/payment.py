@@ -23,7 +23,7 @@ from core.settlement.webhook import Inbox
 from core.storage.row import PayeeRow
 from core.storage.store import Store
 
-# Registrations with one request id, of different payees, that may overtake one another.
+# How often a registration is tried that another one with the same request id overtook.
 MAX_TRIES = 3
 
 

@@ -16,9 +16,9 @@ from core.errors import Reason, Refusal
 from core.law.command import Caller
 from core.storage.store import Store
 
-# A user may make so many seconds' calls at once.
+# How many seconds' calls a user may make at once.
 BURST_S = 2.0
-# Users remembered; one whose allowance is whole again need not be.
+# Users whose calls are counted; one whose allowance is whole again is forgotten first.
 MAX_USERS = 10_000
 _UNLIMITED = frozenset({"service", "admin"})
 

@@ -18,8 +18,9 @@ from core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# The most that a deadline is late for.
+# How often the deadlines are looked at, and so the most that one is late.
 LOOK_EVERY_S = 1.0
+# Deadlines that are passed at once.
 BATCH = 200
 
 

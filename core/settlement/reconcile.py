@@ -29,14 +29,18 @@ log = logging.getLogger(__name__)
 
 US_PER_S = 1_000_000
 DAY_S = 86_400.0
+# How often the table is asked which escrows are due.
 LOOK_EVERY_S = 1.0
 # Escrows that one process asks about at once: each is one to six calls.
 MAX_AT_ONCE = 4
-# While an escrow is being asked about, and how soon again when that fails.
+# How long an escrow that is being asked about is left alone by others.
 CLAIM_S = 60.0
+# Escrows that are taken up at once.
 PAGE = 100
-# The first time soon after the start, but not among all that a start has to do.
+# When the bank's disputes are first listed: soon after the start, but not among all that a start
+# has to do.
 FIRST_DISPUTES_S = 5.0
+# How often they are listed from then on.
 DISPUTES_EVERY_S = 600.0
 # How old a dispute may be that no webhook has told of; one that is open is asked for by its id.
 DISPUTES_SPAN_S = 10 * DAY_S
@@ -51,10 +55,15 @@ class Schedule:
     captured after three to five days (RZP/payments/late-authorisation.md).
     """
 
+    # The first pause between two looks at an escrow that waits for its payment; it doubles.
     awaited_first_s: float = 5.0
+    # The longest such pause.
     awaited_last_s: float = 3_600.0
+    # The first pause between two looks at a paid escrow; it doubles.
     resting_first_s: float = 600.0
+    # The longest such pause.
     resting_last_s: float = 6 * 3_600.0
+    # How long an escrow that has ended is still looked after.
     forget_s: float = 10 * DAY_S
 
     def next_s(self, escrow: Escrow, attempts: int, now_us: int) -> float | None:

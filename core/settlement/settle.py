@@ -67,21 +67,24 @@ MAX_STEPS = 400
 class Patience:
     """How long settlement waits, in seconds."""
 
-    # A worker that is not heard of for so long has lost its escrow to another.
+    # How long a worker keeps an escrow without being heard of; then another takes it over.
     lease_s: float = 15.0
-    # For a call that changes something, its wait for a free thread included: one that has not
-    # begun by then never does.
+    # How long a call that changes something may take, its wait for a free thread included: one that
+    # has not begun by then never does.
     call_s: float = 10.0
-    # After a call of unknown outcome, until its listing is believed. Above the longest call, so
-    # that one that is still on its way cannot be made twice.
+    # How long after a call of unknown outcome its listing is not yet believed. Above the longest
+    # call, so that one that is still on its way cannot be made twice.
     listing_s: float = 20.0
-    # While Razorpay works on a transfer or refund: doubled from the first to the last.
+    # The first pause while Razorpay works on a transfer or refund; it doubles.
     pending_first_s: float = 0.2
+    # The longest such pause.
     pending_last_s: float = 60.0
-    # After an error: doubled from the first to the last.
+    # The first pause after an error; it doubles.
     error_first_s: float = 0.5
+    # The longest such pause.
     error_last_s: float = 60.0
-    # After what Razorpay refuses where nobody can ask for it again: no part is settling.
+    # The pause after a refusal of Razorpay where nobody can ask for another try: no part is
+    # settling.
     stuck_s: float = 3_600.0
 
 

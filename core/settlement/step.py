@@ -16,8 +16,8 @@ from core.law.money import MIN_AMOUNT_MINOR
 from core.razorpay import Payment, Refund, Reversal, Transfer
 from core.settlement.report import WHOLE, Report, payment_report, refund_report
 
-# What Razorpay reports as failed is made anew this often before a person has to look, and as often
-# again each time that one has it tried again.
+# How often a transfer or refund that Razorpay fails is made anew before a person has to look, and
+# as often again each time that one has it tried again.
 MAX_FAILED = 3
 
 

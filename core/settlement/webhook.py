@@ -24,14 +24,18 @@ from core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+# The longest body of a webhook.
 MAX_BODY_BYTES = 1 << 20
+# Characters of the id that Razorpay gives a delivery.
 MAX_EVENT_ID_CHARACTERS = 128
 US_PER_S = 1_000_000
-# Within the five seconds after which Razorpay takes a delivery for failed.
+# How long a delivery waits for its effect; Razorpay takes it for failed after five seconds.
 ANSWER_S = 3.0
+# How often stored webhooks are looked for that were not applied.
 CATCH_UP_EVERY_S = 10.0
-# A younger one is still being applied by whoever took it in.
+# How old such a webhook must be; a younger one is still being applied by whoever took it in.
 CATCH_UP_AGE_S = 5.0
+# Such webhooks that are read at once.
 CATCH_UP_PAGE = 100
 
 # Of the news of the bank's disputes (RZP/webhooks/disputes.md).

@@ -14,9 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from core.errors import Reason, Refusal
 
-# One writer and readers beside it; PostgreSQL's own default allows 100 to all replicas.
+# Connections of one process: one writer and readers beside it. PostgreSQL's own default allows 100
+# to all replicas.
 POOL_SIZE = 10
+# How long a statement waits for a free connection, and a connection for the server.
 POOL_WAIT_S = 5.0
+# How long SQLite waits for a lock.
 SQLITE_BUSY_S = 5.0
 
 Answer = TypeVar("Answer")

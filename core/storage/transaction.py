@@ -14,7 +14,7 @@ from core.storage import tables as t
 from core.storage.database import Unbroken
 from core.storage.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 
-# A NOTIFY payload must stay under 8,000 bytes (PostgreSQL, NOTIFY).
+# Characters of a NOTIFY; PostgreSQL allows less than 8,000 bytes.
 NOTIFY_LIMIT = 7_900
 NOTIFY_CHANNEL = "holdfast"
 

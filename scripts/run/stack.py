@@ -23,6 +23,11 @@ BRIDGE_TOKEN_TTL_S = 365 * 86400
 
 WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
 
+# What only `make run` reads: the default, and the meaning for docs/reference/settings.md.
+OWN_SETTINGS = {
+    "SANDBOX_PORT": ("8001", "where the Razorpay sandbox serves HTTP, on this machine alone"),
+}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -126,7 +131,7 @@ def _places(environment: Mapping[str, str]) -> dict[str, Place]:
         ("core", core_host.strip("[]"), core_port, "CORE_LISTEN"),
     ]
     if not any(keys):
-        sandbox_port = environment.get("SANDBOX_PORT") or "8001"
+        sandbox_port = environment.get("SANDBOX_PORT") or OWN_SETTINGS["SANDBOX_PORT"][0]
         wanted.append(("sandbox", "127.0.0.1", sandbox_port, "SANDBOX_PORT"))
     wrong = [
         f"{variable} has no port between 1 and 65535"
