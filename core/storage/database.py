@@ -1,18 +1,17 @@
-"""The engine: how each kind of database is opened, and when one counts as away."""
+"""The engine: how each kind of database is opened, and one use of a connection begun and ended."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from core.errors import Reason, Refusal
+from core.storage.file import File
+from core.storage.link import DIAL_S, STATEMENT_S, Link, Links, dial
 
 # Connections of one process: one writer and readers beside it. PostgreSQL's own default allows 100
 # to all replicas.
@@ -21,35 +20,71 @@ POOL_SIZE = 10
 POOL_WAIT_S = 5.0
 # How long SQLite waits for a lock.
 SQLITE_BUSY_S = 5.0
+# What closing all connections may take before they are cut.
+CLOSE_S = 2.0
+# Taking a connection out of the pool: a wait for one, or a dial.
+TAKE_S = POOL_WAIT_S + DIAL_S
 
 Answer = TypeVar("Answer")
 
 
-def connect(url: str) -> AsyncEngine:
+class Database(AsyncEngine):
+    """An engine that knows its connections to PostgreSQL, or its SQLite file."""
+
+    def __init__(self, engine: sa.Engine, file: File | None) -> None:
+        super().__init__(engine)
+        self.file = file
+        self.links = Links(engine) if file is None else None
+
+    async def dispose(self, close: bool = True) -> None:
+        """Close all connections; those that do not answer are cut."""
+        closing = asyncio.ensure_future(super().dispose(close))
+        await asyncio.wait({closing}, timeout=CLOSE_S)
+        if not closing.done() and self.links is not None:
+            self.links.cut_all()
+        await closing
+
+
+def connect(url: str) -> Database:
     """Make the engine for a SQLite or PostgreSQL address. Opens nothing yet."""
     if url.startswith("sqlite"):
-        engine = create_async_engine(
-            url,
-            pool_size=POOL_SIZE,
-            pool_timeout=POOL_WAIT_S,
-            connect_args={"timeout": SQLITE_BUSY_S},
-        )
-        sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
-    return create_async_engine(
+        return _sqlite(url)
+    engine = create_async_engine(
         url,
         pool_size=POOL_SIZE,
         pool_timeout=POOL_WAIT_S,
         pool_use_lifo=True,
         connect_args={
-            "timeout": POOL_WAIT_S,
-            "server_settings": {"synchronous_commit": "on", "application_name": "holdfast"},
+            "async_creator_fn": dial,
+            "server_settings": {"application_name": "holdfast"},
         },
     )
+    return Database(engine.sync_engine, None)
 
 
-def _set_up_sqlite(dbapi_connection: Any, _record: Any) -> None:
+def _sqlite(url: str) -> Database:
+    engine = create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        pool_timeout=POOL_WAIT_S,
+        connect_args={"timeout": SQLITE_BUSY_S},
+    )
+    file = File(engine.url.database or "")
+
+    def make_private(*_: Any) -> None:
+        file.make()
+
+    def set_up(connection: Any, _record: Any) -> None:
+        _set_up_sqlite(connection)
+        file.remember()
+
+    sa.event.listen(engine.sync_engine, "do_connect", make_private)
+    sa.event.listen(engine.sync_engine, "connect", set_up)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return Database(engine.sync_engine, file)
+
+
+def _set_up_sqlite(dbapi_connection: Any) -> None:
     # The driver must not begin by itself: what writes begins IMMEDIATE (see _begin_sqlite).
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
@@ -68,102 +103,63 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     # A lone read is a transaction of its own, and a third cheaper without these words.
 
 
-async def unbroken(doing: Awaitable[Answer]) -> Answer:
-    """Wait for something that must not be broken off; a cancellation is raised after its end.
-
-    A caller that is cancelled in the middle of a statement leaves an open cursor behind, and with
-    it SQLite's write lock, which nobody else gets until the garbage collector happens to find it.
-    """
-    task = asyncio.ensure_future(doing)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
-        raise
-
-
 class Unbroken:
-    """A connection whose statements are never broken off."""
+    """A connection whose statements are never broken off, and end in time."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, link: Link) -> None:
         self._connection = connection
+        self._link = link
 
     async def execute(
         self, statement: sa.Executable, parameters: Any = None
     ) -> sa.CursorResult[Any]:
-        return await unbroken(self._connection.execute(statement, parameters))
+        return await self._link.unbroken(self._connection.execute(statement, parameters))
 
 
 @contextlib.asynccontextmanager
-async def writing(engine: AsyncEngine) -> AsyncIterator[Unbroken]:
+async def writing(database: Database) -> AsyncIterator[Unbroken]:
     """Open a connection with a write transaction; it commits at the end, or not at all."""
-    connection = engine.connect()
+    link = Link(database.links)
+    connection = database.connect()
     try:
-        await unbroken(connection.start())
+        await link.unbroken(connection.start(), TAKE_S)
+        link.hold(connection)
         await connection.execution_options(writes=True)
         transaction = connection.begin()
-        await unbroken(transaction.start())
+        await link.unbroken(transaction.start())
         try:
-            yield Unbroken(connection)
+            yield Unbroken(connection, link)
         except BaseException:
-            await unbroken(transaction.rollback())
+            await link.unbroken(transaction.rollback())
             raise
-        await unbroken(transaction.commit())
+        await link.unbroken(transaction.commit())
     finally:
         if connection.sync_connection is not None:
-            await unbroken(connection.close())
+            await link.unbroken(connection.close())
+    if database.file is not None:
+        database.file.require_same()
 
 
-@contextlib.asynccontextmanager
-async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Open a connection whose reads all see the database as of one moment."""
-    is_postgres = engine.dialect.name == "postgresql"
+async def reading(
+    database: Database,
+    read: Callable[[AsyncConnection], Awaitable[Answer]],
+    *,
+    limit_s: float = STATEMENT_S,
+    is_snapshot: bool = False,
+) -> Answer:
+    """Take a connection, let `read` use it, and give it back, all within a limit.
+
+    With `is_snapshot` all its reads see the database as of one moment.
+    """
+    link = Link(database.links)
+    is_postgres = database.dialect.name == "postgresql"
     options = {"isolation_level": "REPEATABLE READ"} if is_postgres else {"snapshot": True}
-    async with engine.connect() as connection:
-        await connection.execution_options(**options)
-        yield connection
 
+    async def use() -> Answer:
+        async with database.connect() as connection:
+            link.hold(connection)
+            if is_snapshot:
+                await connection.execution_options(**options)
+            return await read(connection)
 
-@contextlib.contextmanager
-def storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, PoolTimeoutError) as error:
-        raise _away() from error
-    except DBAPIError as error:
-        if is_away(error):
-            raise _away() from error
-        raise
-
-
-def _away() -> Refusal:
-    return Refusal(Reason.STORAGE_UNAVAILABLE, "The database is away; try again in a moment.")
-
-
-# SQLSTATE classes of a server that is going, gone or full (PostgreSQL, appendix A).
-_AWAY_STATES = ("08", "57P", "53", "40", "55P")
-
-
-# SQLite has no such codes in its Python driver.
-_AWAY_HINTS = (
-    "locked",
-    "unable to open",
-    "disk is full",
-    "readonly",
-    "disk i/o",
-    "connection",
-    "is closed",
-)
-
-
-def is_away(error: DBAPIError) -> bool:
-    """Whether an error says that the database is away or busy, rather than that we are wrong."""
-    if error.connection_invalidated or isinstance(error.orig, OSError):
-        return True
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    if state is not None:
-        return str(state).startswith(_AWAY_STATES)
-    text = str(error.orig).lower()
-    return any(hint in text for hint in _AWAY_HINTS)
+    return await link.unbroken(use(), TAKE_S + limit_s)

@@ -13,14 +13,17 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.errors import Reason, Refusal
 from core.law.escrow import FINAL, Escrow, Status
 from core.law.record import load_row
 from core.storage import tables as t
-from core.storage.database import snapshot, storage_errors, unbroken, writing
+from core.storage.condition import Condition
+from core.storage.database import Database, reading, writing
 from core.storage.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
 from core.storage.transaction import Transaction
+from core.storage.trouble import explain, storage_errors
 
 # The reads that settlement makes all the time; building them takes as long as running them.
 _ESCROW = sa.select(t.escrows.c.body).where(t.escrows.c.escrow_id == sa.bindparam("escrow_id"))
@@ -34,11 +37,16 @@ _IS_OWED = (
 )
 
 
+# Reading the books of a page of escrows, of which each may have many events.
+BOOKS_S = 20.0
+
+
 class Store:
     """Reads and write transactions on one engine."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Database) -> None:
         self._engine = engine
+        self.condition = Condition()
         self.is_postgres = engine.dialect.name == "postgresql"
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
@@ -46,26 +54,33 @@ class Store:
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         """Open a write transaction; it commits at the end of the block, or not at all."""
-        async with contextlib.AsyncExitStack() as stack:
-            if self._writer is not None:
-                await stack.enter_async_context(self._writer)
-            stack.enter_context(storage_errors())
-            connection = await stack.enter_async_context(writing(self._engine))
-            yield Transaction(connection, self.is_postgres)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                if self._writer is not None:
+                    await stack.enter_async_context(self._writer)
+                stack.enter_context(storage_errors())
+                connection = await stack.enter_async_context(writing(self._engine))
+                yield Transaction(connection, self.is_postgres)
+        except Refusal as refusal:
+            if refusal.reason is Reason.STORAGE_UNAVAILABLE:
+                self.condition.failed(explain(refusal))
+            raise
+        self.condition.committed()
+
+    async def probe(self) -> None:
+        """Commit something that changes nothing for anybody, to learn whether one can.
+
+        Raises Refusal STORAGE_UNAVAILABLE.
+        """
+        async with self.write() as transaction:
+            await transaction.beat()
 
     async def _rows(self, statement: sa.Select[Any], **bound: Any) -> Sequence[sa.Row[Any]]:
-        return await unbroken(self._read(statement, bound))
+        async def read(connection: AsyncConnection) -> Sequence[sa.Row[Any]]:
+            return list(await connection.execute(statement, bound))
 
-    async def _read(
-        self, statement: sa.Select[Any], bound: dict[str, Any]
-    ) -> Sequence[sa.Row[Any]]:
         with storage_errors():
-            async with self._engine.connect() as connection:
-                return list(await connection.execute(statement, bound))
-
-    async def ping(self) -> None:
-        """Answer when the database does."""
-        await self._rows(sa.select(sa.literal(1)))
+            return await reading(self._engine, read)
 
     async def escrow(self, escrow_id: str) -> Escrow | None:
         rows = await self._rows(_ESCROW, escrow_id=escrow_id)
@@ -220,13 +235,19 @@ class Store:
         c = t.escrows.c
         rows = sa.select(c.escrow_id, c.body, c.last_hash).order_by(c.escrow_id).limit(limit)
         rows = rows.where(c.escrow_id == escrow_id if escrow_id else c.escrow_id > after_id)
+
+        async def read(connection: AsyncConnection) -> Any:
+            escrows = (await connection.execute(rows)).all()
+            ids = [row.escrow_id for row in escrows]
+            events = await _grouped(connection, sa.select(t.events), t.events, ids)
+            postings = await _grouped(connection, sa.select(t.postings), t.postings, ids)
+            owed = await _grouped(connection, sa.select(t.owed.c.escrow_id), t.owed, ids)
+            return escrows, events, postings, owed
+
         with storage_errors():
-            async with snapshot(self._engine) as connection:
-                escrows = (await connection.execute(rows)).all()
-                ids = [row.escrow_id for row in escrows]
-                events = await _grouped(connection, sa.select(t.events), t.events, ids)
-                postings = await _grouped(connection, sa.select(t.postings), t.postings, ids)
-                owed = await _grouped(connection, sa.select(t.owed.c.escrow_id), t.owed, ids)
+            escrows, events, postings, owed = await reading(
+                self._engine, read, limit_s=BOOKS_S, is_snapshot=True
+            )
         return [
             Book(
                 load_row(row.body),

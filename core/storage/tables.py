@@ -145,3 +145,11 @@ inbox = Table(
     Column("outcome", String(16)),
     Index("inbox_waiting", "outcome", "receive_time_us"),
 )
+
+# One row that is written when nothing else is, to learn whether anything can be.
+probe = Table(
+    "probe",
+    metadata,
+    Column("probe_id", Integer, primary_key=True, autoincrement=False),
+    Column("writes", BigInteger, nullable=False),
+)

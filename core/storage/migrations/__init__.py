@@ -7,29 +7,43 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.storage.database import storage_errors
+from core.storage.trouble import Unfit, storage_errors
 
 # Two replicas that start at once must not both migrate (PostgreSQL, advisory locks).
 _LOCK = 0x686F6C64
+# How long a start waits for another core's migration.
+LOCK_WAIT_S = 60
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
     """Apply what is missing, in one transaction. Does nothing where nothing is.
 
-    Raises Refusal STORAGE_UNAVAILABLE.
+    Raises Refusal STORAGE_UNAVAILABLE, whose cause says more.
     """
     with storage_errors():
-        async with engine.connect() as connection:
-            await connection.execution_options(writes=True)
-            async with connection.begin():
-                await connection.run_sync(_upgrade, revision)
+        try:
+            await _apply(engine, revision)
+        except CommandError as error:
+            raise Unfit(
+                "it was written by a newer version of Holdfast: run that one, or restore a backup"
+            ) from error
+
+
+async def _apply(engine: AsyncEngine, revision: str) -> None:
+    async with engine.connect() as connection:
+        await connection.execution_options(writes=True)
+        async with connection.begin():
+            await connection.run_sync(_upgrade, revision)
 
 
 def _upgrade(connection: sa.Connection, revision: str) -> None:
     if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        connection.execute(sa.text("SET LOCAL lock_timeout = DEFAULT"))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
