@@ -19,8 +19,9 @@ import structlog
 from holdfast.redact import MARK, redacted
 from holdfast.trickle import Trickle
 
-# The longest value and the longest traceback that are written.
+# Characters of one value in a line of the log.
 VALUE_CHARACTERS = 2_000
+# Characters of a traceback in the log; of a longer one the end is kept.
 TRACE_CHARACTERS = 16_000
 _TRACES = frozenset({"exception", "stack", "stack_info"})
 _SECRETS = frozenset({"token", "bridge_token", "authorization", "jwt_secret"})

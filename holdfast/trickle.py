@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# So many lines of one kind at once, and then one more for each interval.
+# Lines of one kind that strangers can cause, at once.
 BURST = 10
+# How often one more of that kind is written.
 EVERY_S = 10.0
 # Kinds that are told apart; all others together are one.
 KINDS = 256

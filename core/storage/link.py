@@ -17,14 +17,15 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# From the first packet to a connection that can be used.
+# How long a connection may take, from the first packet until it can be used.
 DIAL_S = 5.0
-# One statement, a lock that it waits for included.
+# How long one statement may take, a lock that it waits for included.
 STATEMENT_S = 5.0
 # What a connection that was cut may take to say so.
 CUT_S = 2.0
 # What the kernel of either side finds out by itself: 5 + 2 × 5 s of silence.
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+# How long what was sent may stay without an answer of the kernel of the other side.
 USER_TIMEOUT_MS = 10_000
 # A session's own settings. They are set after the dialling, for a pooler refuses unknown startup
 # parameters. The server drops the locks of a core that fell silent in the middle of a transaction.

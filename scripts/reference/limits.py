@@ -12,7 +12,8 @@ from scripts.reference import table
 from scripts.reference.source import Named, constants, fields
 
 TOPS = ("core", "bridge", "holdfast")
-# Numbers that convert, name an exit code, or bound a kind of value and not what Holdfast does.
+# Numbers that convert, name an exit code or a mode, or bound a kind of value and not what Holdfast
+# does.
 NOT_LIMITS = frozenset(
     {
         "BPS",
@@ -24,6 +25,7 @@ NOT_LIMITS = frozenset(
         "FRAME_ID_MAX",
         "MAX_PORT",
         "MINOR_PER_RUPEE",
+        "MODE",
         "US_PER_S",
         "VERSION_MAX",
     }
@@ -118,6 +120,8 @@ def written(name: str, value: float) -> str:
         return f"{_number(value)} a second"
     if name.endswith("_us"):
         return _span(value / 1e6)
+    if name.endswith("_ms"):
+        return _span(value / 1000)
     if name.endswith("_s"):
         return _span(value)
     if name.endswith("_minor"):

@@ -163,3 +163,11 @@ def test_the_whole_is_as_its_most_pressing_part(parts: list[Status], whole: Stat
     assert fold(made) is whole
     assert fold(made[::-1]) is whole
     assert (whole in FINAL) == all(status in FINAL for status in parts)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_the_whole_of_one_part_is_as_that_part(status: Status) -> None:
+    assert fold([Part("", 100, status=status)]) is status
+    # Beside one that has ended, what has not ended is what counts.
+    ended = Part("m2", 100, status=S.RELEASED)
+    assert (fold([Part("m1", 100, status=status), ended]) in FINAL) == (status in FINAL)

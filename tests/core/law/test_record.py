@@ -1,13 +1,14 @@
 """What is written down: rows that come back as they were, events in a chain."""
 
 import itertools
+import re
 
 import pytest
 from escrow.v1 import escrow_pb2 as pb
 
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import Status
+from core.law.escrow import DisputeStatus, EventType, Party, PaymentStatus, Status
 from core.law.record import dump_row, escrow_message, event_hash, event_message, load_row
 from tests.core.law.story import (
     BUYER,
@@ -22,6 +23,23 @@ from tests.core.law.story import (
 
 # Of the story in `chain`: an exported history must be provable years later.
 GOLDEN = "a6e0b9dc62041ee8e4b166b091b6ca4af4f1c6552385a46f487191c1ed58f230"
+
+
+WORDS = {
+    "EscrowStatus": Status,
+    "PaymentStatus": PaymentStatus,
+    "EventType": EventType,
+    "Party": Party,
+    "DisputeStatus": DisputeStatus,
+}
+
+
+@pytest.mark.parametrize("enum", WORDS)
+def test_the_law_and_the_proto_have_the_same_words(enum: str) -> None:
+    named = pb.DESCRIPTOR.enum_types_by_name[enum]
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum).upper() + "_"
+    public = {value.name.removeprefix(prefix) for value in named.values if value.number}
+    assert public == {str(word) for word in WORDS[enum]}
 
 
 def rich() -> Story:
