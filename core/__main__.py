@@ -17,6 +17,7 @@ from core import config, server
 from core.errors import Reason, Refusal
 from core.law.record import US_PER_S
 from core.razorpay import GatewayError
+from core.storage.trouble import explain
 from holdfast.log import set_up
 
 log = logging.getLogger("core")
@@ -82,7 +83,7 @@ def main() -> None:
         _give_up(str(error))
     except Refusal as refusal:
         is_storage = refusal.reason is Reason.STORAGE_UNAVAILABLE
-        _give_up(f"DATABASE_URL: {refusal}" if is_storage else str(refusal))
+        _give_up(f"DATABASE_URL: {explain(refusal)}" if is_storage else str(refusal))
     except asyncio.CancelledError:
         sys.exit(130)
 

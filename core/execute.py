@@ -269,7 +269,7 @@ class Executor:
         if not batch:
             return
         try:
-            await _patiently(lambda: self._transact(batch))
+            await _patiently(lambda: self._transact(batch), lambda: self._closed)
         except Refusal as refusal:
             _fail(batch, refusal)
         except Exception as error:  # Whatever one command broke must not reach the others.
@@ -286,7 +286,7 @@ class Executor:
     async def _again(self, batch: list[Asked]) -> None:
         """Another process was faster with the same cause or version: look at what it wrote."""
         try:
-            await _patiently(lambda: self._transact(batch))
+            await _patiently(lambda: self._transact(batch), lambda: self._closed)
         except Exception as error:
             log.exception("a command failed: %s", type(batch[0].command).__name__)
             _fail(batch, error)
@@ -339,17 +339,23 @@ def _fail(batch: Sequence[Asked], error: Exception) -> None:
             asked.answer.set_exception(error)
 
 
-async def _patiently(transact: Callable[[], Awaitable[None]]) -> None:
+async def _patiently(
+    transact: Callable[[], Awaitable[None]], is_closing: Callable[[], bool]
+) -> None:
     """Try a transaction again while the database is away, for a while.
 
     Safe although a lost connection leaves open whether it committed: every command has its cause.
+    The time counts from the first failure, so that one dead connection always leaves a second try.
     """
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + RETRY_FOR_S
+    give_up_s: float | None = None
     while True:
         try:
             return await transact()
         except Refusal as refusal:
-            if refusal.reason is not Reason.STORAGE_UNAVAILABLE or loop.time() > give_up:
+            if refusal.reason is not Reason.STORAGE_UNAVAILABLE or is_closing():
+                raise
+            give_up_s = give_up_s or loop.time() + RETRY_FOR_S
+            if loop.time() > give_up_s:
                 raise
             await asyncio.sleep(RETRY_EVERY_S * (0.5 + random.random()))  # noqa: S311

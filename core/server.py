@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,13 +46,19 @@ from core.settlement.settle import Patience, Settler
 from core.settlement.webhook import Inbox
 from core.storage.database import connect
 from core.storage.migrations import upgrade
+from core.storage.pooler import require_sessions
 from core.storage.store import Store
+from core.storage.trouble import storage_errors
 from holdfast.tokens import Verifier
 
 log = logging.getLogger(__name__)
 
 # How long calls under way may take when the server stops; watchers are told at once.
 DRAIN_S = 5.0
+# What is read for watchers when the server stops may end within this time, in seconds.
+FEED_STOP_S = 2.0
+# After the calls: a settlement's step that is under way, and commands on their way to the disk.
+STOP_S = 9.5
 # The longest request: a webhook of 1 MiB and its frame.
 MAX_MESSAGE_BYTES = 2 << 20
 # Streams that may open at once; by default gRPC cancels more than about 1,000.
@@ -108,11 +114,20 @@ async def opened(
     *,
     patience: Patience | None = None,
     gateway_timeout_s: float | None = None,
+    is_alone: bool = False,
 ) -> AsyncIterator[Rooms]:
-    """Open the database and the gateway, migrate, and wire the rooms; closes them at the end."""
+    """Open the database and the gateway, migrate, and wire the rooms; closes them at the end.
+
+    With `is_alone` no other core may serve the same SQLite file. Raises Refusal
+    STORAGE_UNAVAILABLE, whose cause says more (core.storage.trouble).
+    """
     async with contextlib.AsyncExitStack() as stack:
         engine = connect(settings.database_url)
         stack.push_async_callback(engine.dispose)
+        with storage_errors():
+            await require_sessions(settings.database_url)
+            if is_alone and engine.file is not None:
+                stack.enter_context(engine.file.alone())
         await upgrade(engine)
         store = Store(engine)
         feed = Feed(store)
@@ -174,10 +189,7 @@ async def serving(
     gateway_timeout_s: float | None = None,
 ) -> AsyncIterator[Core]:
     """Serve until the block ends; then watchers go, calls finish, loops stop, files close."""
-    async with (
-        opened(settings, patience=patience, gateway_timeout_s=gateway_timeout_s) as rooms,
-        contextlib.AsyncExitStack() as stack,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
         verifier = Verifier(
             secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret else None,
             jwks_url=settings.jwt_jwks_url,
@@ -188,8 +200,13 @@ async def serving(
         server = grpc.aio.server(
             interceptors=[Guard(verifier, Pace(_shares(settings)))], options=OPTIONS
         )
-        healthy = _add_services(server, rooms, settings)
+        # Before the database is touched: a port that is taken must change nothing.
         port = _bind(server, settings)
+        stack.push_async_callback(server.stop, None)
+        rooms = await stack.enter_async_context(
+            opened(settings, patience=patience, gateway_timeout_s=gateway_timeout_s, is_alone=True)
+        )
+        healthy = _add_services(server, rooms, settings)
         broken = asyncio.Event()
         tasks = [_kept(loop, broken) for loop in _loops(rooms, settings)]
         stack.push_async_callback(_stop, tasks)
@@ -202,10 +219,9 @@ async def serving(
         finally:
             await healthy.enter_graceful_shutdown()
             rooms.followers.close()
-            await rooms.feed.close()
+            await _within(FEED_STOP_S, rooms.feed.close())
             await server.stop(DRAIN_S)
-            await rooms.settler.close()
-            await rooms.executor.close()
+            await _within(STOP_S, asyncio.gather(rooms.settler.close(), rooms.executor.close()))
 
 
 def _add_services(
@@ -302,6 +318,15 @@ def _kept(loop: Coroutine[Any, Any, None], broken: asyncio.Event) -> asyncio.Tas
     task = asyncio.create_task(loop)
     task.add_done_callback(ended)
     return task
+
+
+async def _within(limit_s: float, closing: Awaitable[object]) -> None:
+    """Wait for the end of something, but not for a database or a provider that is silent."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await closing
+    except TimeoutError:
+        log.warning("core stops without waiting any longer; what was under way is taken up again")
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:

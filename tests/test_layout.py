@@ -55,6 +55,7 @@ WINGS = {
         "core.server",
         "core.config",
         "core.razorpay",
+        "core.storage",
         "core.law",
         "core.errors",
         "holdfast",
@@ -88,7 +89,7 @@ WINGS = {
 # What other wings may import of a wing; `server`, which wires all, may import anything.
 DOORS = {
     "core.law": {"rules", "escrow", "command", "money", "ledger", "record"},
-    "core.storage": {"store", "row", "transaction"},
+    "core.storage": {"store", "row", "transaction", "link", "trouble"},
     "core.settlement": {"checkout", "webhook", "compare"},
     "core.books": {"audit"},
     "core.live": {"feed", "follow"},

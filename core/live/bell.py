@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import asyncpg
 
+from core.storage.link import dial
 from core.storage.transaction import NOTIFY_CHANNEL
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 RECONNECT_FIRST_S = 0.2
 # The longest such pause.
 RECONNECT_LAST_S = 1.0
-# How often a silent connection is asked whether it still lives, and how long an answer may take.
-PROBE_EVERY_S = 10.0
+# How often a silent connection is asked whether it still lives, in seconds.
+PROBE_EVERY_S = 5.0
+# How long it may take to answer.
+ANSWER_S = 5.0
 
 
 async def listen(
@@ -34,7 +37,7 @@ async def listen(
     wait_s = RECONNECT_FIRST_S
     while True:
         try:
-            connection = await asyncpg.connect(dsn, timeout=PROBE_EVERY_S)
+            connection = await dial(dsn, server_settings={"application_name": "holdfast bell"})
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection failed: %s", error)
             await asyncio.sleep(wait_s)
@@ -42,7 +45,7 @@ async def listen(
             continue
         wait_s = RECONNECT_FIRST_S
         try:
-            async with asyncio.timeout(PROBE_EVERY_S):
+            async with asyncio.timeout(ANSWER_S):
                 await connection.add_listener(
                     NOTIFY_CHANNEL, lambda *args: _heard(str(args[-1]), ring)
                 )
@@ -51,8 +54,8 @@ async def listen(
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection is lost: %s", error)
         finally:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.close(timeout=1.0)
+            # Not closed in peace: a peer that has gone silent would be waited for.
+            connection.terminate()
 
 
 async def _probe(connection: asyncpg.Connection) -> None:
@@ -62,7 +65,8 @@ async def _probe(connection: asyncpg.Connection) -> None:
     while True:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(lost.wait(), PROBE_EVERY_S)
-        await connection.execute("SELECT 1", timeout=PROBE_EVERY_S)
+        async with asyncio.timeout(ANSWER_S):
+            await connection.execute("SELECT 1")
 
 
 def _heard(payload: str, ring: Callable[[str, int], None]) -> None:

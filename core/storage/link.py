@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # How long a connection may take, from the first packet until it can be used.
@@ -27,6 +28,8 @@ CUT_S = 2.0
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 # How long what was sent may stay without an answer of the kernel of the other side.
 USER_TIMEOUT_MS = 10_000
+# SQLSTATE of a server that was demoted (25006), or that is going or gone: dial again.
+WRONG_SERVER_STATES = ("25006", "57P", "08")
 # A session's own settings. They are set after the dialling, for a pooler refuses unknown startup
 # parameters. The server drops the locks of a core that fell silent in the middle of a transaction.
 _SESSION = (
@@ -42,16 +45,23 @@ class Silent(OSError):
     """The database did not answer in time."""
 
 
+class Standby(OSError):
+    """No server of the address takes writes."""
+
+
 async def dial(*arguments: Any, **options: Any) -> asyncpg.Connection:
     """Open a connection to a server that takes writes, within DIAL_S.
 
-    Takes what asyncpg.connect takes. Raises what it raises, and TimeoutError.
+    Takes what asyncpg.connect takes. Raises what it raises, Standby, and TimeoutError.
     """
     async with asyncio.timeout(DIAL_S):
-        # Of a host that has become a standby the driver says so; of several, it finds the primary.
-        connection = await asyncpg.connect(
-            *arguments, target_session_attrs="read-write", timeout=DIAL_S, **options
-        )
+        try:
+            # Of several hosts the driver finds the one that takes writes.
+            connection = await asyncpg.connect(
+                *arguments, target_session_attrs="read-write", timeout=DIAL_S, **options
+            )
+        except asyncpg.TargetServerAttributeNotMatched:
+            raise Standby("no server takes writes") from None
         try:
             await connection.execute(_SESSION)
         except BaseException:
@@ -141,6 +151,8 @@ class Link:
             if is_cancelled:
                 raise asyncio.CancelledError
             raise Silent("the database did not answer in time")
+        if _is_wrong_server(task):
+            self.cut()
         if is_cancelled:
             _forget(task)
             raise asyncio.CancelledError
@@ -168,6 +180,13 @@ async def _until_done(task: asyncio.Future[Any], limit_s: float | None) -> bool:
         except asyncio.CancelledError:
             is_cancelled = True
     return is_cancelled
+
+
+def _is_wrong_server(task: asyncio.Future[Any]) -> bool:
+    """Whether a server has said that it is not the one to talk to, though the line is up."""
+    error = None if task.cancelled() else task.exception()
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return state is not None and str(state).startswith(WRONG_SERVER_STATES)
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import Reason, Refusal
-from core.storage.link import Silent
+from core.storage.link import Silent, Standby
 
 # SQLSTATE of PostgreSQL (appendix A), or the beginning of one: what it means and the remedy.
 _STATES = {
@@ -120,7 +120,7 @@ def _explain(error: BaseException) -> str:
         return "all connections are in use, and none came free in time"
     if isinstance(error, Silent | TimeoutError):
         return "the server does not answer in time: is it running, and is the network up?"
-    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+    if isinstance(error, Standby):
         return _STATES["25006"]
     if isinstance(error, sqlite3.Error):
         return _of(_SQLITE, str(error).lower(), in_text=True)

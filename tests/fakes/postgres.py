@@ -5,7 +5,8 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,23 @@ class Postgres:
         name = f"test_{uuid.uuid4().hex}"
         await self._run(f"CREATE DATABASE {name}")
         return name
+
+    @asynccontextmanager
+    async def locked_user(self) -> AsyncIterator[str]:
+        """A user that needs the password `right`; yields an address of a database of theirs."""
+        name = await self.create()
+        rules = Path(self._server.pgdata) / "pg_hba.conf"
+        before = rules.read_text()
+        rules.write_text(f"local all {name} scram-sha-256\n{before}")
+        try:
+            await self._run(f"CREATE ROLE {name} LOGIN PASSWORD 'right'")
+            await self._run("SELECT pg_reload_conf()")
+            yield self.url(name).replace("//postgres:@", f"//{name}:right@")
+        finally:
+            rules.write_text(before)
+            await self._run("SELECT pg_reload_conf()")
+            await self.drop(name)
+            await self._run(f"DROP ROLE {name}")
 
     async def drop(self, database: str) -> None:
         await self._run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")

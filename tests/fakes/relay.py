@@ -1,0 +1,132 @@
+"""A relay of TCP connections that can fail as networks do: fall silent, cut, or grow slow.
+
+Silent means that nothing is forwarded any more and nobody is told: neither FIN nor RST. A
+failed-over load balancer, a dropped NAT entry or a pulled cable looks like that to both ends.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+CHUNK = 64 * 1024
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Dial = Callable[[], Awaitable[Streams]]
+
+
+def to_port(port: int) -> Dial:
+    return lambda: asyncio.open_connection("127.0.0.1", port)
+
+
+def to_path(path: str) -> Dial:
+    """To a Unix socket, such as the one of PostgreSQL."""
+    return lambda: asyncio.open_unix_connection(path)
+
+
+class Relay:
+    """Use with `async with`. `port` is where it listens, on 127.0.0.1."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._lines: set[_Line] = set()
+        # While set, a new connection is taken and hears nothing.
+        self.is_deaf = False
+        # What every chunk waits before it goes on, in seconds.
+        self.delay_s = 0.0
+        self.taken = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        for line in tuple(self._lines):
+            await line.ended.wait()
+
+    @property
+    def open(self) -> int:
+        """How many connections there are, the silent ones included."""
+        return len(self._lines)
+
+    def fall_silent(self, *, is_deaf: bool = False) -> None:
+        """Forward nothing more on the connections there are; new ones work unless `is_deaf`."""
+        for line in self._lines:
+            line.is_silent = True
+        self.is_deaf = is_deaf
+
+    def speak(self) -> None:
+        """New connections work again; those that fell silent stay so."""
+        self.is_deaf = False
+
+    def cut(self) -> None:
+        """End every connection with RST on both sides."""
+        for line in tuple(self._lines):
+            line.cut()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.taken += 1
+        line = _Line(self, (reader, writer))
+        self._lines.add(line)
+        try:
+            await line.run(self._dial)
+        finally:
+            self._lines.discard(line)
+            line.ended.set()
+
+
+class _Line:
+    """One connection through the relay."""
+
+    def __init__(self, relay: Relay, client: Streams) -> None:
+        self._relay = relay
+        self._ends: list[Streams] = [client]
+        self.is_silent = relay.is_deaf
+        self._is_cut = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def run(self, dial: Dial) -> None:
+        pumps: list[asyncio.Task[object]] = []
+        cut: asyncio.Task[object] = asyncio.create_task(self._is_cut.wait())
+        try:
+            if not self.is_silent:
+                with contextlib.suppress(OSError):
+                    self._ends.append(await dial())
+                    (one, other) = self._ends
+                    pumps = [
+                        asyncio.create_task(self._pump(one[0], other[1])),
+                        asyncio.create_task(self._pump(other[0], one[1])),
+                    ]
+            if pumps or self.is_silent:
+                await asyncio.wait({cut, *pumps}, return_when=asyncio.FIRST_COMPLETED)
+                if self.is_silent:  # Not even an end is passed on.
+                    await self._is_cut.wait()
+        finally:
+            for task in (cut, *pumps):
+                task.cancel()
+            await asyncio.gather(cut, *pumps, return_exceptions=True)
+            for _, writer in self._ends:
+                writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(CHUNK):
+                if self._relay.delay_s:
+                    await asyncio.sleep(self._relay.delay_s)
+                if self.is_silent:
+                    await self._is_cut.wait()
+                    return
+                writer.write(chunk)
+                await writer.drain()
+
+    def cut(self) -> None:
+        for _, writer in self._ends:
+            opened = writer.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                # A close with nothing to linger for is a RST.
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._is_cut.set()
