@@ -162,7 +162,7 @@ class Following:
     def _answer(self) -> None:
         more = self._follow is not None and self._follow.more
         for frame_id in self._asked:
-            self._outbox.put(frames.following(frame_id, more=more))
+            self._outbox.put(frames.subscribed_to_all(frame_id, more=more))
         self._asked.clear()
 
     async def _fill(self, escrow_id: str) -> None:

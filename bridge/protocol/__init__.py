@@ -1,4 +1,5 @@
-"""The browser's language: frames, close codes, and an escrow as a browser sees it.
+"""The WebSocket protocol that browsers speak, and the frames and close codes of ours on top of it.
 
-Pure: must never do I/O or know a socket. Its doors are `frames` and `errors`.
+Pure: must never do I/O or know a socket. Other wings import `frames`, `errors`, `decoder` and
+`handshake`.
 """

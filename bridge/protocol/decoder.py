@@ -1,7 +1,7 @@
-"""The WebSocket protocol from the browser's side: bytes to messages (RFC 6455 section 5). Pure.
+"""Decodes what a browser sends: bytes to WebSocket messages (RFC 6455 section 5). Pure.
 
-Every frame is counted before it is read: pings, pongs, fragments and empty ones cost as much as
-commands do. Must never look at a byte behind the one that ends a connection.
+Every frame counts against the rate before its payload is read, because a ping, a pong, a fragment
+or an empty frame costs as much as a command. Must never read past the frame that ends a connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CONTROL_BYTES = 125
 
 
 class Kind(IntEnum):
-    """What a message is, by its opcode."""
+    """The kind of a message; the value is its opcode."""
 
     TEXT = 0x1
     BINARY = 0x2
@@ -33,7 +33,10 @@ _OPCODES = frozenset({_CONTINUATION, *Kind})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`text` of TEXT, `data` of PING and PONG, `code` of CLOSE (1000 where the peer gave none)."""
+    """A whole message. TEXT sets `text`, PING and PONG set `data`, and CLOSE sets `code`.
+
+    `code` is 1000 if the peer gave none. The payload of a BINARY message is dropped.
+    """
 
     kind: Kind
     text: str = ""
@@ -42,7 +45,7 @@ class Message:
 
 
 class Violation(Exception):
-    """The peer broke the protocol or a limit; `code` is the close code that says how."""
+    """The peer broke the protocol or a limit. Close the connection with `code`."""
 
     def __init__(self, code: CloseCode) -> None:
         super().__init__(code.name)
@@ -50,7 +53,7 @@ class Violation(Exception):
 
 
 class Decoder:
-    """Reads one connection. `admit` is asked for every frame whether it is within the rate."""
+    """Decodes one connection. Calls `admit` once for each frame: is it within the rate?"""
 
     __slots__ = (
         "_admit",
@@ -64,20 +67,22 @@ class Decoder:
     )
 
     def __init__(self, most_bytes: int, admit: Callable[[], bool]) -> None:
-        """`most_bytes` is the most that a message has, all its fragments together."""
+        """`most_bytes` limits one message, with all its fragments."""
         self._most = most_bytes
         self._admit = admit
         self._buffer = bytearray()
         self._is_counted = False
-        # The message that has begun and goes on in fragments.
+        # The fragmented message that has begun and not ended.
         self._kind: Kind | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._is_over = False
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Yield the messages that are complete. Raises Violation, once; after it, and after a
-        CLOSE, nothing more is read."""
+        """Yield each message that `data` completes. Raises Violation.
+
+        After a Violation or a CLOSE it ignores all further data.
+        """
         if self._is_over:
             return
         self._buffer += data
@@ -89,14 +94,16 @@ class Decoder:
                 return
 
     def stop(self) -> None:
-        """Read nothing more, and forget what has been read of an unfinished message."""
+        """Ignore all further data, and drop the unfinished message."""
         self._is_over = True
         self._buffer.clear()
         self._parts.clear()
 
     def _next(self) -> tuple[int, bool, bytes] | None:
-        """Cut one frame off the buffer: its opcode, whether it is the last of its message, and its
-        payload without the mask. None where it is not all there."""
+        """Take one frame off the buffer: its opcode, its FIN bit and its unmasked payload.
+
+        Answers None until the whole frame is there.
+        """
         buffer = self._buffer
         if len(buffer) < 2:
             return None
@@ -141,7 +148,7 @@ class Decoder:
     def _data(self, opcode: int, is_last: bool, payload: bytes) -> Message | None:
         if self._kind is None:
             self._kind = Kind(opcode)
-        # An empty part would cost an entry of the list for nothing.
+        # An empty fragment adds nothing, and many of them would fill the list.
         if payload:
             self._parts.append(payload)
             self._size += len(payload)
@@ -177,7 +184,7 @@ class Decoder:
 
 
 def _may_be_sent(code: int) -> bool:
-    # RFC 6455 section 7.4, and what the registry of close codes has gained since.
+    # RFC 6455 section 7.4, and the codes that IANA has registered since.
     return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
 
 

@@ -1,7 +1,7 @@
-"""The browser protocol: JSON text to a command, an event or an answer to ready bytes. Pure.
+"""The frames of the WebSocket: parses a browser's commands, encodes events and answers. Pure.
 
-Ready bytes carry their WebSocket header (RFC 6455 section 5.2: text, final, unmasked), so that an
-event is encoded once however many sockets it goes to.
+An encoded frame carries its WebSocket header (RFC 6455 section 5.2: text, final, unmasked), so that
+an event is encoded once, whatever the number of sockets that get it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ ESCROW_ID_CHARACTERS = 128
 # Characters of a frame's own `id`.
 FRAME_ID_CHARACTERS = 128
 VERSION_MAX = 2**63 - 1
-# The safe integers of JavaScript: any other id would come back changed.
+# The largest safe integer of JavaScript. A larger id could come back changed.
 FRAME_ID_MAX = 2**53 - 1
 
-# The escrow_id that stands for all escrows of the user; no escrow is called so.
+# The escrow_id that stands for all escrows of the user. No escrow has this id.
 EVERYTHING = "*"
 
 FrameId: TypeAlias = str | int | None
@@ -35,7 +35,7 @@ PING = b"\x89\x00"
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     escrow_id: str
-    # Exclusive: the last version that the browser has. Means nothing for EVERYTHING.
+    # The last version that the browser has (exclusive). EVERYTHING ignores it.
     after: int | None
     frame_id: FrameId
 
@@ -62,7 +62,7 @@ Command: TypeAlias = Subscribe | Unsubscribe | Ping | Authenticate
 
 @dataclass(frozen=True, slots=True)
 class EventFrames:
-    """An event as bytes: `count` frames that always travel together."""
+    """An encoded event: `wire` holds `count` frames, which are always sent together."""
 
     version: int
     wire: bytes
@@ -71,7 +71,7 @@ class EventFrames:
 
 
 def parse(text: str) -> Command:
-    """Read one text frame. Raises BadFrame, with the frame's id where it could be read."""
+    """Parse one text frame. Raises BadFrame, with the frame's id if it could be read."""
     frame = _object(text)
     frame_id = _frame_id(frame)
     match frame.get("type"):
@@ -84,18 +84,18 @@ def parse(text: str) -> Command:
         case "auth":
             return Authenticate(_text(frame, "token", frame_id), frame_id)
         case str():
-            raise BadFrame("type must be subscribe, unsubscribe, ping or auth", frame_id)
+            raise BadFrame("type must be subscribe, unsubscribe, ping or auth.", frame_id)
         case _:
-            raise BadFrame("type must be a string", frame_id)
+            raise BadFrame("type must be a string.", frame_id)
 
 
 def _object(text: str) -> dict[str, Any]:
     try:
         frame = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise BadFrame("the frame is not JSON") from None
+        raise BadFrame("The frame is not JSON.") from None
     if not isinstance(frame, dict):
-        raise BadFrame("the frame is not a JSON object")
+        raise BadFrame("The frame must be a JSON object.")
     return frame
 
 
@@ -112,24 +112,27 @@ def _frame_id(frame: dict[str, Any]) -> FrameId:
             return frame_id
     elif frame_id is None:
         return None
-    raise BadFrame("id must be a string of up to 128 characters or a safe integer")
+    raise BadFrame(
+        f"id must be a string of at most {FRAME_ID_CHARACTERS} characters, or an integer from"
+        f" -{FRAME_ID_MAX} to {FRAME_ID_MAX}."
+    )
 
 
 def _text(frame: dict[str, Any], name: str, frame_id: FrameId) -> str:
     value = frame.get(name)
     if not isinstance(value, str) or not value:
-        raise BadFrame(f"{name} must be a string that is not empty", frame_id)
+        raise BadFrame(f"{name} must be a string, and not empty.", frame_id)
     return value
 
 
 def _escrow_id(frame: dict[str, Any], frame_id: FrameId) -> str:
     escrow_id = _text(frame, "escrow_id", frame_id)
     if len(escrow_id) > ESCROW_ID_CHARACTERS:
-        raise BadFrame("escrow_id must be at most 128 characters", frame_id)
+        raise BadFrame(f"escrow_id must have at most {ESCROW_ID_CHARACTERS} characters.", frame_id)
     try:
         escrow_id.encode()
     except UnicodeEncodeError:
-        raise BadFrame("escrow_id must be Unicode text", frame_id) from None
+        raise BadFrame("escrow_id must not contain a lone surrogate.", frame_id) from None
     return escrow_id
 
 
@@ -138,12 +141,12 @@ def _after(frame: dict[str, Any], frame_id: FrameId) -> int | None:
     if after is None:
         return None
     if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after <= VERSION_MAX:
-        raise BadFrame("after must be a version: a whole number from 0", frame_id)
+        raise BadFrame(f"after must be a version: an integer from 0 to {VERSION_MAX}.", frame_id)
     return after
 
 
 def wire(payload: bytes) -> bytes:
-    """Put the header of a text frame before the payload."""
+    """Make a text frame: the header, then the payload."""
     size = len(payload)
     if size < 126:
         return struct.pack("!BB", 0x81, size) + payload
@@ -153,12 +156,12 @@ def wire(payload: bytes) -> bytes:
 
 
 def ws_pong(payload: bytes) -> bytes:
-    """The protocol's own answer to a ping of at most 125 bytes."""
+    """Answer a ping of the WebSocket protocol. `payload` has at most 125 bytes."""
     return struct.pack("!BB", 0x8A, len(payload)) + payload
 
 
 def close(code: int, reason: str = "") -> bytes:
-    """The protocol's own last frame; the reason has at most 123 bytes."""
+    """Make a close frame. `reason` has at most 123 bytes."""
     payload = struct.pack("!H", code) + reason.encode()
     return struct.pack("!BB", 0x88, len(payload)) + payload
 
@@ -175,16 +178,16 @@ def connected(user_id: str, expires_at: float, ping_interval_s: float) -> bytes:
 
 
 def subscribed(escrow_id: str, version: int, data: bytes, frame_id: FrameId) -> bytes:
-    """`data` is already JSON: the snapshot is encoded once for all who ask at one version."""
+    """Answer a subscribe. `data` is the snapshot, already JSON: it is encoded once per version."""
     head = _json({"type": "subscribed", "escrow_id": escrow_id, "version": version})
     tail = b"" if frame_id is None else b',"id":' + _json(frame_id)
     return wire(head[:-1] + b',"data":' + data + tail + b"}")
 
 
-def following(frame_id: FrameId, *, more: bool = False) -> bytes:
-    """Answers a subscribe to EVERYTHING, after the snapshots of the open escrows.
+def subscribed_to_all(frame_id: FrameId, *, more: bool = False) -> bytes:
+    """Answer a subscribe to EVERYTHING, after the snapshots of the open escrows.
 
-    `more` says that there are older open escrows of which no snapshot came.
+    `more` says that older open escrows exist, for which no snapshot was sent.
     """
     frame: dict[str, Any] = {"type": "subscribed", "escrow_id": EVERYTHING}
     return _frame({**frame, "more": True} if more else frame, frame_id)
@@ -216,12 +219,12 @@ def error(
 
 
 def snapshot(escrow: pb.Escrow) -> bytes:
-    """The `data` of `subscribed`, as JSON."""
+    """Encode the `data` of `subscribed` as JSON."""
     return _json(view.escrow_data(escrow))
 
 
 def event_frames(event: pb.EscrowEvent) -> EventFrames:
-    """All frames of an event: `payment_status` and `status_change` where it implies them, then
+    """Encode an event: first `payment_status` and `status_change` if it implies them, then
     `escrow_update`."""
     place = {"escrow_id": event.escrow_id, "version": event.version}
     frames: list[dict[str, Any]] = []
@@ -243,7 +246,7 @@ def _frame(frame: dict[str, Any], frame_id: FrameId = None) -> bytes:
 
 
 def _json(value: Any) -> bytes:
-    # ASCII only: a lone surrogate in a browser's own id has no UTF-8, but it has an escape.
+    # ASCII only: a lone surrogate in a browser's `id` cannot be UTF-8, but it can be escaped.
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""The handshake of a WebSocket (RFC 6455 section 4.2): what must be asked, and the answer. Pure."""
+"""The opening handshake of a WebSocket (RFC 6455 section 4.2): checks and answers it. Pure."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _KEY_BYTES = 16
 
 
 def asks(headers: Mapping[str, str]) -> bool:
-    """Whether a request asks for a WebSocket at all. Names of headers are case-insensitive."""
+    """Whether a request asks for a WebSocket. `headers` must be case-insensitive."""
     options = headers.get("Connection", "").lower().split(",")
     upgrades = headers.get("Upgrade", "").lower().strip() == "websocket"
     return upgrades and "upgrade" in (option.strip() for option in options)
 
 
 def problem(headers: Mapping[str, str]) -> str:
-    """Answer what is wrong with a request that asks for one; empty when nothing is."""
+    """Answer what is wrong with such a request, as a sentence; empty if it is good."""
     if headers.get("Sec-WebSocket-Version", "") != VERSION:
-        return f"Sec-WebSocket-Version must be {VERSION}"
+        return f"Sec-WebSocket-Version must be {VERSION}."
     try:
         key = base64.b64decode(headers.get("Sec-WebSocket-Key", ""), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != _KEY_BYTES:
-        return f"Sec-WebSocket-Key must be {_KEY_BYTES} bytes in base64"
+        return f"Sec-WebSocket-Key must be {_KEY_BYTES} bytes in base64."
     return ""
 
 
 def answer(headers: Mapping[str, str], protocol: str) -> dict[str, str]:
-    """The headers of the 101. `protocol` is selected where it was offered."""
+    """Make the headers of the 101. Selects the subprotocol `protocol` if the browser offered it."""
     key = headers["Sec-WebSocket-Key"].encode()
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     told = {

@@ -1,4 +1,4 @@
-"""An escrow as the browser sees it: the `data` of a frame, as plain JSON values. Pure."""
+"""An escrow as a browser sees it: the `data` of a frame, as plain JSON values. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINOR_PER_RUPEE = 100
 
 
 def escrow_data(escrow: pb.Escrow) -> dict[str, Any]:
-    """What CONTRACT.md section 5 lists for `data`; amounts in minor units but for `amount`."""
+    """The `data` of `subscribed`. `amount` is in rupees; every `…_minor` is in minor units."""
     return {
         "escrow_id": escrow.escrow_id,
         "status": escrow_status(escrow.status),
@@ -37,8 +37,10 @@ def escrow_data(escrow: pb.Escrow) -> dict[str, Any]:
 
 
 def event_data(event: pb.EscrowEvent) -> dict[str, Any]:
-    """The escrow right after the event, and what happened. `event_data` stays a room of its own:
-    a caller's keys must not pass for the escrow's."""
+    """The `data` of `escrow_update`: the escrow right after the event, and what happened.
+
+    The event's own data stays under `event_data`, so that its keys cannot pass for the escrow's.
+    """
     return {
         **escrow_data(event.escrow),
         "event_type": event_type(event),
@@ -50,7 +52,7 @@ def event_data(event: pb.EscrowEvent) -> dict[str, Any]:
 
 
 def event_type(event: pb.EscrowEvent) -> str:
-    """Lower case; of an update that a service published, the service's own."""
+    """The type in lower case. An update that a service published has the service's own type."""
     if event.type == pb.EVENT_TYPE_UPDATE_PUBLISHED and event.update_type:
         return event.update_type
     return _name(pb.EventType, event.type, "EVENT_TYPE_").lower()
@@ -82,7 +84,7 @@ def _value(value: Value) -> Any:
 
 
 def _number(number: float) -> int | float | None:
-    # JSON has no word for them, and one NaN would cost the browser the whole frame.
+    # JSON has no infinity and no NaN: with one of them a browser could not parse the frame.
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
@@ -92,7 +94,7 @@ def _name(enum: Any, number: int, prefix: str) -> str:
     try:
         name: str = enum.Name(number)
     except ValueError:
-        # A newer core knows more than we do.
+        # A newer core may send a value that this bridge does not know.
         return f"UNKNOWN_{number}"
     return name.removeprefix(prefix)
 
