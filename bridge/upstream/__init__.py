@@ -1,5 +1,6 @@
-"""The way to core: channels, calls, and the streams that all sockets share.
+"""The client of core: channels, calls, and the streams that all sockets share.
 
-The only wing that knows gRPC. Must never know a browser. Its doors are `core` (calls), `watch` (one
-escrow) and `follow` (all escrows of a user); both streams raise `channel.CoreError`.
+The only wing that knows gRPC. Must never know a browser. Other wings import `core` (calls), `watch`
+(the stream of one escrow), `follow` (the stream of one user's escrows) and `channel` (CoreError,
+which all of them raise).
 """

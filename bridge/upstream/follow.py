@@ -1,9 +1,11 @@
-"""One shared upstream stream for each user who follows all that concerns them.
+"""The shared stream of one user: all escrows that concern them, for all of their sockets.
 
-Core's stream of a user cannot be resumed by version: whenever it is opened again, what was missed
-is found by comparing all the user's escrows, the final ones too, with the versions that were handed
-on, and is read from the record before the stream goes on. An escrow that is not remembered began
-after the last comparison, for each comparison reads at least as far back as the one after it.
+A *follow* is core's WatchEscrow with a `user_id`; a *watch* (watch.py) is one with an `escrow_id`.
+
+A follow cannot be resumed by version. Whenever it is opened again, it compares all escrows of the
+user, the final ones too, with the versions that it has delivered. It reads the events in between
+with ListEvents before the stream goes on. An escrow that it does not know is a new one, because the
+comparison before has read at least as far back in time as this one.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ FINAL = frozenset(
 
 
 class Follow(Stream):
-    """The stream of one user. Made by Follows, which counts who holds it.
+    """The stream of one user. `Follows` makes it and counts its holders.
 
-    Nothing between the first and the last subscriber of an event awaits, so that who joins sees
-    an event either in `open` or in `deliver`.
+    An event goes to all subscribers without an await in between. So whoever joins gets an event
+    once: it is either in `open` already, or delivered.
     """
 
     def __init__(
@@ -44,21 +46,22 @@ class Follow(Stream):
     ) -> None:
         super().__init__(user_id, source, siblings)
         self._turns = turns
-        # Escrows that are not final, each as it stands, serialized: they are many and seldom read.
+        # The newest state of each escrow that is not final. Serialized, because there may be many
+        # and they are seldom read.
         self.open: dict[str, bytes] = {}
-        # Whether there are older ones that are open and not among them.
+        # Whether the user has older open escrows, which were left out of `open`.
         self.more = False
         self._versions: dict[str, int] = {}
-        # Whether there are escrows that are older than what is remembered.
+        # Whether the user has older escrows, which were left out of `_versions`.
         self._is_cut = False
         self._opened = asyncio.Event()
 
     def version(self, escrow_id: str) -> int | None:
-        """The newest version that every subscriber has got, where the escrow is remembered."""
+        """The newest version that was delivered to every subscriber; None for an unknown escrow."""
         return self._versions.get(escrow_id)
 
     async def opened(self) -> None:
-        """Wait until `open` is complete, for `core_wait_s`. Raises CoreError."""
+        """Wait until `open` is complete, at most `core_wait_s`. Raises CoreError."""
         try:
             async with asyncio.timeout(self._limits.core_wait_s):
                 await self._opened.wait()
@@ -80,7 +83,7 @@ class Follow(Stream):
                 self._thrives()
 
     def _is_final(self, error: CoreError) -> bool:
-        # Core knows of no such user: the token's `sub` is none that an escrow could name.
+        # Core takes the `sub` of the token for no user id: no escrow can name such a user.
         return error.code == "INVALID_ARGUMENT"
 
     def _end(self, error: CoreError) -> None:
@@ -90,9 +93,9 @@ class Follow(Stream):
     async def _snapshots(
         self, messages: AsyncGenerator[service.WatchEscrowResponse, None]
     ) -> dict[str, pb.Escrow]:
-        """Read the snapshots, the newest escrow first, up to the heartbeat that ends them.
+        """Read the snapshots, newest escrow first, until the heartbeat that ends them.
 
-        Of very many the oldest are left out, and `more` says so.
+        Keeps the newest `user_escrows`. `more` then says whether there are others.
         """
         snapshots: dict[str, pb.Escrow] = {}
         is_cut = False
@@ -103,12 +106,12 @@ class Follow(Stream):
             is_cut = is_cut or len(snapshots) >= self._limits.user_escrows
             if not is_cut:
                 snapshots[message.snapshot.escrow_id] = message.snapshot
-        raise CoreError("UNAVAILABLE", "the stream ended among its snapshots")
+        raise CoreError("UNAVAILABLE", "Core's stream ended before the last snapshot.")
 
     async def _compare(self, snapshots: dict[str, pb.Escrow]) -> None:
-        """Bring us to where core's stream begins, or a little beyond.
+        """Publish what was missed, up to the beginning of core's new stream or a little further.
 
-        What is read here may be newer than that; the stream repeats it, and is not heard then.
+        The stream repeats what was read further than its beginning; `_take` skips it then.
         """
         known: set[str] = set()
         async with aclosing(self._core.list_escrows(self.key)) as escrows:
@@ -126,8 +129,9 @@ class Follow(Stream):
     async def _catch_up(self, escrow: pb.Escrow) -> None:
         cursor = self._versions.get(escrow.escrow_id, 0)
         if not self._opened.is_set() or escrow.version < cursor:
-            # The first comparison; or core's database was restored, and is the truth.
-            self._stands(escrow)
+            # There is nothing to publish: this is the first comparison, or core's database was
+            # restored to an older state, which is the truth now.
+            self._remember(escrow)
             return
         while cursor < escrow.version:
             for event in await self._core.list_events(escrow.escrow_id, cursor):
@@ -136,7 +140,7 @@ class Follow(Stream):
                 await asyncio.sleep(0)
 
     async def _catch_up_alone(self, escrow_id: str) -> None:
-        """It was open, has a snapshot no more, and is older than what is compared."""
+        """Catch up an escrow that was open, has no snapshot now, and is too old to be compared."""
         try:
             await self._catch_up(await self._core.get_escrow(escrow_id))
         except CoreError as error:
@@ -154,16 +158,16 @@ class Follow(Stream):
             raise Gap(f"{event.escrow_id} at {known}, got {event.version}")
         self._publish(event)
         if len(self._versions) > 3 * self._limits.user_escrows:
-            raise Gap("more escrows have begun than are to be remembered")
+            raise Gap("the user has more new escrows than a follow remembers")
 
     def _publish(self, event: pb.EscrowEvent) -> None:
         ready = self._source.encoder.encode(event)
         for subscriber in tuple(self.subscribers):
             subscriber.deliver(ready)
-        self._stands(event.escrow)
+        self._remember(event.escrow)
         self._observe(event)
 
-    def _stands(self, escrow: pb.Escrow) -> None:
+    def _remember(self, escrow: pb.Escrow) -> None:
         self._versions[escrow.escrow_id] = escrow.version
         if escrow.status in FINAL:
             self.open.pop(escrow.escrow_id, None)
@@ -180,7 +184,7 @@ class Follows(Streams[Follow]):
 
     def __init__(self, source: Source, most: int) -> None:
         super().__init__(source, most)
-        # A restarted core is asked for all escrows of all users: not of all at once.
+        # When core restarts, every follow compares. They take turns.
         self._turns = asyncio.Semaphore(source.limits.comparisons)
 
     def hold(self, user_id: str) -> Follow:

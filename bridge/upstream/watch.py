@@ -1,7 +1,8 @@
-"""One shared upstream stream for each escrow that somebody looks at.
+"""The shared stream of one escrow, for all sockets that subscribe to it.
 
-A watch knows the newest version and keeps the last few events, so that a late subscriber joins
-without a gap. It resumes by version when core goes away; its subscribers do not notice.
+A *watch* is core's WatchEscrow with an `escrow_id`. It keeps the last few events, so that a late
+subscriber joins without a gap. When core goes away, the watch resumes by version; its subscribers
+do not notice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bridge.upstream.stream import Gap, Source, Stream, Streams
 
 
 class Watch(Stream):
-    """The stream of one escrow. Made by Watches, which counts who holds it."""
+    """The stream of one escrow. `Watches` makes it and counts its holders."""
 
     def __init__(self, escrow: pb.Escrow, source: Source, siblings: Callable[[], int]) -> None:
         super().__init__(escrow.escrow_id, source, siblings)
@@ -31,17 +32,17 @@ class Watch(Stream):
 
     @property
     def version(self) -> int:
-        """The newest version that every subscriber has got or is being handed."""
+        """The newest version that is delivered, or being delivered, to every subscriber."""
         return self.escrow.version
 
     def snapshot(self) -> bytes:
-        """The escrow as JSON, encoded once for each version."""
+        """The escrow as JSON. It is encoded once per version."""
         if self._snapshot is None or self._snapshot[0] != self.version:
             self._snapshot = (self.version, frames.snapshot(self.escrow))
         return self._snapshot[1]
 
     def since(self, version: int) -> Sequence[frames.EventFrames]:
-        """All events after a version (exclusive), or nothing where the history begins later."""
+        """Answer all events after a version (exclusive), or none if the history begins later."""
         if not self._history or self._history[0].version > version + 1:
             return ()
         return [event for event in self._history if event.version > version]
@@ -68,7 +69,7 @@ class Watch(Stream):
         if event.version != self.version + 1:
             raise Gap(f"at {self.version}, got {event.version}")
         ready = self._source.encoder.encode(event)
-        # Before the first await: who joins while this is handed on joins after it.
+        # Before the first await, so that a subscriber that joins meanwhile joins after this event.
         self._history.append(ready)
         self.escrow = event.escrow
         end = perf_counter() + self._limits.slice_s
