@@ -1,5 +1,5 @@
-"""The WebSockets: one session for each browser, what it subscribes to, and what waits for it.
+"""The WebSocket server: a session for each connection, with its subscriptions and its outbox.
 
-Must never block the loop for one socket's sake, nor hold more for one than its limits. Its door is
-`hub`.
+Must never block the loop for one socket, nor queue more for a socket than its limits allow. Every
+connection enters by `hub`.
 """

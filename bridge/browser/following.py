@@ -1,7 +1,8 @@
-"""One socket's place in all that concerns its user: the subscription to `*`.
+"""A socket's subscription to `*`: it follows all escrows that concern its user.
 
-Where the socket has a subscription to an escrow of its own, that one tells of it and this one is
-silent; when it ends, this one goes on where it stopped. So each event is told once.
+The socket may also subscribe to one of these escrows. Then that subscription sends the escrow's
+events and this one skips them. When that one ends, this one goes on where it stopped. So each event
+is sent once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from escrow.v1 import escrow_pb2 as pb
 
 from bridge.browser.outbox import Outbox
-from bridge.browser.subscription import Place, Subscription
+from bridge.browser.subscription import EscrowSubscription, Subscription
 from bridge.protocol import frames
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
@@ -20,8 +21,8 @@ from bridge.upstream.follow import Follow, Follows
 from holdfast.tokens import Identity
 
 
-class Following:
-    """Joins a follow once: a snapshot of each open escrow, the answer, then all events."""
+class UserSubscription:
+    """Joins a follow once: sends a snapshot of each open escrow, the answer, then all events."""
 
     def __init__(
         self,
@@ -29,62 +30,62 @@ class Following:
         frame_id: frames.FrameId,
         outbox: Outbox,
         follows: Follows,
-        own: Callable[[str], Subscription | None],
-        on_vanish: Callable[[Place, CoreError], None],
+        to_escrow: Callable[[str], EscrowSubscription | None],
+        on_vanish: Callable[[Subscription, CoreError], None],
     ) -> None:
         self.escrow_id = frames.EVERYTHING
         self._user_id = user_id
         self._outbox = outbox
         self._follows = follows
         self._core: Core = follows.source.core
-        # The socket's own subscription to an escrow, where there is one.
-        self._own = own
+        # Finds the socket's subscription to one escrow.
+        self._to_escrow = to_escrow
         self._on_vanish = on_vanish
         self._follow: Follow | None = None
         self._is_live = False
         self._asked: list[frames.FrameId] = [frame_id]
-        # Whose snapshot is still to be told.
-        self._untold: dict[str, None] = {}
-        # Whose snapshot is left to a subscription that is still being answered.
+        # Escrows whose snapshot is still to be sent, in this order.
+        self._unsent: dict[str, None] = {}
+        # Escrows whose snapshot is left to a subscription to the escrow that is not live yet.
         self._left: set[str] = set()
-        # The last version before the first that was left to such a subscription.
-        self._missed: dict[str, int] = {}
-        # What the socket knows of an escrow, where that is ahead of the follow.
+        # By escrow: the version after which events were left to such a subscription.
+        self._left_after: dict[str, int] = {}
+        # By escrow: the version that the socket has, where it is newer than the follow's.
         self._ahead: dict[str, int] = {}
-        # What it knows where that is behind: it is being told the rest.
+        # By escrow: the version that the socket has, where it is older. `_fill` sends the rest.
         self._behind: dict[str, int] = {}
-        self._fillings: dict[str, asyncio.Task[None]] = {}
+        self._fills: dict[str, asyncio.Task[None]] = {}
 
     @property
     def asked(self) -> tuple[frames.FrameId, ...]:
         return tuple(self._asked) or (None,)
 
     def ask_again(self, frame_id: frames.FrameId) -> None:
-        """Answer another subscribe to `*`, without the snapshots, at once or with the first."""
+        """Answer a repeated subscribe, without snapshots: now, or together with the first."""
         self._asked.append(frame_id)
         if self._is_live:
             self._answer()
 
     async def join(self, _identity: Identity, _after: int | None) -> None:
-        """Tell each open escrow, `subscribed`, and all events from here on.
+        """Send a snapshot of each open escrow, then `subscribed`, then all events.
 
-        There is no `after`: versions are each escrow's own. Raises CoreError.
+        There is no `after`, because each escrow has versions of its own. Raises CoreError.
         """
         follow = self._follow = self._follows.hold(self._user_id)
         await follow.opened()
-        self._untold = dict.fromkeys(follow.open)
+        self._unsent = dict.fromkeys(follow.open)
         follow.subscribers.add(self)
-        while self._untold:
+        while self._unsent:
             await self._outbox.room()
-            if self._untold:
-                self._tell(next(iter(self._untold)))
+            if self._unsent:
+                self._send_snapshot(next(iter(self._unsent)))
         self._is_live = True
         self._answer()
 
     def leave(self) -> None:
-        """Be told nothing more."""
-        for filling in self._fillings.values():
-            filling.cancel()
+        """Send nothing more."""
+        for fill in self._fills.values():
+            fill.cancel()
         if self._follow is not None:
             self._follow.subscribers.discard(self)
             self._follows.release(self._follow)
@@ -92,53 +93,56 @@ class Following:
 
     def deliver(self, event: frames.EventFrames) -> None:
         escrow_id = event.escrow.escrow_id
-        own = self._own(escrow_id)
+        own = self._to_escrow(escrow_id)
         if own is not None:
             if not own.is_live:
-                self._missed.setdefault(escrow_id, event.version - 1)
+                self._left_after.setdefault(escrow_id, event.version - 1)
             return
         if escrow_id in self._behind or self._is_known(event):
             return
-        if escrow_id in self._untold:
-            self._tell(escrow_id)
+        if escrow_id in self._unsent:
+            self._send_snapshot(escrow_id)
         self._outbox.put(event.wire, event.count)
 
     def vanish(self, error: CoreError) -> None:
         self._on_vanish(self, error)
 
     def hand_over(self, escrow_id: str) -> int | None:
-        """A subscription of its own begins: answer the version after which it has to tell."""
-        filling = self._fillings.pop(escrow_id, None)
-        if filling is not None:
-            filling.cancel()
-            told = self._missed[escrow_id] = self._behind.pop(escrow_id)
-            return told
+        """Leave an escrow to a subscription that begins; answer the version to go on after.
+
+        None if the socket knows nothing of the escrow yet.
+        """
+        fill = self._fills.pop(escrow_id, None)
+        if fill is not None:
+            fill.cancel()
+            sent = self._left_after[escrow_id] = self._behind.pop(escrow_id)
+            return sent
         follow = self._follow
-        if follow is None or self not in follow.subscribers or escrow_id in self._untold:
+        if follow is None or self not in follow.subscribers or escrow_id in self._unsent:
             return None
         known = follow.version(escrow_id)
         return None if known is None else max(known, self._ahead.get(escrow_id, 0))
 
-    def take_over(self, subscription: Subscription) -> None:
-        """A subscription of its own has ended: go on where it stopped."""
+    def take_over(self, subscription: EscrowSubscription) -> None:
+        """Go on with an escrow where a subscription to it, which has ended, stopped."""
         escrow_id, known = subscription.escrow_id, subscription.version
-        missed = self._missed.pop(escrow_id, None)
+        left_after = self._left_after.pop(escrow_id, None)
         was_left = escrow_id in self._left
         self._left.discard(escrow_id)
         newest = None if self._follow is None else self._follow.version(escrow_id)
-        if newest is None or escrow_id in self._untold:
+        if newest is None or escrow_id in self._unsent:
             return
         if not subscription.is_live:
             if was_left:
-                self._tell(escrow_id)
+                self._send_snapshot(escrow_id)
                 return
-            known = newest if missed is None else max(missed, known)
+            known = newest if left_after is None else max(left_after, known)
         known = max(known, self._ahead.pop(escrow_id, 0))
         if newest < known:
             self._ahead[escrow_id] = known
         elif newest > known:
             self._behind[escrow_id] = known
-            self._fillings[escrow_id] = asyncio.create_task(self._fill(escrow_id))
+            self._fills[escrow_id] = asyncio.create_task(self._fill(escrow_id))
 
     def _is_known(self, event: frames.EventFrames) -> bool:
         known = self._ahead.get(event.escrow.escrow_id, 0)
@@ -146,9 +150,9 @@ class Following:
             self._ahead.pop(event.escrow.escrow_id, None)
         return event.version <= known
 
-    def _tell(self, escrow_id: str) -> None:
-        self._untold.pop(escrow_id, None)
-        own = self._own(escrow_id)
+    def _send_snapshot(self, escrow_id: str) -> None:
+        self._unsent.pop(escrow_id, None)
+        own = self._to_escrow(escrow_id)
         body = None if self._follow is None else self._follow.open.get(escrow_id)
         if own is not None and own.is_live:
             own.ask_again(None)
@@ -174,12 +178,12 @@ class Following:
                     self._outbox.put(ready.wire, ready.count)
                     self._behind[escrow_id] = event.version
         except CoreError as error:
-            # Better all of it is told to have ended than that one event is missing. It is the
-            # bridge that was refused, whatever the reason, and not the user.
+            # End the whole subscription, so that no event is missing from it unnoticed. Core has
+            # refused the bridge and not the user: whatever its code, the user may try again.
             self._on_vanish(self, CoreError("UNAVAILABLE", error.message))
             return
         known = self._behind.pop(escrow_id)
-        del self._fillings[escrow_id]
+        del self._fills[escrow_id]
         if known > self._newest(escrow_id):
             self._ahead[escrow_id] = known
 

@@ -1,7 +1,8 @@
-"""What waits to be read by the browsers: bounded for each, written for all in turn.
+"""Frames on their way to the browsers: a bounded outbox for each socket, one flusher for all.
 
-A socket's frames of one turn of the loop leave in one write. Frames enter ready (see frames.py);
-writing them past aiohttp's own writer is safe because nothing here is compressed or fragmented.
+The frames that a socket gets in one turn of the loop leave in one write. They are encoded already
+(frames.py) and bypass aiohttp's own writer. That is safe because no frame here is compressed or
+fragmented.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bridge.limits import Limits
 
 
 class Outbox:
-    """The frames of one socket. `on_overflow` is called once, when a reader is too slow."""
+    """The frames that wait for one socket. Calls `on_overflow` when the reader is too slow."""
 
     def __init__(
         self,
@@ -33,10 +34,11 @@ class Outbox:
         self._bytes = 0
         self._closed = False
         self._has_room = asyncio.Event()
-        self.listed = False
+        # Whether the flusher has this outbox on its list.
+        self.is_listed = False
 
     def put(self, wire: bytes, count: int = 1) -> None:
-        """Queue `count` frames for this turn's write; after the end they go nowhere."""
+        """Queue `count` encoded frames. Does nothing once the outbox is closed."""
         if self._closed:
             return
         if self._overflows(wire, count):
@@ -47,11 +49,11 @@ class Outbox:
         self._entries.append((wire, count))
         self._frames += count
         self._bytes += len(wire)
-        if not self.listed:
-            self._flusher.list(self)
+        if not self.is_listed:
+            self._flusher.add(self)
 
     def flush(self) -> bool:
-        """Write what the peer takes; answer whether nothing is left."""
+        """Write as much as the socket takes now; answer whether the outbox is empty."""
         transport = self._transport
         if transport.is_closing():
             self.close()
@@ -62,20 +64,23 @@ class Outbox:
         return not self._entries
 
     async def room(self) -> None:
-        """Wait until at most half of the outbox is in use. Who then puts at once, puts in time."""
+        """Wait until at most half of the outbox is in use.
+
+        Call `put` right after it: an await in between gives others the time to fill the outbox.
+        """
         while self._is_half_full:
             self._has_room.clear()
             await self._has_room.wait()
 
     def finish(self, wire: bytes) -> None:
-        """Write what the peer takes now and then `wire` as the last; the rest goes nowhere."""
+        """Write as much as the socket takes now, then `wire` as the last frame. Drop the rest."""
         self.flush()
         self.close()
         if not self._transport.is_closing():
             self._transport.write(wire)
 
     def close(self) -> None:
-        """Forget what is queued and take no more."""
+        """Drop what is queued, and ignore every later `put`."""
         self._closed = True
         self._entries.clear()
         self._frames = self._bytes = 0
@@ -112,8 +117,11 @@ class Outbox:
 
 
 class Flusher:
-    """Writes the outboxes that have something, once in a turn of the loop and in slices, so that
-    one event to thousands of sockets does not hold the loop; looks again at those that stall."""
+    """Writes every outbox that has frames, once per turn of the loop.
+
+    Works in slices, so that one event to thousands of sockets does not block the loop. Tries an
+    outbox whose socket takes nothing again after `stall_s`.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -123,9 +131,9 @@ class Flusher:
         self._scheduled = False
         self.frames_sent = 0
 
-    def list(self, outbox: Outbox) -> None:
-        """Have the outbox written in this turn."""
-        outbox.listed = True
+    def add(self, outbox: Outbox) -> None:
+        """Schedule the outbox to be written."""
+        outbox.is_listed = True
         self._ready.append(outbox)
         self._schedule()
 
@@ -140,7 +148,7 @@ class Flusher:
         while self._ready:
             outbox = self._ready.popleft()
             if outbox.flush():
-                outbox.listed = False
+                outbox.is_listed = False
             else:
                 self._stall(outbox)
             if perf_counter() > end:

@@ -1,6 +1,6 @@
-"""Users who have just been closed for sending too much: their next handshake waits.
+"""Delays the next handshake of a user whose connection was closed for sending too much.
 
-Without it a flood would cost its sender a reconnect and nothing more.
+Without the delay, flooding the bridge would cost a user no more than a reconnect.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from collections.abc import Callable
 
 
 class Penalties:
-    """By user, until when; seconds of a monotonic clock."""
+    """Until when each user's handshakes are delayed, in seconds of a monotonic clock."""
 
     def __init__(self, wait_s: float, clock_s: Callable[[], float]) -> None:
         self._wait_s = wait_s
         self._clock_s = clock_s
-        # All last equally long, so that the oldest is always the first to be over.
+        # All penalties last equally long, so the oldest always ends first.
         self._until_s: dict[str, float] = {}
 
     def add(self, user_id: str) -> None:
-        """Have the user's handshakes wait from now on."""
+        """Delay the user's handshakes for `wait_s` from now."""
         self._forget()
         self._until_s.pop(user_id, None)
         self._until_s[user_id] = self._clock_s() + self._wait_s
 
     def rest_s(self, user_id: str) -> float:
-        """How long a handshake of the user has to wait, in seconds; mostly 0."""
+        """How many seconds a handshake of the user has to wait; usually 0."""
         return max(0.0, self._until_s.get(user_id, 0.0) - self._clock_s())
 
     def _forget(self) -> None:

@@ -1,13 +1,16 @@
-"""The subscriptions of one socket: how each begins, what becomes of it, how all of them end."""
+"""All subscriptions of one socket: begins them, answers for them and ends them.
+
+Each one is a place where the socket listens: an escrow (subscription.py) or `*` (following.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Protocol
 
-from bridge.browser.following import Following
+from bridge.browser.following import UserSubscription
 from bridge.browser.outbox import Outbox
-from bridge.browser.subscription import Place, Subscription
+from bridge.browser.subscription import EscrowSubscription, Subscription
 from bridge.metrics import Metrics
 from bridge.protocol import frames
 from bridge.protocol.errors import CloseCode, ErrorCode
@@ -18,7 +21,7 @@ from holdfast.tokens import Identity
 
 
 class Owner(Protocol):
-    """The session whose subscriptions they are."""
+    """The session that has the subscriptions."""
 
     identity: Identity
 
@@ -36,8 +39,8 @@ class Owner(Protocol):
         """End the connection."""
 
 
-class Places:
-    """By escrow id; EVERYTHING is one of them."""
+class Subscriptions:
+    """The subscriptions of one socket, by escrow id; the one to `*` is under EVERYTHING."""
 
     def __init__(
         self, owner: Owner, outbox: Outbox, watches: Watches, follows: Follows, metrics: Metrics
@@ -48,89 +51,94 @@ class Places:
         self._follows = follows
         self._metrics = metrics
         self._most = watches.source.limits.subscriptions
-        self._places: dict[str, Place] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._joining: dict[str, asyncio.Task[None]] = {}
 
     def subscribe(self, command: frames.Subscribe) -> None:
-        """Begin one, or answer again where there is one; what comes of it comes as frames."""
+        """Begin a subscription, or answer again if there is one. The answer comes as frames."""
         escrow_id, frame_id = command.escrow_id, command.frame_id
-        known = self._places.get(escrow_id)
+        known = self._subscriptions.get(escrow_id)
         if known is not None:
             known.ask_again(frame_id)
-        elif len(self._places) >= self._most:
+        elif len(self._subscriptions) >= self._most:
             self._owner.refuse(
                 ErrorCode.TOO_MANY_SUBSCRIPTIONS,
-                f"at most {self._most} subscriptions on one connection",
+                f"A connection can have {self._most} subscriptions; unsubscribe from one first.",
                 escrow_id=escrow_id,
                 frame_id=frame_id,
             )
         else:
-            place = self._places[escrow_id] = self._place(escrow_id, frame_id)
+            begun = self._subscriptions[escrow_id] = self._begin(escrow_id, frame_id)
             self._metrics.subscriptions.inc()
-            self._joining[escrow_id] = asyncio.create_task(self._join(place, command.after))
+            self._joining[escrow_id] = asyncio.create_task(self._join(begun, command.after))
 
-    def forget(self, escrow_id: str) -> None:
-        """End one, where there is one."""
-        place = self._places.pop(escrow_id, None)
-        if place is None:
+    def unsubscribe(self, escrow_id: str) -> None:
+        """End a subscription, if there is one."""
+        ended = self._subscriptions.pop(escrow_id, None)
+        if ended is None:
             return
         self._metrics.subscriptions.dec()
         joining = self._joining.pop(escrow_id, None)
         if joining is not None and joining is not asyncio.current_task():
             joining.cancel()
-        place.leave()
-        following = self._following()
-        if following is not None and isinstance(place, Subscription):
-            following.take_over(place)
+        ended.leave()
+        to_all = self._to_all()
+        if to_all is not None and isinstance(ended, EscrowSubscription):
+            to_all.take_over(ended)
 
     async def close(self) -> None:
-        """End all."""
+        """End all subscriptions."""
         joining = list(self._joining.values())
-        # The one to everything first: it need not take over from the others.
-        for escrow_id in sorted(self._places, key=lambda one: one != frames.EVERYTHING):
-            self.forget(escrow_id)
+        # The one to `*` first, so that it does not take over from the others.
+        for escrow_id in sorted(self._subscriptions, key=lambda one: one != frames.EVERYTHING):
+            self.unsubscribe(escrow_id)
         await asyncio.gather(*joining, return_exceptions=True)
 
-    def _place(self, escrow_id: str, frame_id: frames.FrameId) -> Place:
+    def _begin(self, escrow_id: str, frame_id: frames.FrameId) -> Subscription:
         if escrow_id == frames.EVERYTHING:
             user_id = self._owner.identity.user_id
-            return Following(user_id, frame_id, self._outbox, self._follows, self._own, self._fail)
-        following = self._following()
-        known = None if following is None else following.hand_over(escrow_id)
-        return Subscription(escrow_id, frame_id, self._outbox, self._watches, known, self._fail)
+            return UserSubscription(
+                user_id, frame_id, self._outbox, self._follows, self._to_escrow, self._fail
+            )
+        to_all = self._to_all()
+        known = None if to_all is None else to_all.hand_over(escrow_id)
+        return EscrowSubscription(
+            escrow_id, frame_id, self._outbox, self._watches, known, self._fail
+        )
 
-    def _following(self) -> Following | None:
-        place = self._places.get(frames.EVERYTHING)
-        return place if isinstance(place, Following) else None
+    def _to_all(self) -> UserSubscription | None:
+        found = self._subscriptions.get(frames.EVERYTHING)
+        return found if isinstance(found, UserSubscription) else None
 
-    def _own(self, escrow_id: str) -> Subscription | None:
-        place = self._places.get(escrow_id)
-        return place if isinstance(place, Subscription) else None
+    def _to_escrow(self, escrow_id: str) -> EscrowSubscription | None:
+        found = self._subscriptions.get(escrow_id)
+        return found if isinstance(found, EscrowSubscription) else None
 
-    async def _join(self, place: Place, after: int | None) -> None:
+    async def _join(self, subscription: Subscription, after: int | None) -> None:
         try:
-            await place.join(self._owner.identity, after)
+            await subscription.join(self._owner.identity, after)
         except CoreError as error:
-            self._fail(place, error)
+            self._fail(subscription, error)
         finally:
-            if self._joining.get(place.escrow_id) is asyncio.current_task():
-                del self._joining[place.escrow_id]
+            if self._joining.get(subscription.escrow_id) is asyncio.current_task():
+                del self._joining[subscription.escrow_id]
 
-    def _fail(self, place: Place, error: CoreError) -> None:
+    def _fail(self, subscription: Subscription, error: CoreError) -> None:
+        escrow_id = subscription.escrow_id
         if error.code == "UNAUTHENTICATED":
             self._owner.end(CloseCode.BAD_TOKEN)
-            self.forget(place.escrow_id)
+            self.unsubscribe(escrow_id)
             return
         code, text = _refusal(error)
-        for frame_id in place.asked:
-            self._owner.refuse(code, text, escrow_id=place.escrow_id, frame_id=frame_id)
-        self.forget(place.escrow_id)
+        for frame_id in subscription.asked:
+            self._owner.refuse(code, text, escrow_id=escrow_id, frame_id=frame_id)
+        self.unsubscribe(escrow_id)
 
 
 def _refusal(error: CoreError) -> tuple[ErrorCode, str]:
-    # A malformed id names no escrow either, and must not be told from a stranger's.
+    # A malformed id gets the same answer as the id of an escrow that the user may not see.
     if error.code in ("NOT_FOUND", "INVALID_ARGUMENT"):
-        return ErrorCode.ESCROW_NOT_FOUND, "no such escrow"
+        return ErrorCode.ESCROW_NOT_FOUND, "There is no such escrow."
     if error.code == "PERMISSION_DENIED":
-        return ErrorCode.FORBIDDEN, error.message or "not allowed"
-    return ErrorCode.UNAVAILABLE, "core is away; try again"
+        return ErrorCode.FORBIDDEN, error.message or "You are not allowed to see this."
+    return ErrorCode.UNAVAILABLE, "Core is temporarily unavailable; try again."

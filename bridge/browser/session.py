@@ -15,7 +15,7 @@ from aiohttp import web
 
 from bridge.browser.outbox import Flusher, Outbox
 from bridge.browser.penalty import Penalties
-from bridge.browser.places import Places
+from bridge.browser.places import Subscriptions
 from bridge.browser.socket import Socket
 from bridge.limits import Limits
 from bridge.metrics import Metrics
@@ -56,7 +56,9 @@ class Session:
         self._limits = around.limits
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(transport, around.flusher, around.limits, self._too_slow)
-        self._places = Places(self, self._outbox, around.watches, around.follows, around.metrics)
+        self._subscriptions = Subscriptions(
+            self, self._outbox, around.watches, around.follows, around.metrics
+        )
         self._authenticating: asyncio.Task[None] | None = None
         self._ended = False
         # Set when nothing more will be heard; `_answer` is the code of the peer's own close.
@@ -170,7 +172,7 @@ class Session:
         if self._authenticating is not None:
             self._authenticating.cancel()
             await asyncio.gather(self._authenticating, return_exceptions=True)
-        await self._places.close()
+        await self._subscriptions.close()
         self._transport.close()
         # A peer that does not read would keep what is unsent in memory for ever.
         self._loop.call_later(self._limits.close_s, self._transport.abort)
@@ -192,10 +194,10 @@ class Session:
             return
         match command:
             case frames.Subscribe():
-                self._places.subscribe(command)
+                self._subscriptions.subscribe(command)
             case frames.Unsubscribe():
                 self._outbox.put(frames.unsubscribed(command.escrow_id, command.frame_id))
-                self._places.forget(command.escrow_id)
+                self._subscriptions.unsubscribe(command.escrow_id)
             case frames.Ping():
                 self._outbox.put(frames.pong(command.frame_id))
             case frames.Authenticate():

@@ -1,4 +1,7 @@
-"""One socket's place in one escrow: what it was told last, and how it gets there without a gap."""
+"""A socket's subscription to one escrow: catches up without a gap, then sends every event.
+
+`Subscription` is what it has in common with the subscription to `*` (following.py).
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,27 @@ from bridge.upstream.watch import Watch, Watches
 from holdfast.tokens import Identity
 
 
-class Place(Protocol):
-    """What a session asks of a subscription, be it to one escrow or to all of its user's."""
+class Subscription(Protocol):
+    """A subscription of one socket: to one escrow, or to all escrows of its user."""
 
     escrow_id: str
 
     @property
     def asked(self) -> tuple[frames.FrameId, ...]:
-        """The ids of the commands that still wait for their answer; one None where none does."""
+        """The ids of the subscribe commands that wait for an answer; one None if none waits."""
 
     def ask_again(self, frame_id: frames.FrameId) -> None:
-        """Answer another subscribe to the same: at once, or together with the first."""
+        """Answer a repeated subscribe: now, or together with the first."""
 
     async def join(self, identity: Identity, after: int | None) -> None:
-        """Tell what there is and go live. Raises CoreError; `leave` must follow in any case."""
+        """Send the present state and go live. Raises CoreError. Call `leave` in any case."""
 
     def leave(self) -> None:
-        """Be told nothing more."""
+        """Send nothing more."""
 
 
-class Subscription:
-    """Joins a watch once and is then told every event after `version`, each once and in order."""
+class EscrowSubscription:
+    """Joins a watch once, then sends every event after `version`, each once and in order."""
 
     def __init__(
         self,
@@ -43,22 +46,22 @@ class Subscription:
         outbox: Outbox,
         watches: Watches,
         known_version: int | None,
-        on_vanish: Callable[[Place, CoreError], None],
+        on_vanish: Callable[[Subscription, CoreError], None],
     ) -> None:
         self.escrow_id = escrow_id
-        # The last that was told, be it only in the catching up.
+        # The version of the last event that was sent, in catching up or live.
         self.version = 0
         self.is_live = False
         self._outbox = outbox
         self._watches = watches
         self._core = watches.source.core
-        # Up to which a subscription to all has told already, and so goes on.
+        # The version that the socket has from its subscription to `*`: this one goes on after it.
         self._known_version = known_version
         self._on_vanish = on_vanish
         self._watch: Watch | None = None
-        # The snapshot that core gave, while it is ahead of the shared stream.
+        # The escrow as core gave it, while it is newer than the shared stream.
         self._ahead: pb.Escrow | None = None
-        # Of the subscribe commands that wait for the answer.
+        # The ids of the subscribe commands that wait for an answer.
         self._asked: list[frames.FrameId] = [frame_id]
 
     @property
@@ -71,16 +74,16 @@ class Subscription:
             self._answer()
 
     async def join(self, identity: Identity, after: int | None) -> None:
-        """Ask core as the user, tell what was missed after a version, `subscribed`, and go live.
+        """Ask core as the user, send the events after `after`, then `subscribed`, and go live.
 
-        Where `after` lies ahead of core (a database that was restored), the snapshot is the truth.
+        If `after` is newer than core's version, core's database was restored: the snapshot counts.
         """
         escrow = await self._core.get_escrow(self.escrow_id, identity.token)
         watch = self._watch = self._watches.hold(escrow)
         after = self._known_version if after is None else after
         if after is not None:
             escrow = await self._catch_up(watch, identity.token, escrow, after)
-        # From here on nothing awaits, so that no event slips in between.
+        # No await from here on, so that no event comes in between.
         if watch.refusal is not None:
             raise watch.refusal
         self.version = max(escrow.version, watch.version)
@@ -106,7 +109,7 @@ class Subscription:
     def _answer(self) -> None:
         watch = self._watch
         assert watch is not None
-        # A fan-out may be under way that has not come to us yet.
+        # The watch may be delivering an event that has not reached this subscriber yet.
         for event in watch.since(self.version):
             self.deliver(event)
         if self._ahead is not None and self._ahead.version > watch.version:
@@ -120,7 +123,7 @@ class Subscription:
         self._asked.clear()
 
     async def _catch_up(self, watch: Watch, token: str, escrow: pb.Escrow, after: int) -> pb.Escrow:
-        """Tell every event after a version; answer the escrow at the last one."""
+        """Send every event after a version; answer the escrow as it is after the last one."""
         cursor = after
         while cursor < max(watch.version, escrow.version):
             for event in watch.since(cursor) or await self._read_page(token, cursor):

@@ -114,7 +114,7 @@ async def test_a_strangers_escrow_answers_like_none(
     assert answer == {
         "type": "error",
         "code": "ESCROW_NOT_FOUND",
-        "message": "no such escrow",
+        "message": "There is no such escrow.",
         "retry": False,
         "escrow_id": escrow_id,
     }
