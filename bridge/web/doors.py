@@ -1,4 +1,8 @@
-"""What openapi.json says of the doors under /api/v1 that are no RPC of core's, by path."""
+"""The OpenAPI descriptions of the bridge's own endpoints under /api/v1, by path.
+
+A *door* is an endpoint that the bridge answers itself, or that has a form of its own. All other
+paths are RPCs of core, which openapi.py describes from the proto.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,11 @@ def _door(operation_id: str, summary: str, description: str, answer: Schema, **m
         "tags": ["Bridge"],
         "summary": summary,
         "description": description,
-        # None of them asks for a token.
+        # None of them needs a token.
         "security": [],
         "responses": {
             "200": answer,
-            "default": {"description": "Refused.", "content": {"application/json": refused}},
+            "default": {"description": "An error.", "content": {"application/json": refused}},
         },
         **more,
     }
@@ -44,23 +48,23 @@ _ROLES: Schema = {"type": "array", "items": {"enum": ["user", "admin", "service"
 
 _WEBHOOK = _door(
     "TakeWebhook",
-    "Takes one delivery of Razorpay",
-    "The signature is over the body as it is. 400: a bad signature or body; 413: over 1 MiB; 503:"
-    " core is away, send it again.",
+    "Receives a webhook from Razorpay",
+    "The signature covers the raw body. 400: the signature or the body is wrong. 413: the body is"
+    " larger than 1 MiB. 503: core is unavailable; send the webhook again.",
     _json(
-        "It has been taken.",
+        "Core has stored the webhook, or has ignored it.",
         outcome={"type": "string", "enum": ["applied", "duplicate", "ignored"]},
     ),
     parameters=[
-        _header("X-Razorpay-Signature", "HMAC-SHA256 of the body, in hex.", required=True),
-        _header("X-Razorpay-Event-Id", "The same for each try.", required=False),
+        _header("X-Razorpay-Signature", "HMAC-SHA256 of the raw body, in hex.", required=True),
+        _header("X-Razorpay-Event-Id", "The event's id, the same in every retry.", required=False),
     ],
     requestBody={"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
 )
 _DEMO_TOKEN = _door(
     "GiveDemoToken",
-    "Gives a token to whoever asks",
-    "Only with DEMO_LOGIN=1; 404 otherwise.",
+    "Issues a token to anybody, for demos",
+    "Only with DEMO_LOGIN=1; otherwise 404.",
     _json("A token for `Authorization: Bearer`.", token=_TEXT),
     requestBody={
         "required": True,
@@ -80,19 +84,19 @@ _DEMO_TOKEN = _door(
 )
 _CONFIG = _door(
     "GetConfig",
-    "Tells a page what it must know to begin",
-    "Nothing of it is secret.",
+    "Returns the settings that a web page needs",
+    "None of them is secret.",
     _json(
-        "The settings that concern a page.",
-        demo_login={"type": "boolean", "description": "Whether the demo token may be asked for."},
+        "The settings.",
+        demo_login={"type": "boolean", "description": "Whether demo tokens are issued."},
         sandbox_url={
             "type": "string",
-            "description": "Where the Razorpay sandbox is; absent with the real Razorpay.",
+            "description": "The address of the Razorpay sandbox; absent with the real Razorpay.",
         },
     ),
 )
 _OPENAPI = _door(
-    "GetOpenApi", "Describes all of this", "This document.", _json("An OpenAPI 3.1 document.")
+    "GetOpenApi", "Describes this API", "This document.", _json("An OpenAPI 3.1 document.")
 )
 
 DOORS: Schema = {

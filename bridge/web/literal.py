@@ -1,6 +1,7 @@
-"""Texts that stand for a number or a time, exactly as the JSON mapping of proto3 writes them.
+"""Strings that stand for a number, a time or a duration in the JSON mapping of proto3. Pure.
 
-Pure. Python's own readers would take underscores, blanks and the digits of any script as well.
+Checks them strictly: Python's own parsers also accept underscores, spaces and the digits of any
+script.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ _TIMES = {
 
 
 def fits(field: FieldDescriptor, value: Any) -> bool:
-    """Whether a text given for this field, or each text of a list, can stand for its number or
-    time; what is no text, and fields of other kinds, always fit."""
+    """Whether a string, or each string of a list, is a valid literal for the field.
+
+    Answers True for values that are not strings, and for fields that are not numbers or times.
+    """
     if field.message_type is not None:
         pattern = _TIMES.get(field.message_type.full_name)
     else:

@@ -1,6 +1,7 @@
-"""The JSON API as an OpenAPI 3.1 document, made from the same descriptors that serve it.
+"""Describes the JSON API as an OpenAPI 3.1 document, from the same descriptors that serve it.
 
-Pure but for reading the comments of the .proto, which the build keeps beside the generated code.
+Pure, except that it reads the comments of the .proto files, which the build keeps beside the
+generated code.
 """
 
 from __future__ import annotations
@@ -48,11 +49,14 @@ _ERROR: Schema = {
             "required": ["code", "reason", "message"],
             "properties": {
                 "code": {"type": "string", "description": "A name of google.rpc.Code."},
-                "reason": {"type": "string", "description": "Of the catalogue, for programs."},
-                "message": {"type": "string", "description": "A sentence, for people."},
+                "reason": {
+                    "type": "string",
+                    "description": "For programs: a name of the catalogue of errors.",
+                },
+                "message": {"type": "string", "description": "For people: a sentence."},
                 "fields": {
                     "type": "array",
-                    "description": "The fields that are wrong, where some are.",
+                    "description": "The fields that are wrong, if the error is about fields.",
                     "items": {
                         "type": "object",
                         "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
@@ -65,12 +69,12 @@ _ERROR: Schema = {
 
 
 def document(routes: Iterable[Route]) -> Schema:
-    """Describe the routes, and the doors beside them. Every reference is in the document."""
+    """Describe the routes and the bridge's own endpoints. Every `$ref` resolves within it."""
     return _Document(_comments()).of(routes)
 
 
 class _Document:
-    """One document in the making: `schemas` grows with what is referred to."""
+    """Builds one document. A schema is added when something first refers to it."""
 
     def __init__(self, comments: dict[str, str]) -> None:
         self._comments = comments
@@ -105,7 +109,7 @@ class _Document:
             "parameters": [*self._in_path(route), *self._in_query(route), *_in_header(route)],
             "responses": {
                 "200": _content("The answer.", self._reference(route.rpc.output_type)),
-                "default": _content("Refused.", {"$ref": "#/components/schemas/Error"}),
+                "default": _content("An error.", {"$ref": "#/components/schemas/Error"}),
             },
         }
         if route.body:
@@ -135,7 +139,7 @@ class _Document:
     def _reference(self, kind: Descriptor | EnumDescriptor) -> Schema:
         name = kind.full_name.removeprefix(f"{kind.file.package}.")
         if name not in self._schemas:
-            # Entered before it is filled, so that a message may contain itself.
+            # Added before it is filled, because a message may contain itself.
             self._schemas[name] = {}
             schema = self._enum(kind) if isinstance(kind, EnumDescriptor) else self._object(kind)
             self._schemas[name] |= schema
@@ -144,7 +148,7 @@ class _Document:
     def _enum(self, kind: EnumDescriptor) -> Schema:
         values = [value.name for value in kind.values]
         lines = [self._comments.get(kind.full_name, "")]
-        # The values of an enum are its siblings, as in C++.
+        # The full name of a value has the enum's parent as its parent, as in C++.
         parent = kind.full_name.rpartition(".")[0]
         for value in values:
             comment = self._comments.get(f"{parent}.{value}")
@@ -186,7 +190,7 @@ def _in_header(route: Route) -> Iterator[Schema]:
         yield {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "Another way to give `request_id`.",
+            "description": "Sets `request_id`, like the field.",
             "schema": {"type": "string"},
         }
 
@@ -198,9 +202,9 @@ def _content(description: str, schema: Schema) -> Schema:
 def _leaves(
     message: Descriptor, prefix: str = "", within: tuple[Descriptor, ...] = ()
 ) -> Iterator[tuple[str, FieldDescriptor]]:
-    """Walk the fields that a query can carry, those of contained messages by dotted names.
+    """Walk the fields that a query can carry. Fields of nested messages have dotted names.
 
-    A message inside itself is left out: its names would have no end.
+    Leaves out a message that contains itself, because its names would never end.
     """
     for field in message.fields:
         kind = field.message_type
@@ -211,7 +215,7 @@ def _leaves(
 
 
 def _comments() -> dict[str, str]:
-    """Read what the .proto says of each element, by full name."""
+    """Read the comment of each element of the .proto files, by its full name."""
     data = importlib.resources.files("escrow").joinpath("descriptors.binpb").read_bytes()
     comments = {}
     for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
@@ -223,7 +227,7 @@ def _comments() -> dict[str, str]:
 
 
 def _named(element: Any, path: Sequence[int]) -> str:
-    """Follow a SourceCodeInfo path: pairs of a field's number and an index into it."""
+    """Find the name at a SourceCodeInfo path: pairs of a field number and an index."""
     names: list[str] = []
     for number, index in zip(path[::2], path[1::2], strict=False):
         element = getattr(element, element.DESCRIPTOR.fields_by_number[number].name)[index]

@@ -1,4 +1,4 @@
-"""The dashboard's built files at `/`, and the headers that a page with payments needs."""
+"""Serves the built dashboard at `/`, with the security headers that a payment page needs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bridge.web.reply import refuse
 
 DIST = Path(__file__).parents[1] / "dashboard" / "dist"
 HINT = "The dashboard is not built. `make run` builds it; the API is at /api/v1/.\n"
-# Vite puts a hash of its content into the name of everything here.
+# Vite names every file in this folder by a hash of its content.
 _HASHED = "assets"
 _YEAR_S = 365 * 24 * 3600
 
 
 class Pages:
-    """GET of everything that is not /api/: a file, or index.html for the pages within the page."""
+    """GET of every path that is not under /api/: a file, or index.html, which routes the rest."""
 
     def __init__(self, *, pay_url: str | None, dist: Path = DIST) -> None:
         self._dist = dist.resolve()
@@ -32,14 +32,14 @@ class Pages:
     async def give(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         if path == "api" or path.startswith("api/"):
-            return refuse(404, "NOT_FOUND", "ROUTE_NOT_FOUND", "no such route")
+            return refuse(404, "NOT_FOUND", "ROUTE_NOT_FOUND", "There is no such route.")
         file = self._find(path)
         if file is None:
             return web.Response(text=HINT, status=404 if path else 200, headers=self._headers)
         hashed = file.parent == self._dist / _HASHED
         if path.startswith(_HASHED + "/") and not hashed:
-            # An old page asks for what a new build has replaced: index.html would be no script.
-            return web.Response(text="no such file\n", status=404, headers=self._headers)
+            # A page of an older build asks for a script that is gone: index.html is no answer.
+            return web.Response(text="There is no such file.\n", status=404, headers=self._headers)
         cache = f"public, max-age={_YEAR_S}, immutable" if hashed else "no-cache"
         return web.FileResponse(file, headers={**self._headers, "Cache-Control": cache})
 
@@ -50,13 +50,13 @@ class Pages:
             if path and file.is_relative_to(self._dist) and file.is_file():
                 return file
         except (ValueError, OSError):
-            # A zero byte, or a name longer than a name can be.
+            # The name has a zero byte, or is too long.
             pass
         return index if index.is_file() else None
 
 
 def _policy(pay_url: str | None) -> str:
-    """Ours, Razorpay Checkout's (its script, its frame, its calls), and the sandbox's pay page."""
+    """Allow our own origin, Razorpay Checkout (script, frame, calls) and the sandbox's pages."""
     parts = urlsplit(pay_url or "")
     pay = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
     return "; ".join(

@@ -1,7 +1,7 @@
-"""HTTP+JSON to gRPC messages and back, as the proto's own `google.api.http` annotations say.
+"""Transcodes HTTP and JSON to gRPC messages and back, by the proto's `google.api.http` annotations.
 
-Pure: no I/O, no call, no knowledge of any one service. Follows google/api/http.proto and the JSON
-mapping of proto3; where those leave a choice, the strict one is taken, and the field is named.
+Pure: no I/O, no calls, no knowledge of a particular service. Follows google/api/http.proto and the
+JSON mapping of proto3. Where these leave a choice, it is strict, and its errors name the field.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bridge.web import literal
 _METHODS = ("get", "put", "post", "delete", "patch")
 _VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)(?:=([^}]*))?\}")
 _WELL_KNOWN = "google.protobuf."
-# Well-known messages that JSON writes as one text, and so may stand in a path or a query.
+# Well-known messages that JSON writes as one string: they can be in a path or a query.
 TEXTS = {
     "google.protobuf.Timestamp": 'a time like "2026-01-31T12:00:00Z"',
     "google.protobuf.Duration": 'a duration like "3600s"',
@@ -47,7 +47,11 @@ _KINDS = {
 
 
 class BadInput(Exception):
-    """The request cannot become a message. `field` is the path of the culprit, or empty."""
+    """The request cannot become a message.
+
+    `field` is the path of the field that is wrong; empty if it is no single field. `problem` says
+    what is wrong with the field; without a field it is a whole sentence.
+    """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}" if field else problem)
@@ -57,7 +61,7 @@ class BadInput(Exception):
 
 @dataclass(frozen=True)
 class Route:
-    """One HTTP binding of one RPC. `body` is empty, `*`, or the one field that the body fills."""
+    """One HTTP binding of one RPC. `body` is empty, `*`, or the one field that the body sets."""
 
     method: str
     template: str
@@ -85,13 +89,10 @@ class Route:
         body: bytes,
         idempotency_key: str | None = None,
     ) -> Message:
-        """Build the RPC's request. `path` is as on the wire, percent signs and all.
-
-        Raises BadInput, which names the field.
-        """
+        """Build the RPC's request. `path` is still percent-encoded. Raises BadInput."""
         request = message_factory.GetMessageClass(self.rpc.input_type)()
         found = self.pattern.fullmatch(path)
-        assert found is not None, "a route is asked only for paths that it matches"
+        assert found is not None, "call this only for a path that the route matches"
         if self.body:
             value = _load(body)
             _fill(request, value if self.body == "*" else {self.body: value})
@@ -104,7 +105,7 @@ class Route:
 
 
 def routes_of(*services: ServiceDescriptor) -> tuple[Route, ...]:
-    """Read the bindings of all annotated unary RPCs, the additional ones too."""
+    """Read all bindings, the additional ones too, of all annotated unary RPCs."""
     rules = []
     for service in services:
         for rpc in service.methods:
@@ -112,18 +113,18 @@ def routes_of(*services: ServiceDescriptor) -> tuple[Route, ...]:
             if options.HasExtension(annotations_pb2.http):
                 rule = options.Extensions[annotations_pb2.http]
                 rules += [(rpc, one) for one in (rule, *rule.additional_bindings)]
-    # `/things/{id}:close` makes the colon of `/things/7:open` mean a verb, and an unknown one.
+    # Beside `/things/{id}:close` the colon of `/things/7:open` begins a verb, which is unknown.
     with_verbs = {_template(rule).rpartition(":")[0] for _, rule in rules}
     return tuple(_route(rpc, rule, with_verbs) for rpc, rule in rules)
 
 
 def matching(routes: Sequence[Route], path: str) -> list[Route]:
-    """List the routes of a path as it is on the wire, whatever their method."""
+    """List the routes that match a percent-encoded path, whatever their method."""
     return [route for route in routes if route.pattern.fullmatch(path)]
 
 
 def rendered(message: Message) -> bytes:
-    """Write a message as proto3 JSON with the proto's own field names, empty fields included."""
+    """Write a message as proto3 JSON, with the proto's field names and with empty fields."""
     value = json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -164,9 +165,9 @@ def _load(body: bytes) -> Any:
             body, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
         )
     except RecursionError:
-        raise BadInput("", "the JSON is nested too deeply") from None
+        raise BadInput("", "The JSON of the body is nested too deeply.") from None
     except ValueError as error:
-        raise BadInput("", f"the body is not JSON: {error}") from None
+        raise BadInput("", f"The body is not JSON: {error}.") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -189,9 +190,9 @@ def _finite(text: str) -> float:
 
 
 def _fill(message: Message, value: Any, path: str = "") -> None:
-    """Set what a JSON object says. Field by field, so that an error can name its own."""
+    """Set the fields of a JSON object, one by one, so that an error can name the field."""
     if not isinstance(value, dict):
-        raise BadInput(path, "expected an object" if path else "the body must be a JSON object")
+        raise BadInput(path, "expected an object" if path else "The body must be a JSON object.")
     kind = _kind(message)
     fields = {field.json_name: field for field in kind.fields} | dict(kind.fields_by_name)
     seen = set()
@@ -209,7 +210,7 @@ def _fill(message: Message, value: Any, path: str = "") -> None:
 def _set(message: Message, field: FieldDescriptor, value: Any, where: str) -> None:
     oneof = field.containing_oneof
     if value is not None and oneof and message.WhichOneof(oneof.name) not in (None, field.name):
-        raise BadInput(where, f"excludes {message.WhichOneof(oneof.name)}")
+        raise BadInput(where, f"cannot be given together with {message.WhichOneof(oneof.name)}")
     if value is None or not is_plain(field):
         _parse(message, field, value, where)
     elif not field.is_repeated:
@@ -241,7 +242,7 @@ def is_plain(field: FieldDescriptor) -> bool:
 
 
 def expected(field: FieldDescriptor) -> str:
-    """Say in words what JSON a field takes."""
+    """Say in words which JSON a field takes."""
     if field.message_type is not None and field.message_type.full_name in TEXTS:
         kind = TEXTS[field.message_type.full_name]
     elif field.enum_type is not None:
@@ -256,11 +257,11 @@ def expected(field: FieldDescriptor) -> str:
 def _nested(
     descriptor: Descriptor, query: Iterable[tuple[str, str]], *, allowed: bool
 ) -> dict[str, Any]:
-    """Turn `a.b=1&c=2&c=3` into {"a": {"b": 1}, "c": [2, 3]}, texts made fit for their fields."""
+    """Turn `a.b=1&c=2&c=3` into {"a": {"b": 1}, "c": [2, 3]}, each value as its field takes it."""
     result: dict[str, Any] = {}
     for path, text in query:
         if not allowed:
-            raise BadInput(path, "the fields of this call go into the body, not the query")
+            raise BadInput(path, "must be in the body: this call takes no fields in the query")
         field = field_at(descriptor, path)
         *parents, last = path.split(".")
         holder = result
@@ -277,7 +278,7 @@ def _nested(
 
 
 def field_at(descriptor: Descriptor, path: str) -> FieldDescriptor:
-    """Find the field that a dotted path names. Raises BadInput where it can hold no text."""
+    """Find the field that a dotted path names. Raises BadInput if a string cannot set it."""
     *parents, last = path.split(".")
     for parent in parents:
         field = _named(descriptor, parent)
@@ -289,7 +290,7 @@ def field_at(descriptor: Descriptor, path: str) -> FieldDescriptor:
     if field is None:
         raise BadInput(path, "there is no such field")
     if field.message_type is not None and field.message_type.full_name not in TEXTS:
-        raise BadInput(path, "is an object; give its fields one by one, joined by a dot")
+        raise BadInput(path, f"is an object; give its fields one by one, as {path}.<field>")
     return field
 
 
@@ -310,7 +311,7 @@ def _from_text(field: FieldDescriptor, path: str, text: str) -> Any:
 
 
 def _kind(message: Message) -> Descriptor:
-    # The type checker sees another Descriptor on the generated classes; at run time it is this one.
+    # The stubs of the generated classes name another Descriptor; at run time it is this one.
     return cast(Descriptor, message.DESCRIPTOR)
 
 
@@ -322,7 +323,7 @@ def _unquoted(name: str, text: str) -> str:
 
 
 def _bind(message: Message, path: str, text: str, source: str) -> None:
-    """Set a field from outside the body; the body may repeat it, but not contradict it."""
+    """Set a field from the path or a header. The body may repeat the value, not contradict it."""
     field = field_at(_kind(message), path)
     *parents, last = path.split(".")
     holder = message
@@ -331,4 +332,4 @@ def _bind(message: Message, path: str, text: str, source: str) -> None:
     before = getattr(holder, last)
     _set(holder, field, _from_text(field, path, text), path)
     if before not in (field.default_value, getattr(holder, last)):
-        raise BadInput(path, f"differs from {source}")
+        raise BadInput(path, f"is not the same as in {source}")

@@ -141,7 +141,7 @@ def test_a_body_may_fill_one_field_and_the_query_the_rest(routes):
 
 def test_only_one_of_a_oneof_may_be_given(routes):
     body = b'{"by_land": "x", "by_sea": {}}'
-    with pytest.raises(BadInput, match="excludes by_land") as refused:
+    with pytest.raises(BadInput, match="together with by_land") as refused:
         asked(routes, "/v1/things/a:close", body=body)
     assert refused.value.field == "by_sea"
 
