@@ -91,7 +91,7 @@ def _row(limit: Limit) -> tuple[str, str, str, str]:
 def _files(root: Path) -> Iterator[Path]:
     for top in TOPS:
         files = (root / top).rglob("*.py")
-        yield from sorted(one for one in files if not {"node_modules", "migrations"} & {*one.parts})
+        yield from sorted(one for one in files if not {"node_modules", "versions"} & {*one.parts})
 
 
 def _of_module(path: Path, name: str) -> Iterator[Limit]:
