@@ -1,4 +1,4 @@
-"""A browser without a browser: one user's WebSocket, whose frames are told a line each."""
+"""The demo's stand-in for a browser: one user's WebSocket, which prints each frame as a line."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ class Closed(Exception):
 
 @dataclass
 class Browser:
-    """A WebSocket of one user, and every frame that it has got."""
+    """One user's WebSocket, and every frame that it has received."""
 
     name: str
     socket: aiohttp.ClientWebSocketResponse
     tell: Callable[[str, str], None]
     frames: list[Frame] = field(default_factory=list)
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    received: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def read(self) -> None:
-        """Take frames until the connection ends; Closed when that happens."""
+        """Receive frames until the connection ends, then raise Closed."""
         async for message in self.socket:
             frame = message.json()
-            self.tell(self.name, f"◀ {told(frame)}")
-            async with self.news:
+            self.tell(self.name, f"◀ {line(frame)}")
+            async with self.received:
                 self.frames.append(frame)
-                self.news.notify_all()
+                self.received.notify_all()
         raise Closed(f"the {self.name}'s WebSocket was closed with {self.socket.close_code}")
 
     async def subscribe(self, escrow_id: str) -> None:
         self.tell(self.name, f"▶ subscribe {escrow_id}")
         await self.socket.send_json({"type": "subscribe", "escrow_id": escrow_id})
-        await self.has(lambda frame: frame["type"] == "subscribed")
+        await self.wait_for(lambda frame: frame["type"] == "subscribed")
 
-    async def sees(self, status: str) -> None:
-        """Wait for the update that says that the escrow stands in this status."""
-        await self.has(
+    async def wait_for_status(self, status: str) -> None:
+        """Wait for an update in which the escrow has this status."""
+        await self.wait_for(
             lambda frame: frame["type"] == "escrow_update" and frame["data"]["status"] == status
         )
 
-    async def has(self, wanted: Callable[[Frame], bool]) -> None:
-        async with self.news:
-            await self.news.wait_for(lambda: any(wanted(frame) for frame in self.frames))
+    async def wait_for(self, wanted: Callable[[Frame], bool]) -> None:
+        async with self.received:
+            await self.received.wait_for(lambda: any(wanted(frame) for frame in self.frames))
 
 
-def told(frame: Frame) -> str:
-    """Say what a server frame says; a type that is unknown here is shown whole."""
+def line(frame: Frame) -> str:
+    """Describe a server frame in one line. A frame of an unknown type is shown whole."""
     kind = frame.get("type", "?")
     known = _SENTENCES.get(kind)
     rest = known(frame) if known else {name: v for name, v in frame.items() if name != "type"}

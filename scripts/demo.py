@@ -1,9 +1,9 @@
-"""Tells a whole escrow in the terminal: `make demo`.
+"""Plays a whole escrow in the terminal: `make demo`.
 
-Over real gRPC and two real WebSockets, the buyer's and the seller's: create, pay in the sandbox,
-HELD, both confirm, RELEASED, and then the sandbox's own account of the money. Uses the stack that
-runs, or else starts one of its own with a database that is thrown away. Exit code 1 and a sentence
-when anything is not as it should be, or DEMO_LIMIT_S is over.
+Uses real gRPC and two real WebSockets, the buyer's and the seller's. The escrow is created, paid in
+the sandbox, HELD, confirmed by both and RELEASED. Then the demo compares the money with the
+sandbox's entities. It uses the stack that is running, or starts one of its own with a temporary
+database. When anything is wrong, or DEMO_LIMIT_S is over, it prints why and exits with 1.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ Answer = TypeVar("Answer")
 
 
 class Failure(Exception):
-    """What is not as it should be, as a sentence."""
+    """Something is not as it should be; the message says what."""
 
 
 class Narrator:
-    """Prints one line for each thing that happens, with the seconds since the beginning."""
+    """Prints a line for everything that happens, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start_s = time.monotonic()
@@ -59,7 +59,7 @@ class Narrator:
 
 
 class Demo:
-    """The story, against one stack."""
+    """The story of one escrow, played against one stack."""
 
     def __init__(
         self, stack: Stack, channel: grpc.aio.Channel, client: aiohttp.ClientSession
@@ -77,8 +77,8 @@ class Demo:
             name: mint(secret, user_id, ttl_s=TOKEN_TTL_S) for name, user_id in self._users.items()
         }
 
-    async def tell(self) -> None:
-        """Play the whole story. Failure, or grpc's and aiohttp's own errors, when it goes wrong."""
+    async def play(self) -> None:
+        """Play the whole story. Raises Failure, Closed, or an error of grpc or aiohttp."""
         async with contextlib.AsyncExitStack() as open_things:
             escrow = await self._agree()
             browsers = [
@@ -96,7 +96,7 @@ class Demo:
                     task.cancel()
 
     async def _agree(self) -> escrow_pb2.Escrow:
-        self._narrator.head("The seller says where to be paid; the buyer agrees an escrow.")
+        self._narrator.head("The seller registers a linked account; the buyer creates an escrow.")
         payee = payment_service_pb2.RegisterPayeeRequest(
             user_id=self._users["seller"], account_id="acc_" + secrets.token_hex(7)
         )
@@ -112,22 +112,22 @@ class Demo:
 
     async def _move_money(self, escrow_id: str, browsers: list[Browser]) -> None:
         narrator = self._narrator
-        narrator.head("Both look at it over a WebSocket.")
+        narrator.head("Both subscribe to the escrow over a WebSocket.")
         await asyncio.gather(*(browser.subscribe(escrow_id) for browser in browsers))
 
-        narrator.head("The buyer pays, at the sandbox that plays Razorpay; a webhook tells core.")
+        narrator.head("The buyer pays in the Razorpay sandbox, which tells core by a webhook.")
         start = payment_service_pb2.StartPaymentRequest(escrow_id=escrow_id)
         order = await self._call("buyer", self._payments.StartPayment, start)
         await self._pay(order.order_id)
-        await asyncio.gather(*(browser.sees("HELD") for browser in browsers))
+        await asyncio.gather(*(browser.wait_for_status("HELD") for browser in browsers))
 
         narrator.head("Both confirm; the money goes to the seller.")
         confirmation = escrow_service_pb2.AddConfirmationRequest(escrow_id=escrow_id)
         await self._call("seller", self._escrows.AddConfirmation, confirmation)
         await self._call("buyer", self._escrows.AddConfirmation, confirmation)
-        await asyncio.gather(*(browser.sees("RELEASED") for browser in browsers))
+        await asyncio.gather(*(browser.wait_for_status("RELEASED") for browser in browsers))
 
-        narrator.head("What the sandbox says of the money:")
+        narrator.head("Where the money is now, by the sandbox's entities:")
         get = escrow_service_pb2.GetEscrowRequest(escrow_id=escrow_id)
         escrow = (await self._call("buyer", self._escrows.GetEscrow, get)).escrow
         await self._check_money(escrow)
@@ -180,7 +180,7 @@ class Demo:
 
 
 def _account(state: dict[str, list[Frame]], order_id: str) -> dict[str, int]:
-    """What became of the money of one order, in minor units, by Razorpay's entities alone."""
+    """Sum up where the money of one order is, in minor units, from Razorpay's entities alone."""
     payments = [p for p in state["payments"] if p["order_id"] == order_id and p["captured"]]
     ids = {payment["id"] for payment in payments}
     transfers = [t for t in state["transfers"] if t["source"] in ids and t["status"] != "failed"]
@@ -210,14 +210,20 @@ def _short(message: Any) -> str:
 
 @contextlib.asynccontextmanager
 async def _stack() -> AsyncIterator[Stack]:
-    """The stack that runs, or one of our own for as long as it is needed."""
+    """Yield the stack that is running, or start one and stop it at the end."""
     stack = plan(os.environ, keep())
     if not stack.sandbox:
-        raise Refusal("real Razorpay keys are set, and the demo pays with pretend money")
+        raise Refusal(
+            "real Razorpay keys are set, and the demo pays with pretend money: unset"
+            " RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET"
+        )
     if await http_answers(f"{stack.bridge.url()}/readyz"):
         if not await http_answers(f"{stack.sandbox.url()}/sandbox/state"):
-            raise Refusal(f"the running stack has no sandbox at {stack.sandbox.url()}")
-        print(f"Using the stack that runs at {stack.bridge.url()}", flush=True)
+            raise Refusal(
+                f"the running stack has no sandbox at {stack.sandbox.url()}: stop it, and the demo"
+                " starts a stack of its own"
+            )
+        print(f"Using the stack that is running at {stack.bridge.url()}", flush=True)
         yield stack
         return
     with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
@@ -237,7 +243,7 @@ async def _play() -> None:
     async with _stack() as stack, asyncio.timeout(DEMO_LIMIT_S):
         address = stack.core.address()
         async with grpc.aio.insecure_channel(address) as channel, aiohttp.ClientSession() as client:
-            await Demo(stack, channel, client).tell()
+            await Demo(stack, channel, client).play()
 
 
 def main() -> int:
@@ -248,13 +254,13 @@ def main() -> int:
     except grpc.aio.AioRpcError as error:
         problem = f"core answered {error.code().name}: {error.details()}"
     except TimeoutError:
-        problem = f"it did not come to its end within {DEMO_LIMIT_S:g} s"
+        problem = f"it took longer than {DEMO_LIMIT_S:g} s"
     except aiohttp.ClientError as error:
-        problem = f"the bridge or the sandbox did not answer as it should: {error}"
+        problem = f"the bridge or the sandbox could not be reached: {error}"
     except KeyboardInterrupt:
         problem = "interrupted"
     else:
-        print("\nThe demo is through: created, paid, held, confirmed, released.")
+        print("\nThe demo has succeeded: created, paid, held, confirmed, released.")
         return 0
     print(f"\nThe demo failed: {problem}", file=sys.stderr)
     return 1

@@ -1,9 +1,9 @@
 """Prints a token: `python scripts/token.py --user alice --role admin --ttl 12h` (scripts/mint.py).
 
-Must stay a front door and nothing else. A script that is run by its path finds its own folder
-first on sys.path, and in this folder the file has the name of the standard library's `token`,
-which half of the library needs: so that folder leaves the path before anything is imported, and
-where another script's imports arrive here by mistake they are shown on to the real one.
+Must do nothing but call scripts/mint.py, because of its name. Python puts the folder of a script
+first on sys.path, so that this file would hide the standard library's `token`, which much of the
+library imports. It therefore takes its folder off the path before it imports anything. When another
+script of this folder imports `token`, this file hands over to the real one.
 """
 
 import os

@@ -1,10 +1,12 @@
 """Checks an exported history offline: `python scripts/verify.py export.json`.
 
-Takes what ListEvents answers, from grpcurl or from the JSON API: one answer or several after one
-another, an object with `events` or a bare list, of one escrow or of many, in either spelling of the
-field names. Names the first event of each escrow that was changed, removed or inserted. A history
-that was cut off at its end is a valid beginning: compare the last hash that is printed with the one
-that GetEscrow's newest event has.
+An export is one or more answers of ListEvents as JSON, from grpcurl or from the JSON API. Each is
+an object with `events`, or a plain list, with field names in snake_case or camelCase. One export
+may hold the histories of several escrows. For each escrow, the script names the first event that
+was changed, removed or inserted.
+
+It cannot see whether events are missing at the end. Compare the last hash that it prints with the
+hash of the escrow's newest event.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-# Run as a file, Python looks for packages beside it and not in the project.
+# Python looks for packages beside a script that is run by its path, and not in the project.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from escrow.v1 import escrow_pb2 as pb
@@ -32,7 +34,7 @@ class Unreadable(Exception):
 
 
 def read_events(text: str) -> list[pb.EscrowEvent]:
-    """Read an export. Raises Unreadable with a sentence."""
+    """Read an export. Raises Unreadable, whose message says why."""
     events = []
     for number, given in enumerate(_documents(text), start=1):
         try:
@@ -66,9 +68,9 @@ def first_fault(events: Sequence[pb.EscrowEvent]) -> str | None:
         if event.version > expected:
             return f"version {expected} was removed"
         if event.version < expected:
-            return f"version {event.version} was inserted: it stands where {expected} is expected"
+            return f"version {event.version} was inserted: version {expected} is expected there"
         if event.hash != event_hash(event):
-            return f"version {expected} was changed: its content does not have its hash"
+            return f"version {expected} was changed: its content does not match its hash"
         if event.previous_hash != previous:
             return f"version {expected} was inserted: it does not follow from the one before it"
         previous = event.hash
@@ -76,7 +78,7 @@ def first_fault(events: Sequence[pb.EscrowEvent]) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check the file that is named; answers 0 when all of it holds, 1 when not, 2 for bad use."""
+    """Check the export. Answers 0 if every history is intact, 1 if not, 2 if it is unreadable."""
     parser = argparse.ArgumentParser(prog="verify.py", description=__doc__)
     parser.add_argument("export", help="a file of ListEvents answers as JSON; - is standard input")
     path = parser.parse_args(arguments).export
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}: {error}", file=sys.stderr)
         return 2
     if not events:
-        print(f"{path}: there are no events in it", file=sys.stderr)
+        print(f"{path}: the export has no events", file=sys.stderr)
         return 2
     histories: defaultdict[str, list[pb.EscrowEvent]] = defaultdict(list)
     for event in events:

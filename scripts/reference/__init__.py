@@ -1,4 +1,5 @@
-"""The pages under docs/reference/, made from the code that holds the facts: `make reference`.
+"""Makes the pages under docs/reference/ from the code that holds the facts: `make reference`.
 
-Must never hold a fact of its own: what a page lacks is said in the code that it is made from.
+Must never hold a fact of its own. When a page lacks something, say it in the code that the page is
+made from.
 """

@@ -1,4 +1,4 @@
-"""docs/reference/errors.md: what a caller or a browser can be told, from the catalogues."""
+"""docs/reference/errors.md: every error that a caller or a browser can get, from the catalogues."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ A command that fails over the WebSocket is answered by a frame `{"type": "error"
 "retry"}`, with `escrow_id` and the command's `id` where there is one. The catalogue is `ErrorCode`
 in [bridge/protocol/errors.py](../../bridge/protocol/errors.py)."""
 _CLOSES = """\
-A connection that the bridge ends is closed with one of these codes and reasons (`CloseCode` in the
-same file). After a final one coming back would not help: 4400 to 4403 are kept for such ends."""
+When the bridge closes a connection, it sends one of these codes and reasons (`CloseCode` in the
+same file). Codes 4400 to 4403 are final: do not reconnect. After any other code, reconnect."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpReason:
-    """A refusal that only HTTP knows."""
+    """An error that only the bridge answers, over HTTP."""
 
     reason: str
     status: int
@@ -56,7 +56,7 @@ def page(root: Path) -> str:
         table.table(("code", "retry", "meaning"), map(_frame, ErrorCode)),
         "## Close codes",
         _CLOSES,
-        table.table(("code", "reason", "come back"), map(_close, sorted(CloseCode))),
+        table.table(("code", "reason", "reconnect"), map(_close, sorted(CloseCode))),
     )
 
 
@@ -83,10 +83,10 @@ def _close(code: CloseCode) -> tuple[str, ...]:
 
 
 def http_reasons(folder: Path) -> list[HttpReason]:
-    """List the reasons that the files of a folder write themselves, and core does not know.
+    """List the reasons that the files of a folder use and core's catalogue does not have.
 
-    They are found in calls: `…(status, code, reason, message)` and `CoreError(code, message,
-    reason)`, as far as these stand there as they are.
+    They are found in calls of `…(status, code, reason, message)` and `CoreError(code, message,
+    reason)` whose arguments `_text` can read.
     """
     found: dict[str, HttpReason] = {}
     for path in sorted(folder.glob("*.py")):
@@ -116,7 +116,7 @@ def _refusal(call: ast.Call, scope: ast.AST) -> HttpReason | None:
 
 
 def _text(argument: ast.expr, scope: ast.AST) -> str:
-    """Read a text, a format with an ellipsis for each value, or the name of one of both."""
+    """Read a string, an f-string (an ellipsis for each value), or a name that is assigned one."""
     if isinstance(argument, ast.Constant):
         return argument.value if isinstance(argument.value, str) else ""
     if isinstance(argument, ast.JoinedStr):

@@ -1,6 +1,6 @@
-"""What a Python file says about its constants: each with the comment directly above it.
+"""Reads the constants of a Python file, each with the comment directly above it.
 
-A comment that a blank line parts from what follows is a heading.
+A comment that is followed by a blank line is a heading.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Markdown: a page that says that it is generated, and tables."""
+"""Writes Markdown: tables, and pages that say that they are generated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def yes_no(claim: bool) -> str:
 
 
 def sentence(text: str) -> str:
-    """Write a description with a capital letter and a full stop, as a cell of a table has it."""
+    """Write a description as a table shows it: with a capital letter and a full stop."""
     text = text.strip()
     if not text:
         return ""

@@ -1,6 +1,6 @@
-"""The front door of `make run`: start the stack, say where it is, and stop it in order.
+"""Runs the stack for `make run`: starts it, prints its addresses, and stops it.
 
-Exit code 0 after Ctrl-C, SIGTERM or SIGHUP; 1 when it could not start or a process ended by itself.
+Exit code 0 after Ctrl-C, SIGTERM or SIGHUP; 1 if it could not start or a process ended by itself.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ def say(line: str) -> None:
 
 
 def introduce(stack: Stack) -> None:
-    """Print what a newcomer needs, and the ready line last."""
+    """Print what a newcomer needs, with the ready line last."""
     if stack.sandbox:
-        say(f"[run] The money is pretend: a Razorpay sandbox plays Razorpay, {stack.sandbox.url()}")
+        say(f"[run] No real money moves: a sandbox stands in for Razorpay, {stack.sandbox.url()}")
         say("[run] The sandbox forgets its payments when it stops; the database does not.")
-    say(f"[run] gRPC is at {stack.core.address()}; a token for it, or for a WebSocket:")
+    say(f"[run] gRPC is at {stack.core.address()}. To get a token for gRPC or a WebSocket:")
     say("[run]     .venv/bin/python scripts/token.py --user alice")
-    say("[run] A whole escrow, told in another terminal: make demo")
+    say("[run] To see a whole escrow, run in another terminal: make demo")
     say("[run] Ctrl-C stops everything.")
     say(f"Holdfast is ready: {stack.bridge.url()}")
 
 
 async def serve(stack: Stack) -> None:
-    """Run the stack until a signal (which returns) or a death (which raises Stopped)."""
+    """Run the stack. Returns after a signal. Raises Stopped if a process ends by itself."""
     asked = asyncio.Event()
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
@@ -64,7 +64,7 @@ async def _first_death(children: Children) -> None:
 
 def main() -> int:
     if "MAKELEVEL" in os.environ:
-        # make forwards SIGTERM, but cannot when it is killed outright.
+        # make forwards SIGTERM, but it cannot when it is killed with SIGKILL.
         die_with_parent(os.getppid(), signal.SIGTERM)
     try:
         asyncio.run(serve(plan(os.environ, keep())))

@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent_pid: int, signal_number: int) -> None:
-    """Ask the kernel for `signal_number` when `parent_pid` ends; a parent already gone counts."""
+    """Get `signal_number` when `parent_pid` ends, or now if it has ended already."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)

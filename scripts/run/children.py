@@ -1,7 +1,7 @@
-"""The processes of a stack: started in order, their lines prefixed, stopped in reverse.
+"""The processes of a stack: started in order, their output prefixed, stopped in reverse.
 
-Must never leave one behind: `stop` kills what does not end in time, and each child is bound to this
-process's life besides.
+Must never leave a process behind: `stop` kills what does not end in time, and the kernel kills each
+child when this process is gone (bound.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from pathlib import Path
 
 STOP_LIMIT_S = 15.0
 """How long a child may drain; the bridge spreads its clients over 5 s, core lets its calls end."""
-LAST_WORDS_LIMIT_S = 2.0
+LAST_LINES_LIMIT_S = 2.0
+"""How long to wait for the last output of a child that has ended."""
 LINE_LIMIT_BYTES = 64 * 1024
 BOUND = Path(__file__).with_name("bound.py")
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to start: `environment` is all of it, nothing is inherited."""
+    """A command to start. `environment` is its whole environment: nothing is inherited."""
 
     name: str
     command: tuple[str, ...]
@@ -54,7 +55,7 @@ class _Child:
 class Children:
     """Child processes in the order in which they were started.
 
-    `say` gets each of their lines, prefixed with the name and without its end.
+    `say` gets each line of their output, prefixed with the name and without the line break.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -62,7 +63,7 @@ class Children:
         self._children: list[_Child] = []
 
     async def start(self, program: Program) -> None:
-        """Start one more, in a process group of its own: Ctrl-C reaches only this process."""
+        """Start one more, in a process group of its own, so that Ctrl-C does not reach it."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *program.command),
             stdin=asyncio.subprocess.DEVNULL,
@@ -84,7 +85,7 @@ class Children:
         return Death(ending[first], first.result())
 
     async def stop(self) -> None:
-        """End all, the last started first, each with STOP_LIMIT_S to drain before it is killed."""
+        """Stop all, the last started first. Each has STOP_LIMIT_S to drain before it is killed."""
         while self._children:
             child = self._children.pop()
             await self._stop(child)
@@ -96,7 +97,7 @@ class Children:
             self._say(f"[run] {child.name} did not end within {STOP_LIMIT_S:g} s and is killed")
             _signal(child.process, signal.SIGKILL)
             await child.ending
-        await asyncio.wait({child.printing}, timeout=LAST_WORDS_LIMIT_S)
+        await asyncio.wait({child.printing}, timeout=LAST_LINES_LIMIT_S)
         child.printing.cancel()
 
     async def _print(self, name: str, output: asyncio.StreamReader) -> None:

@@ -1,4 +1,4 @@
-"""Asks processes whether they answer yet."""
+"""Checks whether a process answers yet."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ async def port_opens(host: str, port: int) -> bool:
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now; a name that does not resolve here counts as not."""
+    """Whether a server could listen there now; False for a name that does not resolve."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
-            # As servers do: connections that are still in TIME_WAIT do not count.
+            # As servers do, so that connections in TIME_WAIT do not count.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
     except OSError:

@@ -1,6 +1,6 @@
-"""The secrets of a stack: made once and kept in .run/, so that tokens survive a restart.
+"""The secrets of a stack: made once and kept in .run/, so that tokens stay valid after a restart.
 
-Must never print one, and never leave one readable by others.
+Must never print a secret, and never leave one readable by other users.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Secrets:
 
 
 def keep(folder: Path = FOLDER) -> Secrets:
-    """Read the kept secrets, or make and keep new ones. Two that do so at once get the same."""
+    """Read the kept secrets, or make new ones. Two processes that do so at once get the same."""
     path = folder / "secrets.json"
     folder.mkdir(mode=0o700, exist_ok=True)
     if not path.exists():
@@ -58,7 +58,7 @@ def _letters(length: int) -> str:
 
 
 def _write_once(path: Path, made: Secrets) -> None:
-    # A link takes the name only if nobody has it: no reader ever sees half a file.
+    # os.link fails if the name exists. So no reader ever sees half a file.
     descriptor, draft = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,7 +1,7 @@
-"""What a stack on one machine consists of: which processes, at which addresses, how they are set.
+"""A stack on one machine: which processes, at which addresses, with which settings.
 
-`plan` works it out from the environment; `running` starts what was planned. Must never start
-anything while a port is taken, and never leave anything running.
+`plan` derives it from the environment; `running` starts what was planned. Must never start anything
+while a port is in use, and never leave anything running.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scripts.run.probe import core_serves, http_answers, port_is_free, port_open
 from scripts.run.secret import Refusal, Secrets
 
 READY_LIMIT_S = 90.0
-"""The first start compiles bytecode and migrates; a slow machine takes some 20 s."""
+"""The first start compiles bytecode and migrates, which takes about 20 s on a slow machine."""
 BRIDGE_TOKEN_TTL_S = 365 * 86400
 
 WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
@@ -30,8 +30,8 @@ OWN_SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one process listens; `variable` is the setting that moves it."""
+class Endpoint:
+    """Where one process listens. `variable` is the setting that changes it."""
 
     name: str
     host: str
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def reachable_host(self) -> str:
-        """The host under which this machine finds it, where the setting means all interfaces."""
+        """The host to connect to from this machine, also if it listens on all interfaces."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
 
     def url(self) -> str:
@@ -53,23 +53,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Stack:
-    """`sandbox` is None where real Razorpay keys are set. `programs` are in starting order."""
+    """`sandbox` is None if real Razorpay keys are set. `programs` are in starting order."""
 
-    bridge: Place
-    core: Place
-    sandbox: Place | None
+    bridge: Endpoint
+    core: Endpoint
+    sandbox: Endpoint | None
     core_has_tls: bool
     programs: tuple[Program, ...]
 
-    def places(self) -> list[Place]:
-        return [place for place in (self.sandbox, self.core, self.bridge) if place]
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for endpoint in (self.sandbox, self.core, self.bridge) if endpoint]
 
 
 def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
-    """Work out the stack from the settings; Refusal names all that is wrong."""
-    places = _places(environment)
-    bridge, core, sandbox = places["bridge"], places["core"], places.get("sandbox")
-    # By itself gRPC tells of every connection that ends, past the log.
+    """Derive the stack from the settings. Raises Refusal, which names everything that is wrong."""
+    endpoints = _endpoints(environment)
+    bridge, core, sandbox = endpoints["bridge"], endpoints["core"], endpoints.get("sandbox")
+    # By default gRPC writes a line, not in the log's format, for every connection that ends.
     shared = {"GRPC_VERBOSITY": "ERROR", **environment, "PYTHONUNBUFFERED": "1"}
     if not environment.get("JWT_JWKS_URL"):
         shared["JWT_SECRET"] = environment.get("JWT_SECRET") or secrets.jwt_secret
@@ -100,7 +100,7 @@ def _without(environment: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in names}
 
 
-def _bridge_environment(shared: Mapping[str, str], core: Place) -> dict[str, str]:
+def _bridge_environment(shared: Mapping[str, str], core: Endpoint) -> dict[str, str]:
     # The bridge never speaks to Razorpay: its secrets stay with core.
     own = _without(
         shared,
@@ -121,7 +121,7 @@ def _bridge_environment(shared: Mapping[str, str], core: Place) -> dict[str, str
     return own
 
 
-def _places(environment: Mapping[str, str]) -> dict[str, Place]:
+def _endpoints(environment: Mapping[str, str]) -> dict[str, Endpoint]:
     host = environment.get("BRIDGE_HOST") or "127.0.0.1"
     listen = environment.get("CORE_LISTEN") or "127.0.0.1:50051"
     core_host, _, core_port = listen.rpartition(":")
@@ -142,11 +142,13 @@ def _places(environment: Mapping[str, str]) -> dict[str, Place]:
         wrong.append("RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET belong together: set both or none")
     if environment.get("JWT_JWKS_URL") and not environment.get("BRIDGE_TOKEN"):
         wrong.append(
-            "JWT_JWKS_URL leaves nothing to sign the bridge's token with: set BRIDGE_TOKEN"
+            "BRIDGE_TOKEN must be set with JWT_JWKS_URL: `make run` has no key to sign one with"
         )
     if wrong:
         raise Refusal("; ".join(wrong))
-    return {name: Place(name, host, int(port), variable) for name, host, port, variable in wanted}
+    return {
+        name: Endpoint(name, host, int(port), variable) for name, host, port, variable in wanted
+    }
 
 
 class Stopped(Exception):
@@ -157,16 +159,16 @@ class Stopped(Exception):
 async def running(stack: Stack, say: Callable[[str], None]) -> AsyncIterator[Children]:
     """Start the stack, yield when all of it answers, and stop it at the end, whatever happens.
 
-    Refusal when a port is taken (nothing is started then); Stopped when a process ends before all
-    answer, or READY_LIMIT_S is over.
+    Raises Refusal if a port is in use, before anything is started. Raises Stopped if a process ends
+    before all of them answer, or if READY_LIMIT_S is over.
     """
-    taken = [place for place in stack.places() if not port_is_free(place.host, place.port)]
+    taken = [one for one in stack.endpoints() if not port_is_free(one.host, one.port)]
     if taken:
         raise Refusal(
             "; ".join(
-                f"{place.host}:{place.port}, where the {place.name} would listen, is in use"
-                f" (set {place.variable} to another)"
-                for place in taken
+                f"{one.host}:{one.port}, where the {one.name} would listen, is in use"
+                f" (set {one.variable} to another)"
+                for one in taken
             )
         )
     children = Children(say)
@@ -176,7 +178,7 @@ async def running(stack: Stack, say: Callable[[str], None]) -> AsyncIterator[Chi
         await _until_ready(stack, children)
         yield children
     finally:
-        # Shielded, so that nothing that ends this task leaves a process behind.
+        # Shielded, so that the processes end even if this task is cancelled.
         await asyncio.shield(children.stop())
 
 

@@ -1,16 +1,17 @@
-"""A Razorpay of one's own: its HTTP API as the official package calls it, and its webhooks.
+"""A local stand-in for Razorpay: the HTTP API that the official package calls, and webhooks.
 
 `python -m scripts.sandbox` runs it; tests run `Sandbox` in their own loop. It forgets everything
-when it ends. The doors beside Razorpay's API, which need no key and answer any origin:
+when it ends. Beside Razorpay's API it has endpoints of its own, which need no key and allow any
+origin:
 
 POST /sandbox/orders/{order_id}/pay
-    Act as the customer: {"outcome": "captured" | "authorized" | "failed"}, and for tests
-    "amount" and "currency" (pay something else than was asked) and "force": true (pay an order
+    Act as the customer: {"outcome": "captured" | "authorized" | "failed"}. For tests also "amount"
+    and "currency" (pay something other than the order asks for) and "force": true (pay an order
     that takes no more payments). Answers razorpay_order_id, razorpay_payment_id and
-    razorpay_signature. An order with manual capture stays authorized.
+    razorpay_signature. The payment of an order with manual capture stays authorized.
 POST /sandbox/payments/{payment_id}/authorize
-    Let the bank authorize a failed payment after all: {"capture": true | false}. Where the order is
-    paid already it is refunded at once. Answers the payment.
+    Let the bank authorize a failed payment late: {"capture": true | false}. If the order is paid
+    already, the payment is refunded at once. Answers the payment.
 POST /sandbox/payments/{payment_id}/dispute
     Let the bank dispute a captured payment: {"event": "created" | "under_review" |
     "action_required" | "won" | "lost" | "closed"}. Answers the dispute.
@@ -19,13 +20,13 @@ GET /sandbox/state
 PUT /sandbox/faults, GET /sandbox/faults
     {"webhooks": {"duplicate", "drop", "reorder", "delay_s"}, "api": {"error",
     "timeout_after_success", "rate_limit", "insufficient_balance", "latency_s",
-    "timeout_hold_s"}}: chances from 0 to 1, and seconds. A PUT replaces the whole plan: what it
-    does not name does not happen. `timeout_after_success` concerns writes only; the answer is
-    withheld for `timeout_hold_s` (30 unless told) or until the client leaves.
-    `insufficient_balance` refuses refunds and reversals of released money, and fails transfers a
-    moment after they were made.
+    "timeout_hold_s"}}: probabilities from 0 to 1, and seconds. A PUT replaces the whole plan: a
+    fault that it does not name does not happen. `timeout_after_success` concerns writes only: the
+    answer is withheld for `timeout_hold_s` (by default 30) or until the client disconnects.
+    `insufficient_balance` refuses refunds and reversals of released money, and makes transfers fail
+    a moment after they were created.
 GET /sandbox/checkout/{order_id}?return_url=…
-    A payment page for people, which leads back to return_url with razorpay_order_id,
+    A payment page for people. It redirects to return_url with razorpay_order_id,
     razorpay_payment_id and razorpay_signature, or with razorpay_error=payment_failed.
 """
 

@@ -1,4 +1,4 @@
-"""Run the sandbox as a process of its own until SIGINT or SIGTERM."""
+"""Runs the sandbox as a process of its own until SIGINT or SIGTERM."""
 
 import argparse
 import asyncio
@@ -35,10 +35,12 @@ def _options() -> argparse.Namespace:
         "--port",
         type=int,
         default=os.environ.get("SANDBOX_PORT", str(DEFAULT_PORT)),
-        help="0 takes a free one (default: SANDBOX_PORT, or 8001)",
+        help="0 takes a free port (default: SANDBOX_PORT, or 8001)",
     )
     parser.add_argument(
-        "--webhook-url", default=DEFAULT_WEBHOOK_URL, help="empty sends none (default: %(default)s)"
+        "--webhook-url",
+        default=DEFAULT_WEBHOOK_URL,
+        help="where webhooks are sent; empty sends none (default: %(default)s)",
     )
     parser.add_argument(
         "--webhook-secret-env",

@@ -1,4 +1,4 @@
-"""Razorpay's own API under /v1: keys, lists, and the faults that calls meet on their way."""
+"""Razorpay's own API under /v1: authentication, lists, and the faults that were asked for."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ MAX_PAGE = 100
 DEFAULT_PAGE = 10
 MAX_SKIP = 1_000_000
 MAX_HELD_ANSWERS = 1_000
-# How often a withheld answer looks whether its client has left.
+# How often to check whether the client of a withheld answer has disconnected.
 _LOOK_EVERY_S = 0.05
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,7 +41,7 @@ class Api:
         self.closing = asyncio.Event()
 
     def routes(self) -> list[web.RouteDef]:
-        """List what the official package calls of payments and of what follows from them."""
+        """List the routes that the official package calls for payments and what follows them."""
         return [
             web.post("/v1/orders", self._create_order),
             web.get("/v1/orders", self._list_orders),
@@ -70,7 +70,7 @@ class Api:
         ]
 
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Check the keys, then let the faults of the moment happen around the call."""
+        """Check the key, then serve the call with the faults that are in force."""
         if not self._knows(request.headers.get("Authorization", "")):
             return web.json_response(error_body("Authentication failed"), status=401)
         plan = self._faults.plan.api
@@ -94,7 +94,7 @@ class Api:
         return scheme.lower() == "basic" and hmac.compare_digest(given, self._key)
 
     def _stumble(self, status: int, description: str) -> web.Response:
-        # Half of these come from something that stands before Razorpay and speaks no JSON.
+        # Half of these answers are HTML, as from a proxy in front of Razorpay.
         if self._rng.random() < 0.5:
             page = _HTML.format(f"{status} {description}")
             return web.Response(status=status, text=page, content_type="text/html")
@@ -183,7 +183,7 @@ class Api:
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:
-    """Read a JSON object; an empty body is an empty one."""
+    """Read a JSON object; an empty body counts as an empty object."""
     raw = await request.read()
     if not raw:
         return {}

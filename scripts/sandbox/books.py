@@ -1,6 +1,6 @@
-"""What the sandbox remembers: the entities as Razorpay would show them, newest last.
+"""All entities of the sandbox, as Razorpay would show them, oldest first.
 
-Everything here happens on one event loop and without waiting, so that each change is whole.
+Everything here runs on one event loop without an await, so that each change is atomic.
 """
 
 import copy
@@ -28,13 +28,13 @@ _ID_LETTERS = string.ascii_letters + string.digits
 
 
 class Tell(Protocol):
-    """Sends an event with its entities; `lane` names the events that keep their order."""
+    """Sends the webhook of an event. Events of the same `lane` keep their order."""
 
     def __call__(self, event: str, payload: dict[str, Entity], *, lane: str) -> None: ...
 
 
 class Books:
-    """All entities by kind and id, and the sandbox's ways to time, chance and the world."""
+    """All entities by kind and id; and the timer, the randomness and the webhooks they need."""
 
     def __init__(
         self,
@@ -48,17 +48,17 @@ class Books:
         self._tell = tell
         self._kinds: dict[str, dict[str, Entity]] = {kind: {} for kind in PREFIXES}
         self._children: dict[tuple[str, str], list[Entity]] = defaultdict(list)
-        # Calls a function once Razorpay has had its moment to process something.
+        # Calls a function after the short time that Razorpay takes to process something.
         self.later = later
         self.balance_is_short = balance_is_short
         # Orders whose payments wait for a capture call.
         self.manual_capture: set[str] = set()
         self.order_of_receipt: dict[str, Entity] = {}
-        # Idempotency key to the fingerprint of its request and the refund that it made.
+        # By idempotency key: the fingerprint of its request, and the refund that it made.
         self.refund_of_key: dict[str, tuple[str, Entity]] = {}
 
     def new(self, kind: str, fields: Entity, *, parent: str = "") -> Entity:
-        """Add an entity with a fresh id; `parent` is the id that it is listed under."""
+        """Add an entity with a new id; `parent` is the id that it is listed under."""
         known = self._kinds[kind]
         if len(known) >= MAX_ENTITIES_PER_KIND:
             raise Refusal(f"The sandbox is full: it has {len(known)} of {kind}.")
@@ -84,12 +84,12 @@ class Books:
         return list(self._children.get((kind, parent), ()))
 
     def tell(self, event: str, *entities: Entity, lane: str) -> None:
-        """Announce an event with its entities as they are at this moment."""
+        """Send the webhook of an event, with its entities as they are now."""
         payload = {e["entity"]: {"entity": copy.deepcopy(e)} for e in entities}
         self._tell(event, payload, lane=lane)
 
     def state(self) -> dict[str, list[Entity]]:
-        """Show everything but the disputes, oldest first."""
+        """Answer all entities except disputes, oldest first."""
         return {f"{kind}s": self.all(kind) for kind in PREFIXES if kind != "dispute"}
 
     def _new_id(self, kind: str) -> str:
@@ -97,5 +97,5 @@ class Books:
 
 
 def now_s() -> int:
-    """Tell the time as Razorpay writes it: whole seconds since the epoch."""
+    """Answer the time as Razorpay writes it: whole seconds since the epoch."""
     return int(time.time())

@@ -1,4 +1,4 @@
-"""What Razorpay checks in the body of a request, whatever the request is for."""
+"""The checks of request bodies that all of Razorpay's calls share."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ MAX_AMOUNT_MINOR = 10**12
 MAX_RECEIPT_LENGTH = 40
 MAX_NOTES = 15
 MAX_NOTE_LENGTH = 256
-# The decimals of currencies that have not two. Of three Razorpay takes only the first two.
+# The currencies that do not have two decimals. Of three decimals Razorpay takes only the first two.
 # fmt: off
 ZERO_DECIMALS = frozenset({
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW",
@@ -59,7 +59,7 @@ def currency(body: Body, *, default: str | None = None) -> str:
 
 
 def notes(body: Body) -> dict[str, Any] | list[Any]:
-    """Read `notes` as Razorpay gives them back: empty ones as a list."""
+    """Read `notes` as Razorpay returns them: no notes are an empty list."""
     value = body.get("notes")
     if value is None or value == [] or value == {}:
         return []

@@ -1,9 +1,9 @@
-"""Disputes: a customer's bank takes a payment up again."""
+"""Disputes: the customer's bank contests a captured payment."""
 
 from scripts.sandbox.books import Books, Entity, now_s
 from scripts.sandbox.refusal import Refusal
 
-# Each event with the status that the dispute has after it.
+# By event: the status of the dispute after it.
 STATUS_AFTER = {
     "created": "open",
     "under_review": "under_review",
@@ -16,7 +16,7 @@ _RESPOND_WITHIN_S = 7 * 24 * 3600
 
 
 def advance(books: Books, payment_id: str, event: str) -> Entity:
-    """Make the dispute of a captured payment, or move the latest one on."""
+    """Open a dispute of a captured payment, or apply an event to its newest one."""
     payment = books.find("payment", payment_id)
     if event == "created":
         dispute = _open(books, payment)

@@ -1,6 +1,7 @@
-"""The doors under /sandbox: to act as the customer or the bank, to misbehave, and to look.
+"""The sandbox's own endpoints, under /sandbox: act as customer or bank, set faults, read the state.
 
-They need no key, answer any origin, and meet no API fault. `scripts.sandbox` lists them.
+They need no key, allow any origin, and have no API faults. `scripts.sandbox` documents them. They
+are called the *door*, because through them people and tests get at what Razorpay keeps inside.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ _CORS = {
 
 
 class Door:
-    """The routes under /sandbox but the payment page."""
+    """The routes under /sandbox, except the payment page."""
 
     def __init__(self, *, books: Books, faults: Faults, key_secret: str) -> None:
         self._books = books
@@ -32,7 +33,7 @@ class Door:
         self._key_secret = key_secret.encode()
 
     def routes(self) -> list[web.RouteDef]:
-        """List the doors."""
+        """List the routes."""
         return [
             web.post("/sandbox/orders/{id}/pay", self._pay),
             web.post("/sandbox/payments/{id}/authorize", self._authorize),
@@ -43,7 +44,7 @@ class Door:
         ]
 
     def checkout(self, paid: Entity) -> dict[str, str]:
-        """Make what Checkout hands to the page that opened it."""
+        """Make what Checkout returns to the page that opened it."""
         message = f"{paid['order_id']}|{paid['id']}".encode()
         return {
             "razorpay_order_id": paid["order_id"],
@@ -99,7 +100,7 @@ async def open_to_all(request: web.Request, handler: Handler) -> web.StreamRespo
     except Refusal as refusal:
         answer = web.json_response(refusal.body, status=refusal.status)
     except web.HTTPNotFound:
-        answer = web.json_response(error_body("The sandbox has no such door."), status=404)
+        answer = web.json_response(error_body("The sandbox has no such endpoint."), status=404)
     answer.headers.update(_CORS)
     return answer
 

@@ -1,4 +1,4 @@
-"""How the sandbox misbehaves on request: a plan of chances, checked, and the dice for it."""
+"""The faults that the sandbox shows on request: a plan of probabilities, and the random choice."""
 
 import dataclasses
 import random
@@ -14,7 +14,7 @@ Part = TypeVar("Part", "WebhookFaults", "ApiFaults")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WebhookFaults:
-    """What goes wrong with an event on its way out; all chances but the delay."""
+    """What goes wrong with a webhook: probabilities, and a delay in seconds."""
 
     duplicate: float = 0.0
     drop: float = 0.0
@@ -24,7 +24,7 @@ class WebhookFaults:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ApiFaults:
-    """What goes wrong with a call of Razorpay's API; all chances but the two times."""
+    """What goes wrong with a call of Razorpay's API: probabilities, and two times in seconds."""
 
     error: float = 0.0
     timeout_after_success: float = 0.0
@@ -37,38 +37,38 @@ class ApiFaults:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """All faults of the moment."""
+    """All faults."""
 
     webhooks: WebhookFaults = WebhookFaults()
     api: ApiFaults = ApiFaults()
 
 
 class Faults:
-    """The plan in force, and the dice."""
+    """The plan in force, and the random generator."""
 
     def __init__(self, rng: random.Random) -> None:
         self.plan = Plan()
         self._rng = rng
 
     def strikes(self, chance: float) -> bool:
-        """Throw the dice."""
+        """Decide at random whether something with this probability happens."""
         return chance > 0 and self._rng.random() < chance
 
     def within(self, limit_s: float) -> float:
-        """Choose a time up to a limit."""
+        """Choose a random time up to a limit."""
         return self._rng.uniform(0, limit_s)
 
     def balance_is_short(self) -> bool:
-        """Throw the dice for an account that has not the money."""
+        """Decide at random whether an account is short of money."""
         return self.strikes(self.plan.api.insufficient_balance)
 
     def show(self) -> dict[str, Any]:
-        """Show the plan as PUT /sandbox/faults takes it."""
+        """Answer the plan as PUT /sandbox/faults takes it."""
         return dataclasses.asdict(self.plan)
 
 
 def parse_plan(body: object) -> Plan:
-    """Read a plan; what it does not name does not happen.
+    """Read a plan. A fault that it does not name does not happen.
 
     Raises ValueError with a sentence that names the field.
     """

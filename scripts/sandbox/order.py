@@ -9,7 +9,7 @@ from scripts.sandbox.refusal import Refusal
 
 
 def create(books: Books, body: Body) -> Entity:
-    """Make an order. A receipt is used once, but `unique_receipt` gives the first order again."""
+    """Create an order. A receipt is for one order; with `unique_receipt` it is answered again."""
     currency = check.currency(body)
     amount = check.amount(body, currency=currency)
     receipt = check.receipt(body)
@@ -17,7 +17,9 @@ def create(books: Books, body: Body) -> Entity:
     manual = _wants_manual_capture(body)
     for unsupported in ("transfers", "partial_payment"):
         if body.get(unsupported):
-            raise Refusal(f"The sandbox knows no orders with {unsupported}.", field=unsupported)
+            raise Refusal(
+                f"The sandbox does not support orders with {unsupported}.", field=unsupported
+            )
     if receipt is not None and receipt in books.order_of_receipt:
         return _order_of_receipt(books, receipt, amount, currency, body)
     order = books.new(
@@ -42,9 +44,9 @@ def create(books: Books, body: Body) -> Entity:
 
 
 def note_payment(order: Entity, payment: Entity) -> bool:
-    """Count a captured payment; answers whether it is the one that made the order paid.
+    """Count a captured payment; answer whether it has made the order paid.
 
-    A payment of too little or in another currency leaves the order open.
+    A payment that is too small, or in another currency, leaves the order unpaid.
     """
     if order["status"] == "paid" or payment["currency"] != order["currency"]:
         return False

@@ -1,4 +1,4 @@
-"""The payment page for people: one form, no script, and the way back to who sent the customer."""
+"""The payment page for people: one form without a script, and a redirect back to the shop."""
 
 import html
 from collections.abc import Callable
@@ -50,7 +50,7 @@ _ORDER = """<p>This is the Razorpay sandbox: no money moves.</p>
 
 
 class Page:
-    """The routes of the payment page. `checkout` makes what Checkout would hand back."""
+    """The routes of the payment page. `checkout` makes what Checkout would return."""
 
     def __init__(self, *, books: Books, checkout: Callable[[Entity], dict[str, str]]) -> None:
         self._books = books

@@ -1,4 +1,4 @@
-"""Payments: what a customer does about an order, and what becomes of it."""
+"""Payments: a customer pays an order, and the payment is authorized and captured, or fails."""
 
 from scripts.sandbox import order as orders
 from scripts.sandbox import refund as refunds
@@ -42,7 +42,7 @@ def pay(
 
 
 def capture(books: Books, payment_id: str, amount: int, currency: str) -> Entity:
-    """Take an authorized payment, whole."""
+    """Capture an authorized payment in full."""
     payment = books.find("payment", payment_id)
     if payment["captured"]:
         raise Refusal("This payment has already been captured", field="payment_id")
@@ -60,9 +60,9 @@ def capture(books: Books, payment_id: str, amount: int, currency: str) -> Entity
 
 
 def authorize_late(books: Books, payment_id: str, *, then_capture: bool) -> Entity:
-    """Let the bank authorize a failed payment after all.
+    """Let the bank authorize a failed payment late.
 
-    Where another attempt has paid the order meanwhile, Razorpay refunds the late one at once.
+    If another payment has paid the order meanwhile, Razorpay refunds the late one at once.
     """
     payment = books.find("payment", payment_id)
     if payment["status"] != "failed":

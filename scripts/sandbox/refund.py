@@ -1,4 +1,4 @@
-"""Refunds: money back to the customer, at first pending, processed a moment later."""
+"""Refunds: money back to the customer. A refund is pending first, and processed a moment later."""
 
 import json
 import re
@@ -13,9 +13,9 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{10,}")
 
 
 def create(books: Books, payment_id: str, body: Body, key: str | None) -> Entity:
-    """Refund a part of a payment, or without an amount all that is left of it.
+    """Refund a part of a payment, or all that is left of it if no amount is given.
 
-    A key that was used before gives its refund again, and with another body 409.
+    A repeated idempotency key answers its refund again, or 409 if the body is another.
     """
     if key is None:
         return _create(books, payment_id, body)
@@ -37,7 +37,7 @@ def create(books: Books, payment_id: str, body: Body, key: str | None) -> Entity
 
 
 def refund_uncaptured(books: Books, payment: Entity) -> Entity:
-    """Give an authorized payment back whole, as Razorpay does by itself."""
+    """Refund an authorized payment in full, as Razorpay does by itself."""
     return _refund(books, payment, payment["amount"], {})
 
 

@@ -1,13 +1,13 @@
-"""Razorpay's refusals: an exception that carries an error body, and the sentences used twice.
+"""Razorpay's errors: an exception with the error body, and the errors that are used twice.
 
-The shape and the reasons follow razorpay.com/docs/errors and the error index of its test suite.
+The form and the reasons follow razorpay.com/docs/errors and the error index of its test suite.
 """
 
 from typing import Any
 
 
 class Refusal(Exception):
-    """Razorpay says no. Nothing has been changed."""
+    """Razorpay refuses the request. Nothing was changed."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ def error_body(
     field: str | None = None,
     code: str = "BAD_REQUEST_ERROR",
 ) -> dict[str, Any]:
-    """Make the body that goes with every status that is not 2xx."""
+    """Make the body of every answer whose status is not 2xx."""
     error: dict[str, Any] = {
         "code": code,
         "description": description,
@@ -45,10 +45,10 @@ def error_body(
 
 
 def unknown_id() -> Refusal:
-    """Say what Razorpay says of every id that is not its own: 400, not 404."""
+    """Make the error of an unknown id: Razorpay answers 400, not 404."""
     return Refusal("The id provided does not exist", field="id")
 
 
 def short_of_balance(description: str) -> Refusal:
-    """Say that an account has not the money for what it is asked to do."""
+    """Make the error of an account that does not have enough money."""
     return Refusal(description, reason="insufficient_balance")

@@ -1,4 +1,4 @@
-"""The sandbox as one thing: wires its rooms, serves them, and ends them again."""
+"""Wires the parts of the sandbox, serves them and stops them."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from scripts.sandbox.faults import Faults
 from scripts.sandbox.page import Page
 from scripts.sandbox.webhook import Courier
 
-# Of a sandbox that nobody gave keys.
+# What a sandbox uses if no keys are given.
 KEY_ID = "rzp_test_sandbox"
 KEY_SECRET = "sandbox_key_secret"
 WEBHOOK_SECRET = "sandbox_webhook_secret"
@@ -24,10 +24,10 @@ STOP_WITHIN_S = 1.0
 
 
 class Sandbox:
-    """A Razorpay of one's own on a port of this machine.
+    """A local stand-in for Razorpay, on a port of this machine.
 
-    `port=0` takes a free one; `seed` makes ids and faults repeatable. Start and stop it on one
-    running loop, or use it with `async with`. `webhook_url` may be changed while it runs.
+    `port=0` takes a free port; `seed` makes ids and faults repeatable. Start and stop it on the
+    same loop, or use it with `async with`. `webhook_url` may be changed while it runs.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Sandbox:
 
     @property
     def webhook_url(self) -> str | None:
-        """Tell where webhooks go; None sends none."""
+        """Where webhooks are sent; None sends none."""
         return self._courier.url
 
     @webhook_url.setter
@@ -75,13 +75,13 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Tell the address, without a slash at its end; only while it runs."""
+        """The address, without a slash at its end; only while the sandbox runs."""
         assert self._runner is not None, "the sandbox is not running"
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}"
 
     def app(self) -> web.Application:
-        """Make the application, for whoever serves it in another way."""
+        """Make the application, for a caller that serves it in another way."""
         app = web.Application(middlewares=[self._middleware()], client_max_size=MAX_BODY_BYTES)
         app.add_routes([*self._api.routes(), *self._door.routes(), *self._page.routes()])
         return app
@@ -94,7 +94,7 @@ class Sandbox:
         await web.TCPSite(self._runner, *self._address).start()
 
     async def stop(self) -> None:
-        """Stop listening, drop what is withheld and give up undelivered webhooks."""
+        """Stop listening, and drop withheld answers and undelivered webhooks."""
         self._api.closing.set()
         for timer in self._timers:
             timer.cancel()

@@ -29,9 +29,9 @@ _SHORT_OF_BALANCE = {
 
 
 def create(books: Books, payment_id: str, body: Body) -> list[Entity]:
-    """Move parts of a captured payment to linked accounts: all of the parts or none.
+    """Transfer parts of a captured payment to linked accounts: all of the parts or none.
 
-    The gateway's fee is not counted against them: the platform bears it.
+    Razorpay's fee does not reduce what can be transferred: the platform pays it.
     """
     payment = books.find("payment", payment_id)
     parts = _parts(body)
@@ -49,7 +49,7 @@ def create(books: Books, payment_id: str, body: Body) -> list[Entity]:
 
 
 def set_hold(books: Books, transfer_id: str, body: Body) -> Entity:
-    """Put a transfer on hold or take it off; saying the same again changes nothing."""
+    """Put a transfer on hold or release it. A repeated call changes nothing."""
     transfer = books.find("transfer", transfer_id)
     on_hold = check.flag(body, "on_hold", default=transfer["on_hold"])
     until = body.get("on_hold_until")
@@ -64,7 +64,7 @@ def set_hold(books: Books, transfer_id: str, body: Body) -> Entity:
 
 
 def reverse(books: Books, transfer_id: str, body: Body) -> Entity:
-    """Take back a part of a transfer, or without an amount all that is left of it."""
+    """Reverse a part of a transfer, or all that is left of it if no amount is given."""
     transfer = books.find("transfer", transfer_id)
     left = _left(transfer)
     if transfer["status"] == "failed" or left == 0:
@@ -76,7 +76,7 @@ def reverse(books: Books, transfer_id: str, body: Body) -> Entity:
             field="amount",
         )
     notes = check.notes(body)
-    # Money on hold is still there; what is not may have been paid out.
+    # Money on hold is still in the account; released money may have been paid out.
     if not transfer["on_hold"] and books.balance_is_short():
         raise short_of_balance(
             "The linked account does not have sufficient balance to process reversal"
@@ -85,7 +85,7 @@ def reverse(books: Books, transfer_id: str, body: Body) -> Entity:
 
 
 def reverse_all(books: Books, payment: Entity) -> None:
-    """Take back all that a payment has transferred."""
+    """Reverse all that a payment has transferred."""
     for transfer in books.of("transfer", payment["id"]):
         if transfer["status"] != "failed" and _left(transfer):
             _reverse(books, transfer, _left(transfer), [])
@@ -148,7 +148,7 @@ def _transfer(books: Books, payment: Entity, part: Entity) -> Entity:
 
 
 def _finish(books: Books, transfer: Entity, payment: Entity, *, fails: bool) -> None:
-    # One that was reversed meanwhile has succeeded, or there was nothing to reverse.
+    # A transfer that was reversed meanwhile cannot fail any more.
     if fails and transfer["status"] == "pending":
         _fail(books, transfer, payment)
     else:

@@ -1,7 +1,7 @@
-"""Webhooks on their way out: signed, at least once, with back-off, and with the faults asked for.
+"""Sends webhooks: signed, at least once, with back-off, and with the faults that were asked for.
 
-Without faults the events of one lane arrive in order, each after the first attempt of the one
-before. What a fault holds back leaves its lane, so that later events overtake it.
+Without faults the events of one lane are sent in order, each after the first attempt of the one
+before. An event that a fault holds back leaves its lane, so that later events overtake it.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ MAX_RETRY_S = 30.0
 GIVE_UP_AFTER_S = 24 * 3600.0
 MAX_CONCURRENT = 32
 MAX_PENDING = 20_000
-# How long a reordered event, or the second copy of a duplicated one, may be held back.
+# The longest time that a reordered event, or the second copy of a duplicate, is held back.
 HELD_BACK_S = 0.5
 # Razorpay's platform account: the one that owns the webhooks.
 ACCOUNT_ID = "acc_SandboxHouse01"
@@ -38,7 +38,7 @@ class Courier:
     """Delivers events to one address. Start and stop it on the loop that it is used on."""
 
     def __init__(self, *, url: str | None, secret: str, faults: Faults, rng: random.Random) -> None:
-        # None delivers nothing and forgets the events.
+        # None delivers nothing: the events are dropped.
         self.url = url
         self._secret = secret
         self._faults = faults
@@ -54,7 +54,7 @@ class Courier:
         self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
 
     async def stop(self) -> None:
-        """Give up what is still on its way and close the connections."""
+        """Drop what is not delivered yet, and close the connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -62,7 +62,7 @@ class Courier:
             await self._session.close()
 
     def send(self, event: str, payload: dict[str, Entity], *, lane: str) -> None:
-        """Sign an event, decide its fate and set it on its way."""
+        """Sign an event, choose its faults and schedule its delivery."""
         plan = self._faults.plan.webhooks
         if self.url is None or self._faults.strikes(plan.drop):
             return
@@ -87,7 +87,7 @@ class Courier:
 
     def _spawn(self, body: bytes, headers: dict[str, str], wait_s: float, lane: str | None) -> None:
         if len(self._tasks) >= MAX_PENDING:
-            log.warning("a webhook is lost: %d are already on their way", MAX_PENDING)
+            log.warning("a webhook was dropped: %d others are not delivered yet", MAX_PENDING)
             return
         before = self._tails.get(lane) if lane else None
         attempted = asyncio.Event()
