@@ -7,11 +7,11 @@ import signal
 import sys
 
 import structlog
-from aiohttp import web
 
 from bridge import config
-from bridge.server import HUB, create_app
-from holdfast import log
+from bridge.limits import Limits
+from bridge.server import HUB, create_app, listener
+from holdfast import descriptors, log
 
 EXIT_CONFIG = 2
 EXIT_PORT = 1
@@ -36,25 +36,38 @@ async def _serve(settings: config.Settings) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     logger = structlog.get_logger("bridge")
-    app = create_app(settings)
-    # No access log: the path of a WebSocket may carry a token.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
+    app = create_app(settings, _limits(logger))
+    door = listener(app, shutdown_s=SHUTDOWN_S)
     try:
         try:
-            await web.TCPSite(runner, settings.bridge_host, settings.port, backlog=1024).start()
+            await door.open(settings.bridge_host, settings.port)
         except OSError as error:
             logger.error("the bridge cannot listen", why=str(error))
             return EXIT_PORT
-        host, port = runner.addresses[0][:2]
+        host, port = door.addresses[0][:2]
         logger.info("the bridge is ready", address=f"http://{host}:{port}")
         await stop.wait()
         logger.info("the bridge drains")
         await app[HUB].drain()
     finally:
-        await runner.cleanup()
+        await door.close()
     logger.info("the bridge is gone")
     return 0
+
+
+def _limits(logger: structlog.stdlib.BoundLogger) -> Limits:
+    promised, limit = Limits(), descriptors.raised()
+    kept = promised.within(limit)
+    if kept is not promised:
+        logger.warning(
+            "the limit of open files is too low for the promised sockets: raise it with"
+            " `ulimit -n` or LimitNOFILE",
+            limit=limit,
+            needed=promised.connections + promised.descriptors_kept,
+            sockets=kept.sockets,
+            promised=promised.sockets,
+        )
+    return kept
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from holdfast import settings
+from holdfast.loopback import is_loopback
 from holdfast.settings import MAX_PORT, ConfigError, SharedSettings
 
 __all__ = ["ConfigError", "Settings", "read"]
@@ -96,6 +97,36 @@ def _contradictions(environ: Mapping[str, str]) -> list[str]:
     return wrong
 
 
+def _demo_beside_money(environ: Mapping[str, str]) -> list[str]:
+    """The demo's login hands anybody a token: it must not stand beside real money."""
+    if environ.get("DEMO_LOGIN", "").lower() not in _YES:
+        return []
+    wrong = []
+    if environ.get("RAZORPAY_KEY_ID", "").startswith("rzp_live_"):
+        wrong.append(
+            "DEMO_LOGIN=1 hands anybody a token, and RAZORPAY_KEY_ID is a live key: unset one"
+        )
+    url = environ.get("RAZORPAY_BASE_URL", "")
+    if not url:
+        wrong.append(
+            "DEMO_LOGIN=1 hands anybody a token, and without RAZORPAY_BASE_URL payments go to the"
+            " real Razorpay: unset DEMO_LOGIN, or name the sandbox of this machine"
+        )
+    elif not is_loopback(_host_of(url)):
+        wrong.append(
+            "DEMO_LOGIN=1 hands anybody a token, and RAZORPAY_BASE_URL is no sandbox of this"
+            " machine: unset DEMO_LOGIN, or name one at 127.0.0.1"
+        )
+    return wrong
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def read() -> Settings:
     """Read the environment. Raises ConfigError, whose text names all that is wrong at once."""
     return settings.read(
@@ -103,5 +134,5 @@ def read() -> Settings:
         process="The bridge",
         prefixes=_PREFIXES,
         foreign=_OF_OTHERS,
-        contradictions=_contradictions,
+        contradictions=lambda environ: _contradictions(environ) + _demo_beside_money(environ),
     )

@@ -5,7 +5,7 @@ Frozen: `server.create_app` takes one, so that a test may shorten a wait without
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,37 @@ class Limits:
     sockets: int = 20_000
     # Those among them that are turned away and may take their time to answer the close frame.
     leaving: int = 2_000
+
+    # The port.
+
+    # Connections of all kinds. Where the process may have fewer descriptors, fewer of both are
+    # served, and the start of the log says so.
+    connections: int = 24_000
+    # Descriptors that are kept for everything but connections.
+    descriptors_kept: int = 256
+    # Connections of one address (of IPv6: one /64) that have not yet sent a whole head, at most
+    # half of all; one more cuts the oldest of them.
+    heads_per_address: int = 4_096
+    # How long the head of a request may take, from the connection or its first byte on.
+    head_s: float = 10.0
+    # How long a connection may be idle between two requests; a proxy should give up first.
+    idle_s: float = 75.0
+    # How long the body of a call may take; later it gets 408.
+    body_s: float = 10.0
+    # How long the body of a webhook may take: Razorpay gives up after five seconds.
+    webhook_body_s: float = 5.0
+    # Bodies of one user's calls that are on their way; one more gets 429.
+    bodies_per_user: int = 64
+    # What all bodies that are on their way hold together; more cuts the oldest of them.
+    bodies_bytes: int = 64 * 1024 * 1024
+    # How long the rest of a body is heard out that was refused.
+    rest_s: float = 2.0
+    # How long a peer may take to read an answer.
+    answer_s: float = 120.0
+    # Connections that are accepted in one turn of the loop.
+    accepts: int = 64
+    # How long nothing is accepted when descriptors have run out.
+    accept_pause_s: float = 0.1
 
     # What may wait for a browser to read it.
 
@@ -104,10 +135,12 @@ class Limits:
     webhook_bytes: int = 1024 * 1024
     # How long core may take for a webhook; Razorpay gives up after five seconds.
     webhook_s: float = 4.5
-    # Webhooks under way; one more gets 503.
+    # Webhooks under way, from their body on; one more gets 503.
     webhooks: int = 512
-    # Calls of the JSON API under way; one more gets 503.
+    # Calls of the JSON API under way, from their body on; one more gets 503.
     calls: int = 2_048
+    # Calls of one user among them; one more gets 429.
+    calls_per_user: int = 512
     # How long a token of the demo's login is good.
     demo_token_s: int = 12 * 3600
 
@@ -119,3 +152,12 @@ class Limits:
     drain_close_s: float = 3.0
     # The time over which they are told to come back, each in a slot of its own.
     reconnect_slots_s: float = 5.0
+
+    def within(self, descriptors: int) -> Limits:
+        """What can be kept of this with so many descriptors: both kinds of connections shrink
+        alike."""
+        connections = max(1, descriptors - self.descriptors_kept)
+        if connections >= self.connections:
+            return self
+        sockets = max(1, self.sockets * connections // self.connections)
+        return replace(self, connections=connections, sockets=sockets)

@@ -33,6 +33,13 @@ class Metrics:
         self.watches = self._gauge("watches", "Upstream streams, one for each escrow")
         self.follows = self._gauge("follows", "Upstream streams, one for each followed user")
         self.core_connected = self._gauge("core_connected", "1 while core is connected")
+        self.connections = self._gauge("connections", "Open connections of all kinds")
+        self.connections_dropped = Counter(
+            "holdfast_bridge_connections_dropped",
+            "Connections cut or not accepted, by what they kept us waiting for or exceeded",
+            ["why"],
+            registry=self.registry,
+        )
         self.closes = Counter(
             "holdfast_bridge_closes",
             "Connections ended by the bridge, by close code",

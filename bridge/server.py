@@ -15,6 +15,9 @@ from bridge.browser.outbox import Flusher
 from bridge.browser.penalty import Penalties
 from bridge.browser.session import Surroundings
 from bridge.config import Settings
+from bridge.door.body import Bodies
+from bridge.door.listener import Listener
+from bridge.door.reply import mark_json
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.upstream.channel import CoreError, Tls
@@ -24,7 +27,7 @@ from bridge.upstream.stream import Encoder, Source
 from bridge.upstream.watch import Watches
 from bridge.web.api import Api
 from bridge.web.demo import DemoLogin
-from bridge.web.origin import Origins, cors
+from bridge.web.origin import Hosts, Origins, cors
 from bridge.web.pages import Pages
 from bridge.web.webhook import WebhookDoor
 from holdfast.tokens import Verifier
@@ -33,6 +36,7 @@ SETTINGS = web.AppKey("SETTINGS", Settings)
 LIMITS = web.AppKey("LIMITS", Limits)
 METRICS = web.AppKey("METRICS", Metrics)
 ORIGINS = web.AppKey("ORIGINS", Origins)
+BODIES = web.AppKey("BODIES", Bodies)
 # Made when the app starts, because a channel belongs to the loop that runs.
 CORE = web.AppKey("CORE", Core)
 VERIFIER = web.AppKey("VERIFIER", Verifier)
@@ -44,15 +48,22 @@ def create_app(settings: Settings, limits: Limits | None = None) -> web.Applicat
     """Wire the bridge. It connects to core by itself, and serves whether or not core is there."""
     limits = limits or Limits()
     origins = Origins(settings.allowed_origins)
-    app = web.Application(client_max_size=limits.webhook_bytes, middlewares=[cors(origins)])
+    app = web.Application(middlewares=[cors(origins)])
     app[SETTINGS] = settings
     app[LIMITS] = limits
     app[METRICS] = Metrics()
     app[ORIGINS] = origins
+    app[BODIES] = Bodies(limits)
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_close_sockets)
+    app.on_response_prepare.append(mark_json)
     _add_routes(app)
     return app
+
+
+def listener(app: web.Application, *, shutdown_s: float) -> Listener:
+    """Make what serves the app on a port; what is being answered at the end may take so long."""
+    return Listener(app, app[LIMITS], app[METRICS], shutdown_s=shutdown_s)
 
 
 def _add_routes(app: web.Application) -> None:
@@ -67,13 +78,13 @@ def _add_routes(app: web.Application) -> None:
     api = Api(
         lambda request: request.app[CORE],
         lambda request: request.app[VERIFIER],
+        app[BODIES],
+        app[LIMITS],
         demo_login=settings.demo_login,
         pay_url=settings.razorpay_base_url,
-        most_calls=app[LIMITS].calls,
     )
     api.add_to(app)
-    pages = Pages(pay_url=settings.razorpay_base_url)
-    app.router.add_get(r"/{path:[\s\S]*}", pages.give)
+    Pages(pay_url=settings.razorpay_base_url).add_to(app)
 
 
 def _demo_login(app: web.Application, secret: SecretStr) -> DemoLogin:
@@ -82,8 +93,10 @@ def _demo_login(app: web.Application, secret: SecretStr) -> DemoLogin:
         secret.get_secret_value(),
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
-        seconds=app[LIMITS].demo_token_s,
         origins=app[ORIGINS],
+        hosts=Hosts(settings.bridge_host, settings.allowed_origins),
+        bodies=app[BODIES],
+        limits=app[LIMITS],
     )
 
 
@@ -104,7 +117,7 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     penalties = Penalties(limits.flood_wait_s, asyncio.get_running_loop().time)
     around = Surroundings(watches, follows, verifier, flusher, penalties, limits, metrics)
     hub = app[HUB] = Hub(around, app[ORIGINS].admits, query_token=settings.allow_query_token)
-    app[WEBHOOKS] = WebhookDoor(core, limits, metrics)
+    app[WEBHOOKS] = WebhookDoor(core, app[BODIES], limits, metrics)
     yield
     await hub.close()
     await watches.close()

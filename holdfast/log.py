@@ -47,6 +47,9 @@ class Sparing:
     def warning(self, event: str, **fields: object) -> None:
         self._say("warning", event, fields)
 
+    def error(self, event: str, **fields: object) -> None:
+        self._say("error", event, fields)
+
     def _say(self, level: str, event: str, fields: dict[str, object]) -> None:
         left_out = _trickle.admit(f"{self._name} {event}")
         if left_out is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 BURST = 10
 # How often one more of that kind is written.
 EVERY_S = 10.0
-# Kinds that are told apart; all others together are one.
+# Kinds of such lines that are told apart; all others together are one.
 KINDS = 256
 
 

@@ -63,26 +63,29 @@ WINGS = {
     "bridge.limits": set(),
     "bridge.metrics": set(),
     "bridge.config": {"holdfast"},
+    "bridge.door": {"bridge.limits", "bridge.metrics", "holdfast"},
     "bridge.protocol": set(),
     "bridge.upstream": {"bridge.protocol", "bridge.limits", "bridge.metrics"},
     "bridge.browser": {
+        "bridge.door",
         "bridge.upstream",
         "bridge.protocol",
         "bridge.limits",
         "bridge.metrics",
         "holdfast",
     },
-    "bridge.web": {"bridge.upstream", "bridge.limits", "bridge.metrics", "holdfast"},
+    "bridge.web": {"bridge.door", "bridge.upstream", "bridge.limits", "bridge.metrics", "holdfast"},
     "bridge.server": {
         "bridge.web",
         "bridge.browser",
+        "bridge.door",
         "bridge.upstream",
         "bridge.config",
         "bridge.limits",
         "bridge.metrics",
         "holdfast",
     },
-    "bridge.__main__": {"bridge.server", "bridge.config", "holdfast"},
+    "bridge.__main__": {"bridge.server", "bridge.config", "bridge.limits", "holdfast"},
     "holdfast": set(),
 }
 
@@ -96,6 +99,7 @@ DOORS = {
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
+    "bridge.door": {"body", "reply"},
     "bridge.upstream": {"core", "channel", "watch", "follow"},
     "bridge.browser": set(),
     "bridge.web": set(),
@@ -108,7 +112,14 @@ ONLY = {
     "grpc": {"core.service", "core.server", "bridge.upstream"},
     "razorpay": {"core.razorpay"},
     "requests": {"core.razorpay"},
-    "aiohttp": {"bridge.browser", "bridge.web", "bridge.server", "bridge.__main__", "holdfast"},
+    "aiohttp": {
+        "bridge.door",
+        "bridge.browser",
+        "bridge.web",
+        "bridge.server",
+        "bridge.__main__",
+        "holdfast",
+    },
     "jwt": {"holdfast", "bridge.web"},  # The demo's login signs tokens.
     "pydantic": {"holdfast", "core.config", "bridge.config", "bridge.server"},
 }

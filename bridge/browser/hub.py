@@ -9,17 +9,18 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TypeVar
 
-import structlog
 from aiohttp import web
 
 from bridge.browser.session import Session, Surroundings
 from bridge.browser.socket import SUBPROTOCOL, accept
+from bridge.door.reply import refuse
 from bridge.protocol import handshake
 from bridge.protocol.errors import CloseCode
+from holdfast.log import Sparing
 from holdfast.tokens import Identity, KeysUnavailable, TokenRefused
 
 _T = TypeVar("_T")
-_log = structlog.get_logger("bridge.browser.hub")
+_log = Sparing("bridge.browser")
 
 
 class Hub:
@@ -47,24 +48,40 @@ class Hub:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """GET /api/v1/ws: 403 for a foreign page, 426 for no upgrade, 503 while going away."""
-        if not self._admits(request):
-            raise web.HTTPForbidden(text="this origin may not connect")
-        if not handshake.asks(request.headers):
-            raise web.HTTPUpgradeRequired(
-                text="this is a WebSocket", headers={"Upgrade": "websocket"}
-            )
-        problem = handshake.problem(request.headers)
-        if problem:
-            raise web.HTTPBadRequest(
-                text=problem, headers={"Sec-WebSocket-Version": handshake.VERSION}
-            )
-        if self.draining or self._upgraded >= self._limits.sockets:
-            raise web.HTTPServiceUnavailable(text="try again", headers={"Retry-After": "1"})
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
         self._upgraded += 1
         try:
             return await self._admit(request)
         finally:
             self._upgraded -= 1
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if not self._admits(request):
+            origin, host = (request.headers.get(name, "") for name in ("Origin", "Host"))
+            # A proxy that sets another Host refuses our own pages: only both values tell.
+            _log.warning("a page of a foreign origin was refused", origin=origin, host=host)
+            text = "The Origin is neither the host that was asked nor one of ALLOWED_ORIGINS."
+            return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", text)
+        if not handshake.asks(request.headers):
+            text = "Ask for a WebSocket, with Connection and Upgrade."
+            response = refuse(426, "FAILED_PRECONDITION", "UPGRADE_REQUIRED", text)
+            response.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
+            return response
+        problem = handshake.problem(request.headers)
+        if problem:
+            response = refuse(400, "INVALID_ARGUMENT", "HANDSHAKE_INVALID", problem)
+            response.headers["Sec-WebSocket-Version"] = handshake.VERSION
+            return response
+        if self.draining or self._upgraded >= self._limits.sockets:
+            reason = "SHUTTING_DOWN" if self.draining else "BUSY"
+            response = refuse(
+                503, "UNAVAILABLE", reason, "This server takes no more connections. Connect again."
+            )
+            response.headers["Retry-After"] = "1"
+            return response
+        return None
 
     async def drain(self, *, notice_s: float | None = None) -> None:
         """Refuse new browsers, let it be known (`/readyz`), then send each away with a slot of

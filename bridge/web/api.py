@@ -6,14 +6,12 @@ the caller's own token, once it is found to be good, goes on to core, which does
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Callable
 from functools import cache
 from urllib.parse import parse_qsl, urlsplit
 
-import aiohttp
 from aiohttp import web
 from escrow.v1 import (
     admin_service_pb2,
@@ -21,13 +19,18 @@ from escrow.v1 import (
     ledger_service_pb2,
     payment_service_pb2,
 )
+from google.protobuf.message import Message
 
+from bridge.door.body import Bodies, BodyRefused
+from bridge.door.reply import refuse
+from bridge.limits import Limits
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
 from bridge.web.openapi import document
-from bridge.web.reply import refuse
+from bridge.web.slot import Slots
 from bridge.web.transcode import BadInput, Route, matching, rendered, routes_of
-from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
+from holdfast.loopback import is_loopback
+from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 
 PREFIX = "/api/v1"
 # The body of a call.
@@ -63,7 +66,6 @@ STATUS_OF_CODE = {
 }
 _RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 _KEYS_AWAY = CoreError("UNAVAILABLE", "tokens cannot be checked right now", "KEYS_UNAVAILABLE")
-_BUSY = CoreError("UNAVAILABLE", "too many calls at once", "BUSY")
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
 
 ROUTES = routes_of(
@@ -81,15 +83,17 @@ class Api:
         self,
         core_of: Callable[[web.Request], Core],
         verifier_of: Callable[[web.Request], Verifier],
+        bodies: Bodies,
+        limits: Limits,
         *,
         demo_login: bool,
         pay_url: str | None,
-        most_calls: int,
     ) -> None:
         self._core_of = core_of
         self._verifier_of = verifier_of
-        self._most_calls = most_calls
-        self._calls = 0
+        self._bodies = bodies
+        self._body_s = limits.body_s
+        self._slots = Slots(limits.calls, limits.calls_per_user)
         self._config = _json(_page_config(demo_login, pay_url))
 
     def add_to(self, app: web.Application) -> None:
@@ -111,30 +115,21 @@ class Api:
         route = next((route for route in routes if route.method == method), None)
         if route is None:
             return await _no_route(request, {route.method for route in routes})
-        if self._calls >= self._most_calls:
-            return _refused(_BUSY)
-        self._calls += 1
-        try:
-            return await self._answer(route, request)
-        finally:
-            self._calls -= 1
+        return await self._answer(route, request)
 
     async def _answer(self, route: Route, request: web.Request) -> web.Response:
         token = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         if token is None:
             return _no_token()
         try:
-            await self._verifier_of(request).verify(token[1])
-            return await self._call(route, request, token[1])
+            identity = await self._verifier_of(request).verify(token[1])
+            return await self._call(route, request, identity)
         except TokenRefused as error:
             return _bad_token(error)
         except KeysUnavailable:
             return _refused(_KEYS_AWAY)
-        except web.HTTPRequestEntityTooLarge:
-            return _too_large()
-        except web.HTTPUnsupportedMediaType:
-            text = "the body must come as it is, without a Content-Encoding"
-            return refuse(415, "INVALID_ARGUMENT", "CODING_UNSUPPORTED", text)
+        except BodyRefused as refused:
+            return refused.answer
         except BadInput as bad:
             fields = ((bad.field, bad.problem),) if bad.field else ()
             reason = "FIELD_INVALID" if bad.field else "REQUEST_MALFORMED"
@@ -142,11 +137,19 @@ class Api:
         except CoreError as error:
             return _refused(error)
 
-    async def _call(self, route: Route, request: web.Request, token: str) -> web.Response:
-        body = await _body(request) if route.body else b""
+    async def _call(self, route: Route, request: web.Request, who: Identity) -> web.Response:
+        body = await self._body(request, who.user_id) if route.body else b""
         key = request.headers.get("Idempotency-Key")
         message = route.message(request.rel_url.raw_path, _query(request), body, key)
-        core = self._core_of(request)
+        with self._slots.taken(who.user_id):
+            return await self._ask(route, message, self._core_of(request), who.token)
+
+    async def _body(self, request: web.Request, user_id: str) -> bytes:
+        return await self._bodies.read(
+            request, most=BODY_LIMIT_BYTES, within_s=self._body_s, user_id=user_id
+        )
+
+    async def _ask(self, route: Route, message: Message, core: Core, token: str) -> web.Response:
         await core.wait(CORE_WAIT_S)
         answer = await core.unary(
             route.rpc_path,
@@ -170,31 +173,9 @@ def _openapi() -> bytes:
 
 def _page_config(demo_login: bool, pay_url: str | None) -> dict[str, object]:
     config: dict[str, object] = {"demo_login": demo_login}
-    if pay_url is not None and _is_loopback(urlsplit(pay_url).hostname or ""):
+    if pay_url is not None and is_loopback(urlsplit(pay_url).hostname or ""):
         config["sandbox_url"] = pay_url.rstrip("/")
     return config
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-async def _body(request: web.Request) -> bytes:
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        # A compressed body that was cut off may look like an empty one.
-        raise web.HTTPUnsupportedMediaType
-    body = bytearray()
-    try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > BODY_LIMIT_BYTES:
-                raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, len(body))
-    except (aiohttp.ClientPayloadError, web.RequestPayloadError) as error:
-        raise BadInput("", f"the body cannot be read: {error}") from None
-    return bytes(body)
 
 
 def _query(request: web.Request) -> list[tuple[str, str]]:
@@ -236,11 +217,6 @@ def _bad_token(error: TokenRefused) -> web.Response:
     reason = "TOKEN_EXPIRED" if error.expired else "TOKEN_INVALID"
     message = f"the token is not good: {error}; sign in again"
     return _refused(CoreError("UNAUTHENTICATED", message, reason))
-
-
-def _too_large() -> web.Response:
-    message = f"the body has more than {BODY_LIMIT_BYTES} bytes"
-    return refuse(413, "INVALID_ARGUMENT", "BODY_TOO_LARGE", message)
 
 
 def _refused(error: CoreError) -> web.Response:

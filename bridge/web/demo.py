@@ -8,17 +8,21 @@ from time import time
 from typing import Any
 
 import jwt
-from aiohttp import ClientPayloadError, web
+from aiohttp import web
 
-from bridge.web.origin import Origins
-from bridge.web.reply import refuse
+from bridge.door.body import Bodies, BodyRefused
+from bridge.door.reply import refuse
+from bridge.limits import Limits
+from bridge.web.origin import Hosts, Origins
 from holdfast.subject import MAX_USER_ID_CHARACTERS
 
+# The body of a demo login.
+BODY_BYTES = 16 * 1024
 ROLES = ("user", "admin", "service")
 
 
 class DemoLogin:
-    """POST /api/v1/demo/token: `{"user_id","roles"}` to `{"token"}`, good for `seconds`."""
+    """POST /api/v1/demo/token: `{"user_id","roles"}` to `{"token"}`, good for `demo_token_s`."""
 
     def __init__(
         self,
@@ -26,25 +30,33 @@ class DemoLogin:
         *,
         issuer: str | None,
         audience: str | None,
-        seconds: int,
         origins: Origins,
+        hosts: Hosts,
+        bodies: Bodies,
+        limits: Limits,
         clock: Callable[[], float] = time,
     ) -> None:
         self._secret = secret
         self._fixed = {"iss": issuer, "aud": audience}
-        self._seconds = seconds
+        self._seconds = limits.demo_token_s
+        self._body_s = limits.body_s
         self._origins = origins
+        self._hosts = hosts
+        self._bodies = bodies
         self._clock = clock
 
     async def give(self, request: web.Request) -> web.Response:
         if not self._origins.admits(request):
-            return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", "this origin may not log in")
+            return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", "This origin may not log in.")
+        if not self._hosts.names_us(request):
+            # A name that somebody else lets point here would make their page our own.
+            text = "The demo's login answers only at this machine's own names."
+            return refuse(403, "PERMISSION_DENIED", "HOST_REFUSED", text)
         try:
-            user_id, roles = _read(await request.read())
-        except (ClientPayloadError, web.RequestPayloadError):
-            return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", "the body cannot be read")
-        except web.HTTPRequestEntityTooLarge:
-            return refuse(413, "INVALID_ARGUMENT", "FIELD_INVALID", "the body is too large")
+            body = await self._bodies.read(request, most=BODY_BYTES, within_s=self._body_s)
+            user_id, roles = _read(body)
+        except BodyRefused as refused:
+            return refused.answer
         except ValueError as error:
             return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", str(error))
         now = int(self._clock())

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from holdfast.loopback import is_loopback
+
 # How long a browser may remember the answer to a preflight.
 CORS_MAX_AGE_S = 600
 _METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -32,6 +34,26 @@ class Origins:
     def lists(self, origin: str) -> bool:
         """Whether a page of this origin may read our answers (CORS)."""
         return origin.lower() in self._allowed
+
+
+class Hosts:
+    """The names of this machine, by the Host header that a request was made to."""
+
+    def __init__(self, bridge_host: str, allowed_origins: tuple[str, ...]) -> None:
+        names = {urlsplit(origin).hostname for origin in allowed_origins}
+        self._names = frozenset({*names, bridge_host.strip("[]").lower()} - _ANYWHERE)
+
+    def names_us(self, request: web.BaseRequest) -> bool:
+        """Whether it is a loopback name or address, ours, or that of an allowed origin."""
+        try:
+            name = urlsplit("//" + request.headers.get("Host", "")).hostname or ""
+        except ValueError:
+            return False
+        return name in self._names or is_loopback(name)
+
+
+# As BRIDGE_HOST these are no names.
+_ANYWHERE = frozenset({None, "", "0.0.0.0", "::"})  # noqa: S104
 
 
 def _host(origin: str) -> str | None:

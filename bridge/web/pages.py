@@ -1,19 +1,31 @@
-"""Serves the built dashboard at `/`, with the security headers that a payment page needs."""
+"""Serves the built dashboard at `/`, with the security headers that a payment page needs.
+
+Must never answer 200 for what is not there: a page is what the dashboard's router knows as one.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bridge.web.reply import refuse
+from bridge.door.reply import refuse
 
 DIST = Path(__file__).parents[1] / "dashboard" / "dist"
 HINT = "The dashboard is not built. `make run` builds it; the API is at /api/v1/.\n"
+# What the dashboard's router shows a page for (bridge/dashboard/src/App.tsx).
+ROUTES = ("", "new", "settings", "escrows/:id")
+ROBOTS = "User-agent: *\nDisallow: /\n"
 # Vite names every file in this folder by a hash of its content.
 _HASHED = "assets"
 _YEAR_S = 365 * 24 * 3600
+_PAGE = re.compile("|".join(re.sub(":[a-z]+", "[^/]+", route) for route in ROUTES))
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_RAZORPAY_CALLS = (
+    " https://api.razorpay.com https://checkout.razorpay.com https://lumberjack.razorpay.com"
+)
 
 
 class Pages:
@@ -21,44 +33,74 @@ class Pages:
 
     def __init__(self, *, pay_url: str | None, dist: Path = DIST) -> None:
         self._dist = dist.resolve()
-        self._headers = {
-            "Content-Security-Policy": _policy(pay_url),
+        self._pay_url = pay_url
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes. After all others: they take what is left."""
+        app.router.add_route("*", r"/api{path:(/[\s\S]*)?}", _nothing)
+        app.router.add_get("/robots.txt", _give_robots)
+        app.router.add_get(r"/{path:[\s\S]*}", self.give)
+
+    async def give(self, request: web.Request) -> web.StreamResponse:
+        path = request.match_info["path"]
+        headers = self._headers(request.headers.get("Host", ""))
+        file = self._find(path)
+        if file is not None:
+            hashed = file.parent == self._dist / _HASHED
+            cache = f"public, max-age={_YEAR_S}, immutable" if hashed else "no-cache"
+            return web.FileResponse(file, headers={**headers, "Cache-Control": cache})
+        if not path:
+            return web.Response(text=HINT, headers=headers)
+        if "text/html" not in request.headers.get("Accept", ""):
+            return await _nothing(request)
+        return self._missing(headers)
+
+    def _find(self, path: str) -> Path | None:
+        index = self._dist / "index.html"
+        if _PAGE.fullmatch(path.removesuffix("/")):
+            return index if index.is_file() else None
+        try:
+            file = (self._dist / path).resolve()
+            return file if file.is_relative_to(self._dist) and file.is_file() else None
+        except (ValueError, OSError):
+            # A zero byte, or a name longer than a name can be.
+            return None
+
+    def _missing(self, headers: dict[str, str]) -> web.Response:
+        """The dashboard's own word for it, where there is a dashboard."""
+        index = self._dist / "index.html"
+        headers = {**headers, "Cache-Control": "no-cache"}
+        if not index.is_file():
+            return web.Response(text=HINT, status=404, headers=headers)
+        page = index.read_text()
+        return web.Response(text=page, content_type="text/html", status=404, headers=headers)
+
+    def _headers(self, host: str) -> dict[str, str]:
+        return {
+            "Content-Security-Policy": _policy(self._pay_url, host),
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "strict-origin-when-cross-origin",
             "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
         }
 
-    async def give(self, request: web.Request) -> web.StreamResponse:
-        path = request.match_info["path"]
-        if path == "api" or path.startswith("api/"):
-            return refuse(404, "NOT_FOUND", "ROUTE_NOT_FOUND", "There is no such route.")
-        file = self._find(path)
-        if file is None:
-            return web.Response(text=HINT, status=404 if path else 200, headers=self._headers)
-        hashed = file.parent == self._dist / _HASHED
-        if path.startswith(_HASHED + "/") and not hashed:
-            # A page of an older build asks for a script that is gone: index.html is no answer.
-            return web.Response(text="There is no such file.\n", status=404, headers=self._headers)
-        cache = f"public, max-age={_YEAR_S}, immutable" if hashed else "no-cache"
-        return web.FileResponse(file, headers={**self._headers, "Cache-Control": cache})
 
-    def _find(self, path: str) -> Path | None:
-        index = self._dist / "index.html"
-        try:
-            file = (self._dist / path).resolve()
-            if path and file.is_relative_to(self._dist) and file.is_file():
-                return file
-        except (ValueError, OSError):
-            # The name has a zero byte, or is too long.
-            pass
-        return index if index.is_file() else None
+async def _nothing(_request: web.Request) -> web.Response:
+    return refuse(404, "NOT_FOUND", "PATH_UNKNOWN", "There is nothing at this path.")
 
 
-def _policy(pay_url: str | None) -> str:
-    """Allow our own origin, Razorpay Checkout (script, frame, calls) and the sandbox's pages."""
+async def _give_robots(_request: web.Request) -> web.Response:
+    return web.Response(text=ROBOTS, headers={"Cache-Control": "public, max-age=3600"})
+
+
+def _policy(pay_url: str | None, host: str) -> str:
+    """Allow our own origin, Razorpay Checkout (script, frame, calls) and the sandbox's pages.
+
+    Not every browser takes a WebSocket to our own host for 'self', so it is named as well.
+    """
     parts = urlsplit(pay_url or "")
     pay = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    own = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     return "; ".join(
         (
             "default-src 'self'",
@@ -67,8 +109,7 @@ def _policy(pay_url: str | None) -> str:
             "img-src 'self' data: https://*.razorpay.com",
             "font-src 'self' data:",
             f"frame-src https://checkout.razorpay.com https://api.razorpay.com{pay}",
-            "connect-src 'self' ws: wss: https://api.razorpay.com https://checkout.razorpay.com"
-            f" https://lumberjack.razorpay.com{pay}",
+            f"connect-src 'self'{own}{pay or _RAZORPAY_CALLS}",
             f"form-action 'self' https://api.razorpay.com{pay}",
             "base-uri 'self'",
             "object-src 'none'",

@@ -7,13 +7,14 @@ is answered 503, so that Razorpay sends it again.
 from __future__ import annotations
 
 import structlog
-from aiohttp import ClientPayloadError, web
+from aiohttp import web
 
+from bridge.door.body import Bodies, BodyRefused
+from bridge.door.reply import refuse
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
-from bridge.web.reply import refuse
 
 _log = structlog.get_logger("bridge.web.webhook")
 _FOR_GOOD = frozenset({"SIGNATURE_INVALID", "WEBHOOK_MALFORMED"})
@@ -22,30 +23,29 @@ _FOR_GOOD = frozenset({"SIGNATURE_INVALID", "WEBHOOK_MALFORMED"})
 class WebhookDoor:
     """POST /api/v1/webhooks/razorpay."""
 
-    def __init__(self, core: Core, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, core: Core, bodies: Bodies, limits: Limits, metrics: Metrics) -> None:
         self._core = core
+        self._bodies = bodies
         self._limits = limits
         self._metrics = metrics
         self._inside = 0
 
     async def take(self, request: web.Request) -> web.Response:
+        try:
+            body = await self._bodies.read(
+                request, most=self._limits.webhook_bytes, within_s=self._limits.webhook_body_s
+            )
+        except BodyRefused as refused:
+            return self._refuse_body(refused)
         if self._inside >= self._limits.webhooks:
             return self._refuse("busy", 503, "UNAVAILABLE", "BUSY", "too many deliveries at once")
         self._inside += 1
         try:
-            return await self._take(request)
+            return await self._take(request, body)
         finally:
             self._inside -= 1
 
-    async def _take(self, request: web.Request) -> web.Response:
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            text = "a delivery has at most 1 MiB"
-            return self._refuse("too_big", 413, "INVALID_ARGUMENT", "WEBHOOK_TOO_BIG", text)
-        except (ClientPayloadError, web.RequestPayloadError):
-            text = "the body cannot be read"
-            return self._refuse("refused", 400, "INVALID_ARGUMENT", "WEBHOOK_MALFORMED", text)
+    async def _take(self, request: web.Request, body: bytes) -> web.Response:
         signature = _header(request, "X-Razorpay-Signature")
         if not signature:
             text = "X-Razorpay-Signature is missing"
@@ -58,6 +58,16 @@ class WebhookDoor:
             return self._answer(error)
         self._metrics.webhooks.labels(outcome).inc()
         return web.json_response({"outcome": outcome})
+
+    def _refuse_body(self, refused: BodyRefused) -> web.Response:
+        if refused.status == 413:
+            text = "a delivery has at most 1 MiB"
+            return self._refuse("too_big", 413, "INVALID_ARGUMENT", "WEBHOOK_TOO_BIG", text)
+        if refused.status == 400:
+            text = "The body cannot be read."
+            return self._refuse("refused", 400, "INVALID_ARGUMENT", "WEBHOOK_MALFORMED", text)
+        self._metrics.webhooks.labels("refused").inc()
+        return refused.answer
 
     def _answer(self, error: CoreError) -> web.Response:
         if error.code == "INVALID_ARGUMENT" or error.reason in _FOR_GOOD:

@@ -21,6 +21,7 @@ _HTTP = """\
 The JSON API answers `{"error": {"code", "reason", "message"}}`, with `fields` where fields are
 wrong. Core's reasons come with the HTTP status above. 503 and 429 carry `Retry-After`. The bridge
 adds reasons of its own:"""
+_HTTP_WINGS = ("web", "door", "browser")
 _FRAMES = """\
 A command that fails over the WebSocket is answered by a frame `{"type": "error", "code", "message",
 "retry"}`, with `escrow_id` and the command's `id` where there is one. The catalogue is `ErrorCode`
@@ -49,7 +50,8 @@ def page(root: Path) -> str:
         "## HTTP",
         _HTTP,
         table.table(
-            ("reason", "HTTP", "code", "message"), map(_http, http_reasons(root / "bridge/web"))
+            ("reason", "HTTP", "code", "message"),
+            map(_http, http_reasons(*(root / "bridge" / one for one in _HTTP_WINGS))),
         ),
         "## Error frames",
         _FRAMES,
@@ -82,14 +84,14 @@ def _close(code: CloseCode) -> tuple[str, ...]:
     return str(code.value), table.sentence(code.reason), table.yes_no(not code.is_final)
 
 
-def http_reasons(folder: Path) -> list[HttpReason]:
-    """List the reasons that the files of a folder use and core's catalogue does not have.
+def http_reasons(*folders: Path) -> list[HttpReason]:
+    """List the reasons that the files of these folders use and core's catalogue does not have.
 
     They are found in calls of `…(status, code, reason, message)` and `CoreError(code, message,
     reason)` whose arguments `_text` can read.
     """
     found: dict[str, HttpReason] = {}
-    for path in sorted(folder.glob("*.py")):
+    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
         for function in _functions(ast.parse(path.read_text())):
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and (one := _refusal(node, function)):

@@ -4,12 +4,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from pydantic import SecretStr
 
 from bridge.config import Settings
 from bridge.limits import Limits
-from bridge.server import create_app
+from bridge.server import create_app, listener
 from tests.fakes.bridge import SECRET, Bridge, token
 from tests.fakes.core import FakeCore, fake_core
 
@@ -44,17 +43,16 @@ async def start_bridge(settings: Settings) -> AsyncIterator[StartBridge]:
     async def start(changed: dict[str, Any] | None = None, **limits: Any) -> Bridge:
         own = settings.model_copy(update=changed or {})
         app = create_app(own, replace(Limits(), **{"tick_s": 0.02, "linger_s": 0.05, **limits}))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        door = listener(app, shutdown_s=1)
+        await door.open("127.0.0.1", 0)
         http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        opened.append(Bridge(runner, http))
+        opened.append(Bridge(door, http))
         return opened[-1]
 
     yield start
     for bridge in opened:
         await bridge.http.close()
-        await bridge.runner.cleanup()
+        await bridge.runner.close()
 
 
 @pytest.fixture

@@ -6,13 +6,16 @@ import pytest
 
 from bridge import config
 
+PREFIXES = ("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "ALLOW", "DEMO_", "LOG_", "RAZORPAY_")
 GOOD = {"JWT_SECRET": "s" * 32, "BRIDGE_TOKEN": "a.b.c"}
 
 
 @pytest.fixture(autouse=True)
 def _only(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
-        if name.startswith(("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "ALLOW", "DEMO_", "LOG_")):
+        if name.startswith(
+            ("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "ALLOW", "DEMO_", "LOG_", "RAZORPAY_")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.delenv("PORT", raising=False)
     for name, value in GOOD.items():
@@ -95,6 +98,44 @@ def test_a_demo_login_needs_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_LOGIN", "1")
     with pytest.raises(config.ConfigError, match="DEMO_LOGIN"):
         config.read()
+
+
+@pytest.mark.parametrize(
+    ("razorpay", "named"),
+    [
+        ({}, "RAZORPAY_BASE_URL"),
+        ({"RAZORPAY_BASE_URL": "https://api.razorpay.com"}, "RAZORPAY_BASE_URL"),
+        ({"RAZORPAY_BASE_URL": "http://localhost.evil.example"}, "RAZORPAY_BASE_URL"),
+        ({"RAZORPAY_BASE_URL": "http://127.0.0.1@evil.example"}, "RAZORPAY_BASE_URL"),
+        ({"RAZORPAY_BASE_URL": "http://[::1"}, "RAZORPAY_BASE_URL"),
+        (
+            {"RAZORPAY_BASE_URL": "http://127.0.0.1:8001", "RAZORPAY_KEY_ID": "rzp_live_x"},
+            "RAZORPAY_KEY_ID",
+        ),
+    ],
+)
+def test_a_demo_login_beside_real_money_is_contradictory(
+    monkeypatch: pytest.MonkeyPatch, razorpay: dict[str, str], named: str
+) -> None:
+    for name, value in razorpay.items():
+        monkeypatch.setenv(name, value)
+    config.read()
+    for yes in ("1", "true", "YES"):
+        monkeypatch.setenv("DEMO_LOGIN", yes)
+        with pytest.raises(config.ConfigError, match=f"DEMO_LOGIN=1.*{named}"):
+            config.read()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8001", "http://localhost:1", "http://[::1]:8001"]
+)
+def test_a_demo_login_beside_a_sandbox_of_this_machine_is_fine(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("DEMO_LOGIN", "1")
+    monkeypatch.setenv("RAZORPAY_BASE_URL", url)
+    monkeypatch.setenv("RAZORPAY_KEY_ID", "rzp_test_x")
+    assert config.read().demo_login
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,10 @@ class Visitor:
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
-        # A seller without an account is a 404, which the browser reports by itself.
-        if "/payees/" in message.location.get("url", ""):
+        # A seller without an account is a 404, which the browser reports by itself; so is a page
+        # that does not exist.
+        url = message.location.get("url", "")
+        if "/payees/" in url or url.endswith("/nowhere"):
             return
         if not (self.knows_of_outage and _OUTAGE.search(message.text)):
             self.mishaps.append(message.text)

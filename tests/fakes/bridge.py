@@ -9,6 +9,7 @@ import aiohttp
 import jwt
 from aiohttp import web
 
+from bridge.door.listener import Listener
 from tests.fakes.browser import Browser
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -24,7 +25,7 @@ def token(user_id: str = "buyer", *, seconds: float = 600, **claims: Any) -> str
 class Bridge:
     """A running bridge and a client for it."""
 
-    runner: web.AppRunner
+    runner: Listener | web.AppRunner
     http: aiohttp.ClientSession
 
     @property

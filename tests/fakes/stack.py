@@ -120,6 +120,7 @@ class Stack:
             "PORT": str(self._ports["bridge"].number),
             "BRIDGE_TOKEN": token("bridge", "service"),
             "DEMO_LOGIN": "1",
+            "RAZORPAY_BASE_URL": self.sandbox_url,
         }
         webhook = ["--webhook-url", self.bridge_url + WEBHOOK_PATH]
         port = ["--port", str(self._ports["sandbox"].number)]

@@ -1,5 +1,6 @@
 """The small doors: health, metrics, the demo's login, the dashboard's files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import grpc
 import pytest
 from aiohttp import web
 
-from bridge.web.pages import Pages
+from bridge.door.listener import Listener
+from bridge.limits import Limits
+from bridge.metrics import Metrics
+from bridge.web.pages import DIST, ROUTES, Pages, _policy
 from holdfast.tokens import Verifier
 from tests.bridge.conftest import ORIGIN, StartBridge
 from tests.fakes.bridge import SECRET, Bridge
@@ -148,12 +152,11 @@ async def site(tmp_path: Path, bridge: Bridge) -> Any:
     (dist / "assets" / "index-abc123.js").write_text("1")
     (tmp_path / "secret.txt").write_text("secret")
     app = web.Application()
-    app.router.add_get("/{path:.*}", Pages(pay_url="http://127.0.0.1:8001/v1", dist=dist).give)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Bridge(runner, bridge.http)
-    await runner.cleanup()
+    Pages(pay_url="http://127.0.0.1:8001/v1", dist=dist).add_to(app)
+    door = Listener(app, Limits(), Metrics(), shutdown_s=1)
+    await door.open("127.0.0.1", 0)
+    yield Bridge(door, bridge.http)
+    await door.close()
 
 
 async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) -> None:
@@ -170,9 +173,100 @@ async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) 
             assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/assets/gone-999.js", "/api/v1/nothing", "/api"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/gone-999.js",
+        "/api/v1/nothing",
+        "/api/v2/x",
+        "/api",
+        "/favicon.ico",
+        "/wp-login.php",
+        "/escrows",
+        "/escrows/e1/more",
+        "/news",
+    ],
+)
 async def test_what_no_page_can_mean_is_404(site: Bridge, path: str) -> None:
-    assert await status(site, path) == 404
+    async with site.http.get(site.url + path) as response:
+        assert response.status == 404
+        assert (await response.json())["error"]["reason"] == "PATH_UNKNOWN"
+
+
+async def test_a_browser_that_asks_for_no_page_of_ours_is_shown_the_dashboards_word_for_it(
+    site: Bridge,
+) -> None:
+    headers = {"Accept": "text/html,application/xhtml+xml"}
+    async with site.http.get(site.url + "/nowhere", headers=headers) as response:
+        assert response.status == 404
+        assert await response.text() == "<title>Holdfast</title>"
+        assert response.headers["Cache-Control"] == "no-cache"
+        assert "Content-Security-Policy" in response.headers
+    async with site.http.get(site.url + "/api/v2/x", headers=headers) as response:
+        assert response.content_type == "application/json"
+
+
+async def test_robots_are_told_to_leave(site: Bridge) -> None:
+    async with site.http.get(site.url + "/robots.txt") as response:
+        assert (response.status, response.content_type) == (200, "text/plain")
+        assert await response.text() == "User-agent: *\nDisallow: /\n"
+
+
+def test_the_pages_are_those_of_the_dashboards_router() -> None:
+    source = (DIST.parent / "src" / "App.tsx").read_text()
+    paths = re.findall(r"path: '([^']+)'", source)
+    assert sorted(f"/{route}" for route in ROUTES) == sorted(set(paths) - {"*"})
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("127.0.0.1:8000", " ws://127.0.0.1:8000 wss://127.0.0.1:8000"),
+        ("[::1]:8000", " ws://[::1]:8000 wss://[::1]:8000"),
+        ("shop.example", " ws://shop.example wss://shop.example"),
+        ("evil.example; script-src *", ""),
+        ("", ""),
+    ],
+)
+def test_a_page_may_connect_to_us_and_to_who_takes_the_payment(host: str, named: str) -> None:
+    def connects(pay_url: str | None) -> str:
+        (found,) = (one for one in _policy(pay_url, host).split("; ") if "connect-src" in one)
+        return found
+
+    assert (
+        connects("http://127.0.0.1:8001/v1") == f"connect-src 'self'{named} http://127.0.0.1:8001"
+    )
+    assert connects(None) == (
+        f"connect-src 'self'{named} https://api.razorpay.com https://checkout.razorpay.com"
+        " https://lumberjack.razorpay.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("localhost:8000", 200),
+        ("LOCALHOST", 200),
+        ("127.0.0.1", 200),
+        ("127.8.9.1:80", 200),
+        ("[::1]:8000", 200),
+        ("shop.example", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example", 403),
+        ("127.0.0.1.evil.example:8000", 403),
+        ("10.0.0.1", 403),
+        ("[::2]", 403),
+        ("localhost@evil.example", 403),
+        ("[::1", 403),
+    ],
+)
+async def test_the_demo_login_answers_to_names_of_this_machine(
+    bridge: Bridge, host: str, code: int
+) -> None:
+    answer = await ask_demo(bridge, b'{"user_id":"a"}', headers={"Host": host})
+    assert answer[0] == code
+    if code == 403:
+        assert answer[1]["error"]["reason"] == "HOST_REFUSED"
 
 
 @pytest.mark.parametrize(

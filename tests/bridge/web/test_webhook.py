@@ -1,5 +1,6 @@
 """The webhook door."""
 
+import asyncio
 from io import BytesIO
 from typing import Any
 
@@ -10,6 +11,7 @@ from escrow.v1 import payment_service_pb2 as payments
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import Bridge
 from tests.fakes.core import FakeCore
+from tests.fakes.wire import raw
 
 HEADERS = {"X-Razorpay-Signature": "abc", "X-Razorpay-Event-Id": "evt_1"}
 
@@ -97,6 +99,25 @@ async def test_more_than_can_wait_at_once_are_503(
 
 
 async def test_a_body_that_cannot_be_read_is_400(bridge: Bridge, core: FakeCore) -> None:
-    status, answer = await deliver(bridge, b"rubbish", {**HEADERS, "Content-Encoding": "gzip"})
-    assert (status, answer["error"]["reason"]) == (400, "WEBHOOK_MALFORMED")
+    wire = b"POST /api/v1/webhooks/razorpay HTTP/1.1\r\nHost: x\r\nX-Razorpay-Signature: 0\r\n"
+    wire += b"Transfer-Encoding: chunked\r\n\r\n"
+    reply = await raw(bridge, wire, then=b"no chunk\r\n\r\n")
+    assert (reply.status, reply.error["reason"]) == (400, "WEBHOOK_MALFORMED")
     assert not core.webhooks
+
+
+async def test_a_compressed_body_is_415(bridge: Bridge, core: FakeCore) -> None:
+    status, answer = await deliver(bridge, b"rubbish", {**HEADERS, "Content-Encoding": "gzip"})
+    assert (status, answer["error"]["reason"]) == (415, "CODING_UNSUPPORTED")
+    assert not core.webhooks
+
+
+async def test_a_delivery_waits_for_its_body_without_a_slot(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(webhooks=1, webhook_body_s=0.5)
+    head = b"POST /api/v1/webhooks/razorpay HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    slow = [asyncio.create_task(raw(bridge, head + b"[")) for _ in range(20)]
+    assert (await deliver(bridge))[0] == 200
+    for reply in await asyncio.gather(*slow):
+        assert (reply.status, reply.error["reason"]) == (408, "BODY_TOO_SLOW")

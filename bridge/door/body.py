@@ -1,0 +1,146 @@
+"""The bodies of requests: read within a time, a size, a share for each user, and all in all.
+
+Must never hold anything else while it waits for a peer's bytes: whoever reads a body takes its slot
+only afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from aiohttp import web
+
+from bridge.door import reply
+from bridge.door.connection import Connection
+from bridge.limits import Limits
+
+_RETRY_AFTER_S = 1
+
+
+class BodyRefused(Exception):
+    """The body cannot be taken; `answer` says why, with this `status`."""
+
+    def __init__(self, status: int, code: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.answer = reply.refuse(status, code, reason, message)
+        if status == 429:
+            self.answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
+        if status == 408:
+            # The rest of the body may come after all, and would be taken for a request.
+            self.answer.force_close()
+
+
+class _Reading:
+    """One body that is being read."""
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self.timeout = timeout
+        self.body = bytearray()
+
+
+class Bodies:
+    """Reads bodies as they come on the wire."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # By age. Together they hold so many bytes.
+        self._readings: dict[_Reading, None] = {}
+        self._held = 0
+        self._of_user: Counter[str] = Counter()
+
+    async def read(
+        self, request: web.Request, *, most: int, within_s: float, user_id: str = ""
+    ) -> bytes:
+        """Read all of it, at most `most` bytes. `user_id` is who has proved to be the sender.
+
+        Raises BodyRefused; ConnectionError where the peer is gone.
+        """
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            # A compressed body that was cut off may look like an empty one.
+            text = "Send the body as it is, without a Content-Encoding."
+            raise BodyRefused(415, "INVALID_ARGUMENT", "CODING_UNSUPPORTED", text)
+        if (request.content_length or 0) > most:
+            raise _too_large(most)
+        if not request.can_read_body:
+            return b""
+        with self._share(user_id), _owing(request):
+            return await self._read(request, most, within_s)
+
+    async def _read(self, request: web.Request, most: int, within_s: float) -> bytes:
+        try:
+            async with asyncio.timeout(within_s) as timeout:
+                reading = _Reading(timeout)
+                self._readings[reading] = None
+                try:
+                    async for chunk in request.content.iter_any():
+                        self._add(reading, chunk)
+                        if len(reading.body) > most:
+                            raise _too_large(most)
+                    if reading not in self._readings:
+                        raise TimeoutError
+                finally:
+                    self._forget(reading)
+                return bytes(reading.body)
+        except TimeoutError:
+            text = "The body did not come in time. Send the request again."
+            raise BodyRefused(408, "DEADLINE_EXCEEDED", "BODY_TOO_SLOW", text) from None
+        except (aiohttp.ClientPayloadError, web.RequestPayloadError):
+            text = "The body cannot be read."
+            raise BodyRefused(400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", text) from None
+
+    def _add(self, reading: _Reading, chunk: bytes) -> None:
+        if reading not in self._readings:
+            raise TimeoutError
+        reading.body += chunk
+        self._held += len(chunk)
+        while self._held > self._limits.bodies_bytes:
+            # Who began first has had most time.
+            oldest = next(iter(self._readings))
+            self._forget(oldest)
+            oldest.timeout.reschedule(asyncio.get_running_loop().time())
+
+    def _forget(self, reading: _Reading) -> None:
+        if reading in self._readings:
+            del self._readings[reading]
+            self._held -= len(reading.body)
+
+    @contextmanager
+    def _share(self, user_id: str) -> Iterator[None]:
+        if not user_id:
+            yield
+            return
+        if self._of_user[user_id] >= self._limits.bodies_per_user:
+            text = "Too many bodies of this user are still on their way. Try again."
+            raise BodyRefused(429, "RESOURCE_EXHAUSTED", "TOO_MANY_BODIES", text)
+        self._of_user[user_id] += 1
+        try:
+            yield
+        finally:
+            self._of_user[user_id] -= 1
+            if not self._of_user[user_id]:
+                del self._of_user[user_id]
+
+
+@contextmanager
+def _owing(request: web.Request) -> Iterator[None]:
+    """Let the crowd know that we wait for this peer."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        yield
+        return
+    connection.owes_body()
+    try:
+        yield
+    finally:
+        connection.paid()
+
+
+def _too_large(most: int) -> BodyRefused:
+    return BodyRefused(
+        413, "INVALID_ARGUMENT", "BODY_TOO_LARGE", f"The body has more than {most} bytes."
+    )
