@@ -73,7 +73,7 @@ def _reason(reason: Reason) -> tuple[str, ...]:
 
 
 def _http(one: HttpReason) -> tuple[str, ...]:
-    return table.code(one.reason), str(one.status), table.code(one.code), one.message
+    return table.code(one.reason), str(one.status), table.code(one.code), one.message or "…"
 
 
 def _frame(code: ErrorCode) -> tuple[str, ...]:
