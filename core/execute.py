@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from escrow.v1 import escrow_pb2 as pb
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import Reason, Refusal
+from core.heartbeat import beat, rest
 from core.law import command as c
 from core.law.command import Caller, Command
 from core.law.escrow import Escrow
@@ -96,6 +98,8 @@ class _Batch:
         self.changed: set[str] = set()
         self.stirred: set[str] = set()
         self.asked_about: set[str] = set()
+        # Escrows that need a person from now on.
+        self.worrying: list[Escrow] = []
 
     def judge(self, asked: Asked) -> None:
         """Decide one command against the state that those before it have left."""
@@ -106,7 +110,9 @@ class _Batch:
             return
         loaded = self.loaded.get(asked.escrow_id)
         before = loaded.escrow if loaded else None
-        event = decide(before, asked.command, asked.caller, self.now_us)
+        # No event is older than the one before it, whatever a replica's clock says.
+        now_us = max(self.now_us, before.update_time_us) if before else self.now_us
+        event = decide(before, asked.command, asked.caller, now_us)
         if event is None:
             assert before is not None, "only an escrow can stay as it is"
             self.answers.append(Answer(escrow_message(before), None))
@@ -148,6 +154,8 @@ class _Batch:
         self.changed.add(escrow.escrow_id)
         if before is None or moves_money(before, event):
             self.stirred.add(escrow.escrow_id)
+        if escrow.attention and (before is None or before.attention != escrow.attention):
+            self.worrying.append(escrow)
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))
 
@@ -195,6 +203,7 @@ def _row(loaded: Loaded) -> dict[str, Any]:
         "seller_id": escrow.seller_id,
         "arbiter_id": escrow.arbiter_id,
         "created_by": escrow.created_by,
+        "attention_code": str(escrow.attention_code),
         "create_time_us": escrow.create_time_us,
         "update_time_us": escrow.update_time_us,
         "deadline_us": escrow.deadline_us,
@@ -218,6 +227,8 @@ class Executor:
         self._published = published
         self._waiting: asyncio.Queue[Asked] = asyncio.Queue(MAX_WAITING)
         self._closed = False
+        # What became of commands, and in how many transactions.
+        self.outcomes: Counter[str] = Counter()
 
     async def execute(
         self,
@@ -253,7 +264,9 @@ class Executor:
     async def run(self) -> None:
         """Work commands off until cancelled; `close` first, so that none is left behind."""
         while True:
+            rest()
             taken = [await self._waiting.get()]
+            beat()
             while len(taken) < MAX_BATCH and not self._waiting.empty():
                 taken.append(self._waiting.get_nowait())
             await self._work([asked for asked in taken if not asked.answer.done()])
@@ -305,6 +318,16 @@ class Executor:
             await batch.save(transaction)
         if batch.committed:
             self._published(batch.committed)
+        for escrow in batch.worrying:
+            log.warning(
+                "escrow %s needs attention: %s: %s",
+                escrow.escrow_id,
+                escrow.attention_code or "OTHER",
+                escrow.attention,
+            )
+        self.outcomes["changed"] += len(batch.committed)
+        self.outcomes["refused"] += sum(isinstance(one, Refusal) for one in batch.answers)
+        self.outcomes["batches"] += 1
         for one, answer in zip(asked, batch.answers, strict=True):
             await self._answer(one, answer)
 

@@ -1,14 +1,12 @@
-"""The only composition root: open, wire, serve, drain, close. The clock is handed in from here."""
+"""Serves core: binds, opens its rooms, runs their loops, drains, closes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from escrow.v1 import (
@@ -22,15 +20,13 @@ from escrow.v1 import (
     payment_service_pb2_grpc,
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
 
-from core.books.audit import Auditor
+from core.clock import wall_us
 from core.config import Settings
-from core.execute import Committed, Executor
-from core.live import bell
-from core.live.feed import Feed
-from core.live.follow import Followers
-from core.razorpay import TIMEOUT_S, Gateway
+from core.health import Health
+from core.heartbeat import Heartbeat, keep
+from core.metrics import Metrics, Sources
+from core.rooms import Loop, Rooms, loops, opened
 from core.service import reflection
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
@@ -39,16 +35,9 @@ from core.service.ledger import LedgerService
 from core.service.payment import PaymentService
 from core.service.share import Pace, Shares
 from core.settlement.checkout import Checkout
-from core.settlement.compare import Comparer
-from core.settlement.deadline import Clock
-from core.settlement.reconcile import Reconciler
-from core.settlement.settle import Patience, Settler
-from core.settlement.webhook import Inbox
-from core.storage.database import connect
-from core.storage.migrations import upgrade
-from core.storage.pooler import require_sessions
-from core.storage.store import Store
-from core.storage.trouble import storage_errors
+from core.settlement.reconcile import Reconciled
+from core.settlement.settle import Patience
+from holdfast.metrics import served
 from holdfast.tokens import Verifier
 
 log = logging.getLogger(__name__)
@@ -59,6 +48,8 @@ DRAIN_S = 5.0
 FEED_STOP_S = 2.0
 # After the calls: a settlement's step that is under way, and commands on their way to the disk.
 STOP_S = 9.5
+# How long the room that watches the others may be silent itself.
+HEALTH_LIMIT_S = 30.0
 # The longest request: a webhook of 1 MiB and its frame.
 MAX_MESSAGE_BYTES = 2 << 20
 # Streams that may open at once; by default gRPC cancels more than about 1,000.
@@ -83,89 +74,8 @@ SERVICES = [
 ]
 
 
-def now_us() -> int:
-    """The wall clock, whole microseconds since the epoch."""
-    return time.time_ns() // 1000
-
-
 class PortTaken(Exception):
     """The address of CORE_LISTEN cannot be had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """All that works behind the services, wired and not yet running."""
-
-    store: Store
-    feed: Feed
-    followers: Followers
-    gateway: Gateway
-    executor: Executor
-    settler: Settler
-    reconciler: Reconciler
-    auditor: Auditor
-    inbox: Inbox
-    clock: Clock
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    settings: Settings,
-    *,
-    patience: Patience | None = None,
-    gateway_timeout_s: float | None = None,
-    is_alone: bool = False,
-) -> AsyncIterator[Rooms]:
-    """Open the database and the gateway, migrate, and wire the rooms; closes them at the end.
-
-    With `is_alone` no other core may serve the same SQLite file. Raises Refusal
-    STORAGE_UNAVAILABLE, whose cause says more (core.storage.trouble).
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        engine = connect(settings.database_url)
-        stack.push_async_callback(engine.dispose)
-        with storage_errors():
-            await require_sessions(settings.database_url)
-            if is_alone and engine.file is not None:
-                stack.enter_context(engine.file.alone())
-        await upgrade(engine)
-        store = Store(engine)
-        feed = Feed(store)
-        followers = Followers(store, feed, now_us=now_us)
-        gateway = Gateway(
-            key_id=settings.razorpay_key_id,
-            key_secret=settings.razorpay_key_secret.get_secret_value(),
-            base_url=settings.razorpay_base_url,
-            timeout_s=gateway_timeout_s or TIMEOUT_S,
-        )
-        stack.push_async_callback(gateway.close)
-
-        def published(committed: Sequence[Committed]) -> None:
-            feed.publish(committed)
-            followers.publish(committed)
-            settler.ring()
-
-        executor = Executor(store, now_us=now_us, published=published)
-        settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
-        inbox = Inbox(
-            store,
-            executor,
-            secrets=settings.webhook_secrets,
-            now_us=now_us,
-            ring_settlement=settler.ring,
-        )
-        yield Rooms(
-            store=store,
-            feed=feed,
-            followers=followers,
-            gateway=gateway,
-            executor=executor,
-            settler=settler,
-            reconciler=Reconciler(store, executor, gateway, now_us=now_us),
-            auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
-            inbox=inbox,
-            clock=Clock(store, executor, now_us=now_us),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +116,22 @@ async def serving(
         rooms = await stack.enter_async_context(
             opened(settings, patience=patience, gateway_timeout_s=gateway_timeout_s, is_alone=True)
         )
-        healthy = _add_services(server, rooms, settings)
+        running = loops(rooms, settings)
+        healthy = Health(
+            rooms.store,
+            SERVICES,
+            [loop.heartbeat for loop in running],
+            clock_problem=lambda: rooms.timekeeper.problem,
+        )
+        _add_services(server, rooms, settings, healthy)
+        metrics = _metrics(rooms, healthy, running, verifier)
+        await stack.enter_async_context(served(settings.metrics_listen, metrics.render))
         broken = asyncio.Event()
-        tasks = [_kept(loop, broken) for loop in _loops(rooms, settings)]
+        running.append(Loop(Heartbeat("health", HEALTH_LIMIT_S), healthy.run()))
+        tasks = [_kept(loop, broken) for loop in running]
         stack.push_async_callback(_stop, tasks)
+        await healthy.look()
         await server.start()
-        for name in ["", *SERVICES]:
-            await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("core serves %s:%d", settings.core_listen.rsplit(":", 1)[0], port)
         try:
             yield Core(port, rooms, broken)
@@ -225,8 +144,8 @@ async def serving(
 
 
 def _add_services(
-    server: grpc.aio.Server, rooms: Rooms, settings: Settings
-) -> health.HealthServicer:
+    server: grpc.aio.Server, rooms: Rooms, settings: Settings, healthy: Health
+) -> None:
     store, executor = rooms.store, rooms.executor
     escrows = EscrowService(
         store,
@@ -241,7 +160,7 @@ def _add_services(
         executor,
         Checkout(rooms.gateway),
         rooms.inbox,
-        now_us=now_us,
+        now_us=rooms.now_us,
         ring_settlement=rooms.settler.ring,
     )
     ledger = LedgerService(store, rooms.auditor)
@@ -249,11 +168,26 @@ def _add_services(
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(), server)
-    healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable(names, server)
-    return healthy
+
+
+def _metrics(rooms: Rooms, healthy: Health, running: Sequence[Loop], verifier: Verifier) -> Metrics:
+    return Metrics(
+        Sources(
+            health=healthy,
+            condition=rooms.store.condition,
+            vitals=rooms.vitals,
+            heartbeats=[loop.heartbeat for loop in running],
+            auditor=rooms.auditor,
+            keys=verifier.keys,
+            commands=rooms.executor.outcomes,
+            razorpay=rooms.gateway.outcomes,
+            clock_problem=lambda: rooms.timekeeper.problem,
+            now_us=rooms.now_us,
+        )
+    )
 
 
 def _shares(settings: Settings) -> Shares:
@@ -264,39 +198,13 @@ def _shares(settings: Settings) -> Shares:
     )
 
 
-def _loops(rooms: Rooms, settings: Settings) -> list[Coroutine[Any, Any, None]]:
-    loops = [
-        rooms.executor.run(),
-        rooms.inbox.run(),
-        rooms.settler.run(),
-        rooms.reconciler.run(),
-        rooms.reconciler.run_disputes(),
-        rooms.auditor.run(),
-        rooms.clock.run(),
-        rooms.feed.sweep(),
-        rooms.followers.sweep(),
-    ]
-    if rooms.store.is_postgres:
-        dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-
-        def ring(escrow_id: str, version: int) -> None:
-            rooms.feed.ring(escrow_id, version)
-            rooms.followers.ring(escrow_id)
-
-        def look() -> None:
-            rooms.feed.look()
-            rooms.followers.look()
-
-        loops.append(bell.listen(dsn, ring=ring, reconnected=look))
-    return loops
-
-
 async def reconcile(
     settings: Settings, since_us: int, progress: Callable[[int, int], None]
-) -> tuple[int, int]:
-    """Ask Razorpay about all that changed since a time: (escrows asked about, escrows changed).
+) -> Reconciled:
+    """Ask Razorpay about all that changed since a time.
 
-    May run beside a serving core. Calls `progress` with the same figures as it goes on.
+    May run beside a serving core. Calls `progress` with how many were asked about, and how many
+    changed, as it goes on.
     """
     async with opened(settings) as rooms:
         running = asyncio.create_task(rooms.executor.run())
@@ -307,15 +215,22 @@ async def reconcile(
             await _stop([running])
 
 
-def _kept(loop: Coroutine[Any, Any, None], broken: asyncio.Event) -> asyncio.Task[None]:
+async def confirm_time(settings: Settings) -> None:
+    """Write down that this machine's clock is right; every core whose clock agrees believes it."""
+    async with opened(settings) as rooms, rooms.store.write() as transaction:
+        await transaction.confirm_time(wall_us())
+
+
+def _kept(loop: Loop, broken: asyncio.Event) -> asyncio.Task[None]:
     """Run a loop, and say so when something that it did not expect ends it."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            log.critical("a loop of core has ended", exc_info=task.exception())
+            text = "a loop of core has ended: %s"
+            log.critical(text, loop.heartbeat.name, exc_info=task.exception())
             broken.set()
 
-    task = asyncio.create_task(loop)
+    task = keep(loop.heartbeat, loop.run)
     task.add_done_callback(ended)
     return task
 

@@ -56,6 +56,11 @@ class SharedSettings(BaseSettings):
         description="mutual TLS: the bridge shows the same certificate, which must then be good"
         " for client authentication too",
     )
+    metrics_listen: str | None = Field(
+        default=None,
+        description="host:port for metrics alone; without it the bridge serves `/metrics` on its"
+        " own port, and core none",
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="`json` writes one object a line"
     )
@@ -77,6 +82,11 @@ class SharedSettings(BaseSettings):
         if value is not None and not re.fullmatch(r"https?://[^\s;,'\"]+", value):
             raise ValueError("must be an http or https URL")
         return value
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _check_metrics_listen(cls, value: str | None) -> str | None:
+        return None if value is None else address(value)
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -17,19 +17,55 @@ FILES = sorted(
 WINGS = {
     "core.errors": set(),
     "core.config": {"holdfast"},
+    "core.heartbeat": set(),
     "core.law": {"core.errors", "holdfast"},
     "core.storage": {"core.law", "core.errors"},
-    "core.execute": {"core.storage", "core.law", "core.errors"},
+    "core.execute": {"core.storage", "core.law", "core.heartbeat", "core.errors"},
+    # The time of core, which it writes down and compares.
+    "core.clock": {"core.storage", "core.heartbeat", "core.errors"},
     "core.razorpay": set(),
     "core.settlement": {
         "core.razorpay",
         "core.execute",
         "core.storage",
         "core.law",
+        "core.heartbeat",
         "core.errors",
     },
-    "core.books": {"core.settlement", "core.storage", "core.law", "core.errors"},
-    "core.live": {"core.execute", "core.storage", "core.law", "core.errors"},
+    "core.books": {
+        "core.settlement",
+        "core.storage",
+        "core.law",
+        "core.heartbeat",
+        "core.errors",
+    },
+    "core.live": {
+        "core.execute",
+        "core.storage",
+        "core.law",
+        "core.heartbeat",
+        "core.errors",
+    },
+    "core.health": {"core.storage", "core.heartbeat", "core.errors"},
+    "core.metrics": {
+        "core.health",
+        "core.books",
+        "core.storage",
+        "core.heartbeat",
+        "core.errors",
+        "holdfast",
+    },
+    "core.rooms": {
+        "core.books",
+        "core.live",
+        "core.settlement",
+        "core.razorpay",
+        "core.execute",
+        "core.storage",
+        "core.clock",
+        "core.heartbeat",
+        "core.config",
+    },
     "core.service": {
         "core.books",
         "core.live",
@@ -41,13 +77,13 @@ WINGS = {
         "holdfast",
     },
     "core.server": {
+        "core.rooms",
+        "core.metrics",
+        "core.health",
         "core.service",
-        "core.books",
-        "core.live",
         "core.settlement",
-        "core.razorpay",
-        "core.execute",
-        "core.storage",
+        "core.clock",
+        "core.heartbeat",
         "core.config",
         "holdfast",
     },
@@ -89,10 +125,10 @@ WINGS = {
     "holdfast": set(),
 }
 
-# What other wings may import of a wing; `server`, which wires all, may import anything.
+# What other wings may import of a wing; the rooms that wire all may import anything.
 DOORS = {
     "core.law": {"rules", "escrow", "command", "money", "ledger", "record"},
-    "core.storage": {"store", "row", "transaction", "link", "trouble"},
+    "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
     "core.settlement": {"checkout", "webhook", "compare"},
     "core.books": {"audit"},
     "core.live": {"feed", "follow"},
@@ -194,7 +230,7 @@ def test_a_wing_is_entered_by_its_doors() -> None:
     wrong = [
         f"{importing} imports {imported}"
         for importing, imported in ARROWS
-        if wing(importing) not in ("core.server", "bridge.server")
+        if wing(importing) not in ("core.rooms", "core.server", "bridge.server")
         if wing(imported) in DOORS and imported != wing(imported)
         if imported.split(".")[2] not in DOORS[wing(imported)]
     ]

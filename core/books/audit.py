@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from core.books.check import check
 from core.errors import Refusal
+from core.heartbeat import beat
 from core.law.escrow import Escrow
 from core.settlement.compare import Finding
 from core.storage.row import Book
@@ -49,6 +50,7 @@ class Auditor:
     async def run(self, every_s: float = EVERY_S) -> None:
         """Check all books, Razorpay's included, now and then; a line in the log says the result."""
         while True:
+            beat()
             await asyncio.sleep(every_s)
             try:
                 self.last = await self.check(with_razorpay=True)
@@ -73,6 +75,7 @@ class Auditor:
         checked = 0
         after_id = ""
         while page := await self._store.books(after_id=after_id, limit=PAGE, escrow_id=escrow_id):
+            beat()
             for book in page:
                 findings += check(book)
                 await asyncio.sleep(0)  # Others' calls go on between two escrows.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.law.escrow import Attention
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -169,6 +171,7 @@ class FailSettlement:
 
     problem: str
     part_id: str = ""
+    code: Attention = Attention.GATEWAY_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

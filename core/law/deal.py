@@ -218,6 +218,7 @@ def retry(
             escrow,
             # What only the bank can end is not hidden by trying again.
             attention=escrow.attention if escrow.bank_disputes else "",
+            attention_code=escrow.attention_code if escrow.bank_disputes else "",
             retries=escrow.retries + 1,
         ),
         now_us,

@@ -119,6 +119,18 @@ class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.release_minor - self.fee_minor
 
 
+class Attention(enum.StrEnum):
+    """Why a person has to look at an escrow."""
+
+    PAYEE_MISSING = "PAYEE_MISSING"
+    GATEWAY_REFUSED = "GATEWAY_REFUSED"
+    BANK_DISPUTE = "BANK_DISPUTE"
+    SURPLUS_PAYMENT = "SURPLUS_PAYMENT"
+    FOREIGN_REFUND = "FOREIGN_REFUND"
+    FOREIGN_TRANSFER = "FOREIGN_TRANSFER"
+    BOOKS_DIFFER = "BOOKS_DIFFER"
+
+
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of an escrow that is decided by itself."""
 
@@ -220,6 +232,8 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     lost_bank_disputes: tuple[str, ...] = ()
     # Why a person has to look.
     attention: str = ""
+    # The same as one of Attention's names; empty where `attention` is.
+    attention_code: str = ""
     # How often a person has had a settlement tried again.
     retries: int = 0
     # The caller that created it; empty where that was not recorded yet.

@@ -11,7 +11,17 @@ from msgspec.structs import replace
 from core.law import command as c
 from core.law.command import Caller
 from core.law.deal import step
-from core.law.escrow import Escrow, Event, EventType, Part, Payment, PaymentStatus, Status, Surplus
+from core.law.escrow import (
+    Attention,
+    Escrow,
+    Event,
+    EventType,
+    Part,
+    Payment,
+    PaymentStatus,
+    Status,
+    Surplus,
+)
 
 # Razorpay's own words (RZP/payments/payments.md); `refunded` implies that it was captured before.
 _CAPTURED = frozenset({"captured", "refunded"})
@@ -77,7 +87,12 @@ def _unwanted(
         f"Payment {command.payment_id} of {command.amount_minor} {command.currency} is being"
         f" refunded: {why}."
     )
-    after = replace(escrow, surplus=(*escrow.surplus, surplus), attention=attention)
+    after = replace(
+        escrow,
+        surplus=(*escrow.surplus, surplus),
+        attention=attention,
+        attention_code=Attention.SURPLUS_PAYMENT,
+    )
     if not escrow.payment.is_captured:
         # Its order is paid at Razorpay and takes no further payment: the next one needs its own.
         after = replace(after, payment=Payment(), spent_orders=escrow.spent_orders + 1)
@@ -141,7 +156,7 @@ def hold_reported(
     part = replace(part, on_hold_minor=command.amount_minor)
     return step(
         escrow,
-        replace(escrow.with_part(part), attention=_rest(escrow)),
+        replace(escrow.with_part(part), **_rest(escrow)),
         now_us,
         EventType.FUNDS_HELD,
         caller,
@@ -216,7 +231,7 @@ def _surplus_returned(
     after = replace(escrow, surplus=rest)
     return step(
         escrow,
-        replace(after, attention=_rest(after)),
+        replace(after, **_rest(after)),
         now_us,
         EventType.PAYMENT_REFUNDED,
         caller,
@@ -229,10 +244,12 @@ def _surplus_returned(
     )
 
 
-def _rest(escrow: Escrow) -> str:
+def _rest(escrow: Escrow) -> dict[str, str]:
     """What still needs attention once settlement has got on: the bank's disputes and surplus."""
     is_open = escrow.bank_disputes or any(not s.is_returned for s in escrow.surplus)
-    return escrow.attention if is_open else ""
+    if is_open:
+        return {"attention": escrow.attention, "attention_code": escrow.attention_code}
+    return {"attention": "", "attention_code": ""}
 
 
 def _foreign_refund(
@@ -240,6 +257,7 @@ def _foreign_refund(
 ) -> Event | None:
     return _attention(
         escrow,
+        Attention.FOREIGN_REFUND,
         f"Refund {command.refund_id} of {command.amount_minor} {escrow.currency} was not asked"
         " for by Holdfast: the books and Razorpay differ by it.",
         caller,
@@ -247,12 +265,14 @@ def _foreign_refund(
     )
 
 
-def _attention(escrow: Escrow, attention: str, caller: Caller, now_us: int) -> Event | None:
+def _attention(
+    escrow: Escrow, code: Attention, attention: str, caller: Caller, now_us: int
+) -> Event | None:
     if escrow.attention == attention:
         return None
     return step(
         escrow,
-        replace(escrow, attention=attention),
+        replace(escrow, attention=attention, attention_code=code),
         now_us,
         EventType.ATTENTION_RAISED,
         caller,
@@ -279,11 +299,12 @@ def bank_dispute_reported(
     if is_over or ((is_surplus or is_paid) and not is_open):
         return None
     rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
-    lost = escrow.lost_bank_disputes
+    lost, code = escrow.lost_bank_disputes, escrow.attention_code
     if command.phase in _ENDED:
         rest = tuple(d for d in rest if d != command.dispute_id)
         ended = tuple(sorted((*ended, command.dispute_id)))
-        attention = "" if is_open and not rest else attention
+        if is_open and not rest:
+            attention, code = "", ""
     else:
         rest = rest if is_open else tuple(sorted((*rest, command.dispute_id)))
         ended = tuple(d for d in ended if d != command.dispute_id)
@@ -293,6 +314,7 @@ def bank_dispute_reported(
             f"Payment {command.payment_id} {verb} the bank's dispute {command.dispute_id} of"
             f" {command.amount_minor} {escrow.currency}; nothing is released meanwhile."
         )
+        code = Attention.BANK_DISPUTE
         # What is open stays as it was first told, until it is lost: phases come in any order.
         if is_open and not is_lost:
             return None
@@ -304,6 +326,7 @@ def bank_dispute_reported(
             ended_bank_disputes=ended,
             lost_bank_disputes=lost,
             attention=attention,
+            attention_code=code,
         ),
         now_us,
         EventType.ATTENTION_RAISED,
@@ -334,7 +357,7 @@ def settlement_completed(
     )
     return step(
         escrow,
-        replace(escrow.with_part(done), attention=_rest(escrow)),
+        replace(escrow.with_part(done), **_rest(escrow)),
         now_us,
         EventType.SETTLEMENT_COMPLETED,
         caller,
@@ -350,7 +373,7 @@ def settlement_failed(
     is_settling = any(p.status is Status.SETTLING for p in escrow.parts)
     return step(
         escrow,
-        replace(escrow, attention=command.problem),
+        replace(escrow, attention=command.problem, attention_code=command.code),
         now_us,
         EventType.SETTLEMENT_FAILED if is_settling else EventType.ATTENTION_RAISED,
         caller,

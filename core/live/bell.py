@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import asyncpg
 
+from core.heartbeat import beat
 from core.storage.link import dial
 from core.storage.transaction import NOTIFY_CHANNEL
 
@@ -36,6 +37,7 @@ async def listen(
     """
     wait_s = RECONNECT_FIRST_S
     while True:
+        beat()
         try:
             connection = await dial(dsn, server_settings={"application_name": "holdfast bell"})
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -63,6 +65,7 @@ async def _probe(connection: asyncpg.Connection) -> None:
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
     while True:
+        beat()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(lost.wait(), PROBE_EVERY_S)
         async with asyncio.timeout(ANSWER_S):

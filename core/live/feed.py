@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from core.errors import Reason, Refusal
 from core.execute import Committed
+from core.heartbeat import beat
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -176,6 +177,7 @@ class Feed:
     async def sweep(self, every_s: float = SWEEP_S) -> None:
         """Compare what is watched with the table, for ever: the safety net under every bell."""
         while True:
+            beat()
             await asyncio.sleep(every_s)
             if not self._watched:
                 continue

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from core.errors import Reason, Refusal
 from core.execute import Committed
+from core.heartbeat import beat
 from core.law.escrow import FINAL, Escrow
 from core.live.feed import HEARTBEAT_S, SWEEP_S, Feed
 from core.storage.store import Store
@@ -157,6 +158,7 @@ class Followers:
         # A time, not a span of silence: bells that never cease must not put it off.
         look_at_s = loop.time() + every_s
         while True:
+            beat()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(look_at_s):
                     await self._rung.wait()

@@ -7,6 +7,7 @@ sense counts as a missing one.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -77,6 +78,11 @@ class Gateway:
             timeout_s=timeout_s,
             workers=workers,
         )
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many calls have ended as ok, refused, unavailable or unknown."""
+        return self._pool.outcomes
 
     async def close(self) -> None:
         """End all threads and connections; calls that come later are GatewayUnavailable."""

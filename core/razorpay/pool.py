@@ -7,13 +7,14 @@ import asyncio
 import concurrent.futures
 import functools
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
 import certifi
 import razorpay
 
-from core.razorpay.outcome import GatewayUnavailable
+from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailable
 from core.razorpay.session import Session, lost
 
 # Calls that run or wait for a thread; one more is refused at once.
@@ -22,6 +23,9 @@ MAX_CALLS = 512
 PATIENCE = 4
 
 Answer = TypeVar("Answer")
+
+# What a failed call is counted as; any other is of unknown outcome.
+_KINDS = {GatewayRefused: "refused", GatewayUnavailable: "unavailable"}
 
 
 class Pool:
@@ -38,12 +42,23 @@ class Pool:
         self._slots = threading.BoundedSemaphore(MAX_CALLS)
         self._own = threading.local()
         self._sessions: list[Session] = []
+        # How calls have ended: ok, refused, unavailable, unknown.
+        self.outcomes: Counter[str] = Counter()
 
     async def run(self, call: Callable[[razorpay.Client], Answer], *, is_read: bool) -> Answer:
         """Run a call on a thread of the pool and hand on what it returns or raises.
 
         Cancelling takes a call back that has not begun; one that has begun ends by itself, unseen.
         """
+        try:
+            answer = await self._run(call, is_read=is_read)
+        except GatewayError as error:
+            self.outcomes[_KINDS.get(type(error), "unknown")] += 1
+            raise
+        self.outcomes["ok"] += 1
+        return answer
+
+    async def _run(self, call: Callable[[razorpay.Client], Answer], *, is_read: bool) -> Answer:
         job = self._submit(call)
         try:
             async with asyncio.timeout(self._patience_s):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from core.errors import Refusal
 from core.execute import Executor
+from core.heartbeat import beat
 from core.law.command import CLOCK, PassDeadline
 from core.storage.store import Store
 
@@ -27,17 +28,27 @@ BATCH = 200
 class Clock:
     """Looks at the deadlines, for ever."""
 
-    def __init__(self, store: Store, executor: Executor, *, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        *,
+        now_us: Callable[[], int],
+        is_believed: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Make a clock; while `is_believed` answers False, no deadline passes."""
         self._store = store
         self._executor = executor
         self._now_us = now_us
+        self._is_believed = is_believed
 
     async def run(self) -> None:
         """Pass every deadline that is over, until cancelled."""
         while True:
+            beat()
             try:
                 while await self.look() == BATCH:
-                    pass
+                    beat()
             except Refusal as refusal:
                 log.warning("the deadlines could not be read: %s", refusal)
             except Exception:  # The clock must outlive whatever is wrong with one escrow.
@@ -46,6 +57,8 @@ class Clock:
 
     async def look(self) -> int:
         """Pass the deadlines that are over now; answers how many there were, at most BATCH."""
+        if not self._is_believed():
+            return 0
         overdue = await self._store.overdue(self._now_us(), BATCH)
         await asyncio.gather(*(self._pass(*one) for one in overdue))
         return len(overdue)

@@ -15,10 +15,17 @@ from dataclasses import dataclass
 
 from core.errors import Refusal
 from core.execute import Executor
+from core.heartbeat import beat
 from core.law.command import RAZORPAY, SETTLEMENT, FailSettlement
-from core.law.escrow import FINAL, Escrow, Status
+from core.law.escrow import FINAL, Attention, Escrow, Status
 from core.law.rules import outstanding
-from core.razorpay import Dispute, Gateway, GatewayError, GatewayRefused
+from core.razorpay import (
+    Dispute,
+    Gateway,
+    GatewayError,
+    GatewayRefused,
+    GatewayUnavailable,
+)
 from core.settlement.compare import compare
 from core.settlement.look import look_at
 from core.settlement.report import Report, dispute_report, payment_report, refund_report
@@ -76,6 +83,15 @@ class Schedule:
         return float(min(self.resting_first_s * 2 ** min(attempts, 30), self.resting_last_s))
 
 
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What came of asking: how many escrows, how many changed, and what failed, with the reason."""
+
+    asked: int
+    changed: int
+    failed: dict[str, str]
+
+
 class Reconciler:
     """Looks after every escrow that has an order, for ever."""
 
@@ -99,8 +115,9 @@ class Reconciler:
         """Ask about what is due, until cancelled."""
         while True:
             try:
+                beat()
                 while await self.look_due():
-                    pass
+                    beat()
             except Refusal as refusal:
                 log.warning("what is to be asked could not be read: %s", refusal)
             except Exception:  # The loop must outlive whatever is wrong with one escrow.
@@ -145,6 +162,7 @@ class Reconciler:
         """Ask about the bank's newer disputes, soon and then now and then, until cancelled."""
         await asyncio.sleep(first_s)
         while True:
+            beat()
             try:
                 await self.look_at_disputes(self._now_us() - round(DISPUTES_SPAN_S * US_PER_S))
             except (GatewayError, Refusal) as error:
@@ -153,26 +171,37 @@ class Reconciler:
                 log.exception("the bank's disputes could not be told")
             await asyncio.sleep(every_s)
 
-    async def since(self, since_us: int, progress: Callable[[int, int], None]) -> tuple[int, int]:
+    async def since(self, since_us: int, progress: Callable[[int, int], None]) -> Reconciled:
         """Ask about every escrow with an order that changed since a time, and the bank's disputes.
 
-        Calls `progress(asked, changed)` after each page, and answers the same at the end.
+        Goes on past what fails. Calls `progress(asked, changed)` after each page. Raises Refusal
+        where the database is away, and GatewayUnavailable where nothing on the first page works.
         """
         asked = 0
         changed: set[str] = set()
+        failed: dict[str, str] = {}
         after_id = ""
         while page := await self._store.started_since(since_us, after_id, PAGE):
             after_id = page[-1]
-            looks = await asyncio.gather(*(self._look_slowly(one) for one in page))
+            looks = await asyncio.gather(*(self._look_slowly(one, failed) for one in page))
             changed.update(one for one, has_changed in zip(page, looks, strict=True) if has_changed)
+            if not asked and len(failed) == len(page):
+                raise GatewayUnavailable(f"Razorpay answers for none: {failed[page[0]]}")
             asked += len(page)
             progress(asked, len(changed))
-        changed |= await self.look_at_disputes(since_us)
-        return asked, len(changed)
+        try:
+            changed |= await self.look_at_disputes(since_us)
+        except GatewayError as error:
+            failed["the bank's disputes"] = str(error)
+        return Reconciled(asked, len(changed), failed)
 
-    async def _look_slowly(self, escrow_id: str) -> bool:
+    async def _look_slowly(self, escrow_id: str, failed: dict[str, str]) -> bool:
         async with self._slots:
-            return await self.look(escrow_id)
+            try:
+                return await self.look(escrow_id)
+            except GatewayError as error:
+                failed[escrow_id] = str(error)
+        return False
 
     async def look(self, escrow_id: str) -> bool:
         """Ask about one escrow now and apply the news; answers whether anything changed.
@@ -250,7 +279,9 @@ class Reconciler:
         sentence = "; ".join(f.message for f in problems)
         log.warning("Razorpay and %s differ: %s", escrow.escrow_id, sentence)
         answer = await self._executor.execute(
-            FailSettlement(f"Razorpay and the escrow differ: {sentence}."),
+            FailSettlement(
+                f"Razorpay and the escrow differ: {sentence}.", code=Attention.BOOKS_DIFFER
+            ),
             escrow_id=escrow.escrow_id,
             caller=SETTLEMENT,
             cause=f"reconcile:{escrow.escrow_id}:v{escrow.version}",

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
+from core.heartbeat import beat
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import Escrow, Status
@@ -124,6 +125,7 @@ class Settler:
         """Take what is due and bring it on, until cancelled, and with it what is under way."""
         try:
             while not self._closed:
+                beat()
                 self._rung.clear()
                 try:
                     await self._take()
@@ -309,7 +311,7 @@ class Settler:
     async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
         """Raise the attention of a person, and wait for one; where none has a door, for a while."""
         await self._executor.execute(
-            c.FailSettlement(step.problem, step.part_id),
+            c.FailSettlement(step.problem, step.part_id, step.code),
             escrow_id=escrow.escrow_id,
             caller=SETTLEMENT,
             cause=f"settle:{escrow.escrow_id}:v{escrow.version}:failed",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.law import command as c
-from core.law.escrow import Escrow, Part, PaymentStatus, Settlement, Status
+from core.law.escrow import Attention, Escrow, Part, PaymentStatus, Settlement, Status
 from core.law.money import MIN_AMOUNT_MINOR
 from core.razorpay import Payment, Refund, Reversal, Transfer
 from core.settlement.report import WHOLE, Report, payment_report, refund_report
@@ -87,6 +87,7 @@ class Stuck:
 
     part_id: str
     problem: str
+    code: Attention = Attention.GATEWAY_REFUSED
 
 
 Act = Capture | Hold | Reverse | Repay | Unhold | Report
@@ -187,7 +188,8 @@ def _hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> It
         r for t in ours for r in have.reversals.get(t.transfer_id, ()) if "part" not in r.notes
     ]
     if foreign:
-        yield Stuck(part.part_id, f"Reversal {foreign[0].reversal_id} was not made by Holdfast.")
+        problem = f"Reversal {foreign[0].reversal_id} was not made by Holdfast."
+        yield Stuck(part.part_id, problem, Attention.FOREIGN_TRANSFER)
         return
     standing = sum(t.amount_minor - t.reversed_minor for t in live)
     if standing > wanted:
@@ -202,7 +204,7 @@ def _reverse(live: Sequence[Transfer], part: Part, have: Found, excess: int) -> 
     transfer = max(live, key=lambda t: t.amount_minor - t.reversed_minor)
     standing = transfer.amount_minor - transfer.reversed_minor
     if not transfer.on_hold and part.settlement is None:
-        return Stuck(part.part_id, f"Transfer {transfer.transfer_id} was released by hand.")
+        return _released_by_hand(part, transfer)
     if excess >= MIN_AMOUNT_MINOR:
         return Reverse(transfer.transfer_id, part.part_id, min(excess, standing))
     # Less than Razorpay's minimum cannot be reversed: take all back, and make it anew.
@@ -238,7 +240,9 @@ def _transfer(
         if part.status is not Status.SETTLING:
             return Blocked()
         return Stuck(
-            part.part_id, "PAYEE_MISSING: the seller has no linked account; register the payee."
+            part.part_id,
+            "PAYEE_MISSING: the seller has no linked account; register the payee.",
+            Attention.PAYEE_MISSING,
         )
     return Hold(have.payment.payment_id, part.part_id, account_id, missing)
 
@@ -246,9 +250,14 @@ def _transfer(
 def _hold_report(part: Part, live: Sequence[Transfer], standing: int) -> Step:
     transfer = live[0]
     if not transfer.on_hold and part.settlement is None:
-        return Stuck(part.part_id, f"Transfer {transfer.transfer_id} was released by hand.")
+        return _released_by_hand(part, transfer)
     command = c.ReportHold(transfer.transfer_id, standing, part.part_id)
     return Report(command, f"razorpay:{transfer.transfer_id}:held")
+
+
+def _released_by_hand(part: Part, transfer: Transfer) -> Stuck:
+    problem = f"Transfer {transfer.transfer_id} was released by hand."
+    return Stuck(part.part_id, problem, Attention.FOREIGN_TRANSFER)
 
 
 def _must_wait(escrow: Escrow, failed: int, problem: str) -> bool:
@@ -265,6 +274,7 @@ def _lost(escrow: Escrow, part_id: str) -> Stuck:
         part_id,
         f"The bank gave the buyer the money of the lost dispute {escrow.lost_bank_disputes[0]}:"
         " a refund would give it a second time, and is not made.",
+        Attention.BANK_DISPUTE,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
+from core.heartbeat import beat
 from core.law.command import RAZORPAY, Command
 from core.law.escrow import ESCROW_ID
 from core.razorpay import Dispute, parse_payment, parse_refund, verify_webhook
@@ -110,6 +111,7 @@ class Inbox:
         Razorpay delivers again what was not answered, so that this is the last resort.
         """
         while True:
+            beat()
             try:
                 await self._catch_up()
             except Refusal as refusal:

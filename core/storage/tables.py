@@ -44,6 +44,8 @@ escrows = Table(
     Column("body", Text, nullable=False),
     # Empty where it was created before this was recorded.
     Column("created_by", _ID, nullable=False, server_default=""),
+    # Why a person has to look; empty where nobody has.
+    Column("attention_code", String(24), nullable=False, server_default=""),
     Index("escrows_buyer", "buyer_id", "create_time_us"),
     Index("escrows_seller", "seller_id", "create_time_us"),
     Index("escrows_arbiter", "arbiter_id", "create_time_us"),
@@ -51,6 +53,8 @@ escrows = Table(
     Index("escrows_create_time", "create_time_us", "escrow_id"),
     Index("escrows_deadline", "deadline_us"),
     Index("escrows_created_by", "created_by", "status"),
+    Index("escrows_attention", "attention_code"),
+    Index("escrows_update_time", "update_time_us"),
 )
 
 # Append only.
@@ -152,4 +156,8 @@ probe = Table(
     metadata,
     Column("probe_id", Integer, primary_key=True, autoincrement=False),
     Column("writes", BigInteger, nullable=False),
+    # The latest time that core has lived through, as far as its clock was believed.
+    Column("time_us", BigInteger, nullable=False, server_default="0"),
+    # The time as an operator confirmed it last.
+    Column("confirmed_us", BigInteger, nullable=False, server_default="0"),
 )

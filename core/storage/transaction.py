@@ -42,7 +42,15 @@ def _insert(table: sa.Table, is_postgres: bool) -> Any:
 def _saves(is_postgres: bool) -> Mapping[str, Any]:
     """What `save` writes, by table."""
     escrow = _insert(t.escrows, is_postgres)
-    changing = ("version", "status", "update_time_us", "deadline_us", "last_hash", "body")
+    changing = (
+        "version",
+        "status",
+        "update_time_us",
+        "deadline_us",
+        "attention_code",
+        "last_hash",
+        "body",
+    )
     check = _insert(t.checks, is_postgres)
     stir = _insert(t.owed, is_postgres)
     return {
@@ -287,12 +295,23 @@ class Transaction:
             sa.update(t.inbox).where(t.inbox.c.event_id == event_id).values(outcome=outcome)
         )
 
-    async def beat(self) -> None:
-        """Write something that means nothing."""
-        statement = self._insert(t.probe).values(probe_id=1, writes=1)
+    async def beat(self, time_us: int = 0) -> None:
+        """Write something that changes nothing but, where it is later, how far time has come."""
+        statement = self._insert(t.probe).values(probe_id=1, writes=1, time_us=time_us)
+        c = t.probe.c
+        later = sa.case((c.time_us > time_us, c.time_us), else_=time_us)
         await self._connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["probe_id"], set_={"writes": t.probe.c.writes + 1}
+                index_elements=["probe_id"], set_={"writes": c.writes + 1, "time_us": later}
+            )
+        )
+
+    async def confirm_time(self, time_us: int) -> None:
+        """Write down that an operator says it is this time now."""
+        statement = self._insert(t.probe).values(probe_id=1, writes=1, confirmed_us=time_us)
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["probe_id"], set_={"confirmed_us": time_us}
             )
         )
 

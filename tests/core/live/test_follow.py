@@ -9,6 +9,7 @@ import pytest
 from escrow.v1 import escrow_pb2 as pb
 from pydantic import SecretStr
 
+from core.clock import wall_us
 from core.config import Settings
 from core.errors import Reason, Refusal
 from core.execute import Committed
@@ -17,7 +18,7 @@ from core.law.escrow import Escrow
 from core.live import follow
 from core.live.feed import Feed
 from core.live.follow import Followers, SnapshotsEnd
-from core.server import _loops, now_us, opened
+from core.rooms import loops, opened
 from core.storage.store import Store
 from tests.core.counter import SECRET, WEBHOOK_SECRET
 from tests.core.law.story import BUYER, SERVICE
@@ -186,17 +187,17 @@ async def test_followers_look_when_the_bell_is_connected_again(postgres_url: str
         razorpay_base_url="http://127.0.0.1:9",
     )
     async with opened(settings) as rooms, open_room(postgres_url) as there:
-        there.time.us = now_us()
-        *others, listening = _loops(rooms, settings)
+        there.time.us = wall_us()
+        *others, listening = loops(rooms, settings)
         for loop in others:
-            loop.close()
+            loop.run.close()
         tasks = [asyncio.create_task(rooms.followers.sweep(NEVER_S))]
         try:
             async with aclosing(rooms.followers.follow(BUYER.user_id)) as following:
                 assert await anext(following) == SnapshotsEnd(more=False)
                 # Nobody listens yet: this bell is lost.
                 escrow_id = await there.create()
-                tasks.append(asyncio.create_task(listening))
+                tasks.append(asyncio.create_task(listening.run))
                 async with asyncio.timeout(LIMIT_S):
                     body = await anext(following)
                 assert isinstance(body, bytes)

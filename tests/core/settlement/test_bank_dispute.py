@@ -14,6 +14,7 @@ from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Escrow, Status
 from core.settlement import reconcile
+from core.settlement.reconcile import Reconciled
 from core.settlement.report import payment_report
 from core.settlement.webhook import APPLIED, DUPLICATE, Inbox
 from scripts.sandbox import Sandbox
@@ -174,7 +175,7 @@ async def test_the_command_finds_disputes_of_escrows_that_rested_since_its_time(
     told: list[tuple[int, int]] = []
     asking = reconciler(till)
     answer = await asking.since(since_us, lambda asked, changed: told.append((asked, changed)))
-    assert (told, answer) == ([(1, 0)], (1, 1))
+    assert (told, answer) == ([(1, 0)], Reconciled(1, 1, {}))
     assert (await till.room.escrow(escrow.escrow_id)).bank_disputes
 
 

@@ -1,0 +1,117 @@
+"""Whether this core can do its job, and why not: for gRPC's health service, the log and metrics.
+
+Health follows the ability to commit. Where nothing was committed for a while it tries, so that an
+idle core notices too. It says each problem once when it begins and once when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio as health
+
+from core.errors import Refusal
+from core.heartbeat import Heartbeat, beat
+from core.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+# A service of health alone: NOT_SERVING while deadlines wait because of the clock.
+CLOCK = "holdfast.clock"
+# How often problems are looked for.
+CHECK_EVERY_S = 1.0
+# After so long without a commit one is tried.
+PROBE_AFTER_S = 4.0
+# After so long without one that succeeded, the database counts as one that takes none.
+FAILING_AFTER_S = 9.0
+
+
+class Health(health.HealthServicer):  # type: ignore[misc]
+    """Answers grpc.health.v1.Health for each of our services, and for all (the empty name)."""
+
+    def __init__(
+        self,
+        store: Store,
+        services: Sequence[str],
+        heartbeats: Sequence[Heartbeat],
+        *,
+        clock_problem: Callable[[], str],
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._services = ["", *services]
+        self._heartbeats = heartbeats
+        self._clock_problem = clock_problem
+        self._probing: asyncio.Task[None] | None = None
+        self._told: dict[str, int] = {}
+        # Why this core cannot do its job, by the part that is at fault.
+        self.problems: dict[str, str] = {}
+
+    async def List(self, _request: health_pb2.HealthListRequest, _context: Any) -> Any:  # noqa: N802
+        """Answer every service and its status."""
+        return health_pb2.HealthListResponse(
+            statuses={
+                name: health_pb2.HealthCheckResponse(status=status)
+                for name, status in self._server_status.items()
+            }
+        )
+
+    async def run(self) -> None:
+        """Look for problems until cancelled."""
+        try:
+            while True:
+                beat()
+                await self.look()
+                await asyncio.sleep(CHECK_EVERY_S)
+        finally:
+            if self._probing is not None:
+                self._probing.cancel()
+                await asyncio.gather(self._probing, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Find the problems of this moment, and tell who asks for them."""
+        self._probe_when_quiet()
+        found = {}
+        if storage := self._storage_problem():
+            found["storage"] = storage
+        for heartbeat in self._heartbeats:
+            if heartbeat.is_stuck:
+                found[heartbeat.name] = f"it has not come round for {heartbeat.age_s:.0f} s"
+        for name in found.keys() - self.problems.keys():
+            log.error("core cannot do its job: %s: %s", name, found[name])
+        for name in self.problems.keys() - found.keys():
+            log.warning("core can do its job again: %s", name)
+        self.problems = found
+        for name in self._services:
+            await self._tell(name, NOT_SERVING if found else SERVING)
+        await self._tell(CLOCK, NOT_SERVING if self._clock_problem() else SERVING)
+
+    async def _tell(self, service: str, status: int) -> None:
+        if self._told.get(service) != status:
+            self._told[service] = status
+            await self.set(service, status)
+
+    def _storage_problem(self) -> str:
+        condition = self._store.condition
+        if condition.quiet_s < FAILING_AFTER_S:
+            return ""
+        return condition.problem or f"nothing was committed for {condition.quiet_s:.0f} s"
+
+    def _probe_when_quiet(self) -> None:
+        is_probing = self._probing is not None and not self._probing.done()
+        if not is_probing and self._store.condition.quiet_s >= PROBE_AFTER_S:
+            self._probing = asyncio.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        try:
+            await self._store.probe()
+        except Refusal:
+            pass  # The store's condition knows.
+        except Exception:
+            log.exception("the database could not be tried")

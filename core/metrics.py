@@ -1,0 +1,155 @@
+"""Core's metrics as Prometheus reads them, made anew at each scrape from what the rooms know."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from core.books.audit import Auditor
+from core.errors import Refusal
+from core.health import Health
+from core.heartbeat import Heartbeat
+from core.storage.condition import Condition
+from core.storage.vital import Vitals
+from holdfast.keys import KeyServer
+
+US_PER_S = 1_000_000
+# What is counted in the database is asked no more often, however many scrape.
+ASK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the figures come from."""
+
+    health: Health
+    condition: Condition
+    vitals: Vitals
+    heartbeats: Sequence[Heartbeat]
+    auditor: Auditor
+    keys: KeyServer | None
+    commands: Counter[str]
+    razorpay: Counter[str]
+    clock_problem: Callable[[], str]
+    now_us: Callable[[], int]
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What was last counted in the database."""
+
+    at_s: float = -ASK_EVERY_S
+    ages_s: Mapping[str, float] = field(default_factory=dict)
+    attention: Mapping[str, int] = field(default_factory=dict)
+
+
+class Metrics:
+    """Renders all of it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._counted = _Counted()
+
+    async def render(self) -> bytes:
+        """Answer the text of a scrape; what the database cannot answer keeps its last figures."""
+        if time.monotonic() - self._counted.at_s >= ASK_EVERY_S:
+            await self._count()
+        registry = CollectorRegistry()
+        registry.register(_Scrape(self._sources, self._counted))
+        return generate_latest(registry)
+
+    async def _count(self) -> None:
+        sources = self._sources
+        try:
+            since_us = await sources.vitals.oldest_work(sources.now_us())
+            attention = await sources.vitals.attention()
+        except Refusal:
+            return
+        now_us = sources.now_us()
+        ages_s = {kind: max(now_us - us, 0) / US_PER_S for kind, us in since_us.items()}
+        self._counted = _Counted(time.monotonic(), ages_s, attention)
+
+
+class _Scrape(Collector):
+    def __init__(self, sources: Sources, counted: _Counted) -> None:
+        self._sources = sources
+        self._counted = counted
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._health()
+        yield from self._work()
+        yield from self._books()
+        yield from self._keys()
+
+    def _health(self) -> Iterator[Metric]:
+        sources = self._sources
+        able = "storage" not in sources.health.problems
+        yield _gauge("able_to_commit", "1 while the database takes commits.", float(able))
+        text = "Seconds since the last commit that succeeded."
+        yield _gauge("last_commit_age_seconds", text, sources.condition.quiet_s)
+        problem = _labelled("problem", "1 for each part that keeps core from its job.", "part")
+        for name in sources.health.problems:
+            problem.add_metric([name], 1)
+        yield problem
+        believed = float(not sources.clock_problem())
+        yield _gauge("clock_believed", "0 while deadlines wait because of the clock.", believed)
+        age = _labelled("loop_age_seconds", "Seconds since a loop last came round.", "loop")
+        alive = _labelled("loop_alive", "0 when a loop has not come round in time.", "loop")
+        for heartbeat in sources.heartbeats:
+            age.add_metric([heartbeat.name], heartbeat.age_s)
+            alive.add_metric([heartbeat.name], float(not heartbeat.is_stuck))
+        yield age
+        yield alive
+
+    def _work(self) -> Iterator[Metric]:
+        sources, counted = self._sources, self._counted
+        oldest = _labelled(
+            "oldest_work_age_seconds", "Seconds since the oldest due work is due.", "kind"
+        )
+        for kind in ("owed", "inbox", "checks"):
+            oldest.add_metric([kind], counted.ages_s.get(kind, 0.0))
+        yield oldest
+        attention = _labelled("escrows_with_attention", "Escrows that need a person.", "code")
+        for code, count in counted.attention.items():
+            attention.add_metric([code], count)
+        yield attention
+        yield _counter("commands", "Commands by what became of them.", "outcome", sources.commands)
+        text = "Calls to Razorpay by how they ended."
+        yield _counter("razorpay_calls", text, "outcome", sources.razorpay)
+
+    def _books(self) -> Iterator[Metric]:
+        last = self._sources.auditor.last
+        if last is not None:
+            age_s = (self._sources.now_us() - last.check_time_us) / US_PER_S
+            yield _gauge("books_check_age_seconds", "Seconds since the last check.", age_s)
+            found = float(len(last.findings))
+            yield _gauge("books_findings", "What the last check of the books found.", found)
+
+    def _keys(self) -> Iterator[Metric]:
+        keys = self._sources.keys
+        if keys is not None:
+            up = float(not keys.problem)
+            yield _gauge("key_server_up", "0 while the last fetch of the keys failed.", up)
+            if keys.age_s is not None:
+                yield _gauge("keys_age_seconds", "Seconds since keys were fetched.", keys.age_s)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"holdfast_core_{name}", text, value=value)
+
+
+def _labelled(name: str, text: str, label: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"holdfast_core_{name}", text, labels=[label])
+
+
+def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"holdfast_core_{name}", text, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family

@@ -1,0 +1,159 @@
+"""All that works behind the services, wired: opened in order, closed in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.books.audit import EVERY_S, Auditor
+from core.clock import SteadyClock, Timekeeper
+from core.config import Settings
+from core.execute import Committed, Executor
+from core.heartbeat import Heartbeat
+from core.live import bell
+from core.live.feed import Feed
+from core.live.follow import Followers
+from core.razorpay import TIMEOUT_S, Gateway
+from core.settlement.compare import Comparer
+from core.settlement.deadline import Clock
+from core.settlement.reconcile import Reconciler
+from core.settlement.settle import Patience, Settler
+from core.settlement.webhook import Inbox
+from core.storage.database import connect
+from core.storage.migrations import upgrade
+from core.storage.pooler import require_sessions
+from core.storage.store import Store
+from core.storage.trouble import storage_errors
+from core.storage.vital import Vitals
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """All that works behind the services, wired and not yet running."""
+
+    store: Store
+    feed: Feed
+    followers: Followers
+    gateway: Gateway
+    executor: Executor
+    settler: Settler
+    reconciler: Reconciler
+    auditor: Auditor
+    inbox: Inbox
+    clock: Clock
+    vitals: Vitals
+    timekeeper: Timekeeper
+    now_us: Callable[[], int]
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: Settings,
+    *,
+    patience: Patience | None = None,
+    gateway_timeout_s: float | None = None,
+    is_alone: bool = False,
+) -> AsyncIterator[Rooms]:
+    """Open the database and the gateway, migrate, and wire the rooms; closes them at the end.
+
+    With `is_alone` no other core may serve the same SQLite file. Raises Refusal
+    STORAGE_UNAVAILABLE, whose cause says more (core.storage.trouble).
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        engine = connect(settings.database_url)
+        stack.push_async_callback(engine.dispose)
+        with storage_errors():
+            await require_sessions(settings.database_url)
+            if is_alone and engine.file is not None:
+                stack.enter_context(engine.file.alone())
+        await upgrade(engine)
+        store, vitals = Store(engine), Vitals(engine)
+        now_us = SteadyClock()
+        timekeeper = Timekeeper(store, vitals, now_us)
+        await timekeeper.start()
+        feed = Feed(store)
+        followers = Followers(store, feed, now_us=now_us)
+        gateway = Gateway(
+            key_id=settings.razorpay_key_id,
+            key_secret=settings.razorpay_key_secret.get_secret_value(),
+            base_url=settings.razorpay_base_url,
+            timeout_s=gateway_timeout_s or TIMEOUT_S,
+        )
+        stack.push_async_callback(gateway.close)
+
+        def published(committed: Sequence[Committed]) -> None:
+            feed.publish(committed)
+            followers.publish(committed)
+            settler.ring()
+
+        executor = Executor(store, now_us=now_us, published=published)
+        settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
+        inbox = Inbox(
+            store,
+            executor,
+            secrets=settings.webhook_secrets,
+            now_us=now_us,
+            ring_settlement=settler.ring,
+        )
+        yield Rooms(
+            store=store,
+            feed=feed,
+            followers=followers,
+            gateway=gateway,
+            executor=executor,
+            settler=settler,
+            reconciler=Reconciler(store, executor, gateway, now_us=now_us),
+            auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
+            inbox=inbox,
+            clock=Clock(store, executor, now_us=now_us, is_believed=lambda: not timekeeper.problem),
+            vitals=vitals,
+            timekeeper=timekeeper,
+            now_us=now_us,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What runs as long as core serves: its heartbeat, and the coroutine itself."""
+
+    heartbeat: Heartbeat
+    run: Coroutine[Any, Any, None]
+
+
+def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
+    """Make the loops of all rooms, not yet running; seconds are how long each may be silent."""
+    made = [
+        _loop("executor", 60, rooms.executor.run()),
+        _loop("inbox", 120, rooms.inbox.run()),
+        _loop("settlement", 60, rooms.settler.run()),
+        # A page of escrows, each with several calls to Razorpay that may all time out.
+        _loop("reconciliation", 1_800, rooms.reconciler.run()),
+        _loop("bank_disputes", 2_400, rooms.reconciler.run_disputes()),
+        _loop("books", EVERY_S + 1_800, rooms.auditor.run()),
+        _loop("deadlines", 60, rooms.clock.run()),
+        _loop("watchers", 60, rooms.feed.sweep()),
+        _loop("followers", 60, rooms.followers.sweep()),
+        _loop("clock", 60, rooms.timekeeper.run()),
+    ]
+    if rooms.store.is_postgres:
+        made.append(_loop("bell", 60, _listen(rooms, settings)))
+    return made
+
+
+def _loop(name: str, limit_s: float, run: Coroutine[Any, Any, None]) -> Loop:
+    return Loop(Heartbeat(name, limit_s), run)
+
+
+def _listen(rooms: Rooms, settings: Settings) -> Coroutine[Any, Any, None]:
+    def ring(escrow_id: str, version: int) -> None:
+        rooms.feed.ring(escrow_id, version)
+        rooms.followers.ring(escrow_id)
+
+    def look() -> None:
+        rooms.feed.look()
+        rooms.followers.look()
+
+    dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    return bell.listen(dsn, ring=ring, reconnected=look)
