@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 US_PER_S = 1_000_000
 # The most that two clocks may differ, and the wall clock may be corrected at once, in seconds.
 TOLERANCE_S = 5.0
-# How often the clock is compared, and how often it is written down how far time has come.
+# How often the clock is compared with the others, in seconds.
 CHECK_EVERY_S = 5.0
+# How often it is written down how far time has come.
 MARK_EVERY_S = 60.0
 # After a longer silence of core, SQLite alone cannot tell a pause from a clock that is ahead.
 MAX_PAUSE_S = 2 * 86_400.0

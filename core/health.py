@@ -20,8 +20,7 @@ from core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_Status = health_pb2.HealthCheckResponse
 # A service of health alone: NOT_SERVING while deadlines wait because of the clock.
 CLOCK = "holdfast.clock"
 # How often problems are looked for.
@@ -89,8 +88,8 @@ class Health(health.HealthServicer):  # type: ignore[misc]
             log.warning("core can do its job again: %s", name)
         self.problems = found
         for name in self._services:
-            await self._tell(name, NOT_SERVING if found else SERVING)
-        await self._tell(CLOCK, NOT_SERVING if self._clock_problem() else SERVING)
+            await self._tell(name, _Status.NOT_SERVING if found else _Status.SERVING)
+        await self._tell(CLOCK, _Status.NOT_SERVING if self._clock_problem() else _Status.SERVING)
 
     async def _tell(self, service: str, status: int) -> None:
         if self._told.get(service) != status:

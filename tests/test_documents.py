@@ -13,7 +13,7 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 # Imported so widely that ARCHITECTURE.md leaves them out.
-EVERYWHERE = {"core.errors", "holdfast", "bridge.limits", "bridge.metrics"}
+EVERYWHERE = {"core.errors", "core.heartbeat", "holdfast", "bridge.limits", "bridge.metrics"}
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(
