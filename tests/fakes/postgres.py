@@ -1,7 +1,9 @@
 """A real PostgreSQL from a wheel: one server for a test process, a fresh database for a test."""
 
 import atexit
+import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -63,6 +65,19 @@ class Postgres:
         """Bring it up again, with everything that was committed."""
         self._server.ensure_postgres_running()
 
+    def pause(self) -> None:
+        """SIGSTOP to all of its processes: alive, and silent until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        main = self._server.get_pid()
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for pid in (main, *map(int, children)):
+            os.kill(pid, number)
+
     def url(self, database: str) -> str:
         """The address as DATABASE_URL takes it."""
         return str(self._server.get_uri(database=database, driver="asyncpg"))
@@ -70,7 +85,7 @@ class Postgres:
     async def create(self) -> str:
         """Make a database of a name that nobody has, and answer the name."""
         name = f"test_{uuid.uuid4().hex}"
-        await self._run(f"CREATE DATABASE {name}")
+        await self.run(f"CREATE DATABASE {name}")
         return name
 
     @asynccontextmanager
@@ -81,24 +96,25 @@ class Postgres:
         before = rules.read_text()
         rules.write_text(f"local all {name} scram-sha-256\n{before}")
         try:
-            await self._run(f"CREATE ROLE {name} LOGIN PASSWORD 'right'")
-            await self._run("SELECT pg_reload_conf()")
+            await self.run(f"CREATE ROLE {name} LOGIN PASSWORD 'right'")
+            await self.run("SELECT pg_reload_conf()")
             yield self.url(name).replace("//postgres:@", f"//{name}:right@")
         finally:
             rules.write_text(before)
-            await self._run("SELECT pg_reload_conf()")
+            await self.run("SELECT pg_reload_conf()")
             await self.drop(name)
-            await self._run(f"DROP ROLE {name}")
+            await self.run(f"DROP ROLE {name}")
 
     async def drop(self, database: str) -> None:
-        await self._run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        await self.run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     async def empty(self, database: str) -> None:
         """Delete every row of a database with the newest schema. Fails where one is still held."""
         tables = ", ".join(metadata.tables)
-        await self._run(f"SET lock_timeout = '5s'; TRUNCATE {tables}", database)
+        await self.run(f"SET lock_timeout = '5s'; TRUNCATE {tables}", database)
 
-    async def _run(self, statement: str, database: str = "postgres") -> None:
+    async def run(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement as the administrator, in no transaction."""
         connection = await asyncpg.connect(
             self._server.get_uri(database=database), timeout=ANSWER_LIMIT_S
         )

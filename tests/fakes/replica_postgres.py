@@ -38,6 +38,17 @@ class DistantPostgres:
         """Bring it up again, with everything that was committed."""
         await self._order("start")
 
+    async def pause(self) -> None:
+        """Let it be alive and silent, as with SIGSTOP, until `resume`."""
+        await self._order("pause")
+
+    async def resume(self) -> None:
+        await self._order("resume")
+
+    async def run(self, statement: str) -> None:
+        """Have its administrator run a statement, in no transaction."""
+        await self._order(f"run {statement}")
+
     async def _order(self, word: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{word}\n".encode())
@@ -71,19 +82,29 @@ async def distant_postgres() -> AsyncIterator[DistantPostgres]:
 
 
 def main() -> None:
-    """Print the address of a new database, then obey `stop` and `start` until the input ends."""
+    """Print the address of a new database, then obey orders, a line each, until the input ends."""
     try:
         server = Postgres()
     except Unavailable as error:
         print(f"{UNAVAILABLE}{error}", flush=True)
         return
-    orders = {"stop": server.stop, "start": server.start}
+    orders = {
+        "stop": server.stop,
+        "start": server.start,
+        "pause": server.pause,
+        "resume": server.resume,
+    }
     try:
         print(server.url(asyncio.run(server.create())), flush=True)
         for line in sys.stdin:
-            orders[line.strip()]()
+            order, _, statement = line.strip().partition(" ")
+            if order == "run":
+                asyncio.run(server.run(statement))
+            else:
+                orders[order]()
             print(line.strip(), flush=True)
     finally:
+        server.resume()  # One that is paused hears of no end.
         server.close()
 
 
