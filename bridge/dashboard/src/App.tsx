@@ -42,7 +42,7 @@ export function App() {
 function Session() {
   const { user } = useAuth();
   return (
-    // A new user starts with an empty cache: nothing of the one before is ever shown.
+    // A new user starts with an empty cache, so that nothing of the previous user is shown.
     <Queries key={user?.user_id ?? ''}>
       {user ? <RouterProvider router={router} /> : <LoginPage />}
     </Queries>

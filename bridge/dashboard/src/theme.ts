@@ -1,4 +1,4 @@
-/** The look: warm paper, ink, and the green of kelp. Colours of meaning are in styles.css. */
+/** The theme: the colours of paper, ink and kelp. The colours of statuses are in styles.css. */
 import { createTheme, Modal, type MantineColorsTuple } from '@mantine/core';
 
 const kelp: MantineColorsTuple = [
@@ -14,7 +14,7 @@ const kelp: MantineColorsTuple = [
   '#083d37',
 ];
 
-/** Mantine's dark surfaces, turned from blue-grey to a deep sea green. */
+/** Mantine's dark surfaces, in a deep sea green instead of blue-grey. */
 const dark: MantineColorsTuple = [
   '#e4ebe8',
   '#c2cecb',
@@ -65,7 +65,7 @@ export const theme = createTheme({
         padding: 'lg',
         transitionProps: { duration: 120 },
         closeButtonProps: { 'aria-label': 'Close' },
-        // Dialogs are mounted open, of which Mantine does not know who opened them: Actions does.
+        // Mantine cannot know what opened a dialog that is mounted open. Actions returns the focus.
         returnFocus: false,
       },
       classNames: { content: 'hf-modal', header: 'hf-modal', title: 'hf-modal-title' },

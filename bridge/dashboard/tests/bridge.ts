@@ -1,9 +1,9 @@
 /**
- * A bridge for tests: a real HTTP and WebSocket server that speaks the contract from memory.
+ * A bridge for tests: a real HTTP and WebSocket server that keeps its escrows in memory.
  *
- * With HOLDFAST_URL set, `open()` answers the bridge at that address in its place: what the tests
- * do through `user`, `create` and `publish` is the same. What only a stand-in can do (cut the line,
- * close with a code, fall silent) is on `FakeBridge` alone.
+ * If HOLDFAST_URL is set, `open()` answers the real bridge at that address. The tests use both in
+ * the same way, through `user`, `create` and `publish`. Only `FakeBridge` can misbehave: cut the
+ * connection, close it with a code, or stop answering.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -92,12 +92,12 @@ export class FakeBridge extends Bridge {
   #made = 0;
   /** Every frame that came from a client. */
   readonly heard: Frame[] = [];
-  /** The subprotocols and the address of every connection that was tried. */
+  /** The subprotocols and the path of every handshake. */
   readonly handshakes: { protocols: string | undefined; url: string | undefined }[] = [];
   isSilent = false;
   refuseWith: number | null = null;
   pingInterval_s = 25;
-  /** The answer to the next subscribe, in place of the usual. */
+  /** The answer to the next subscribe, in place of the usual one. */
   nextError: { code: string; message: string; retry: boolean } | null = null;
 
   private constructor(server: Server) {
@@ -118,7 +118,7 @@ export class FakeBridge extends Bridge {
     return this.#sockets.clients.size;
   }
 
-  /** Ends every connection: with a close code, or as a network does, without one. */
+  /** Ends every connection: with a close code, or without one, as a failing network does. */
   cut(code?: number): void {
     for (const socket of this.#sockets.clients) {
       if (code === undefined) socket.terminate();
@@ -131,7 +131,7 @@ export class FakeBridge extends Bridge {
     for (const socket of this.#sockets.clients) send(socket, frame);
   }
 
-  /** Makes events; with `isQuiet` nobody is told, as when it happened elsewhere meanwhile. */
+  /** Makes events. With `isQuiet` no frames are sent, as if it happened while the client was away. */
   advance(escrowId: string, type = 'note', status?: string, isQuiet = false): void {
     const events = this.#events.get(escrowId) ?? [];
     const old_status = events.at(-1)?.status ?? 'INITIATED';
@@ -149,7 +149,7 @@ export class FakeBridge extends Bridge {
     this.advance(escrowId, 'escrow_created');
   }
 
-  /** A token like no other, good for so long. */
+  /** A unique token that is valid for so long. */
   token(user: string, ttl_s = 3600): string {
     this.#made += 1;
     const jti = this.#made;

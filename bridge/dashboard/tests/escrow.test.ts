@@ -34,7 +34,7 @@ function user(user_id: string, roles = ['user']) {
 const asha = user('asha');
 const verbs = (of: Escrow, who: ReturnType<typeof user>) => actionsOf(of, who).map((a) => a.verb);
 
-test('proto3 JSON becomes what the socket sends: numbers, and names without their prefix', () => {
+test('proto3 JSON is read into what the socket sends: numbers, and names without their prefix', () => {
   expect(readEscrow(WIRE)).toMatchObject({
     amount_minor: 1_000_050,
     amount: 10_000.5,
@@ -100,7 +100,7 @@ describe('what may be done', () => {
     expect(verbs(escrow('INITIATED'), user('meera'))).toEqual([]);
   });
 
-  test('of held money each side may give its own up, and confirms once', () => {
+  test('while money is held, each side may give it up, and confirm once', () => {
     expect(verbs(escrow('HELD'), asha)).toEqual(['confirm', 'release', 'dispute']);
     expect(verbs(escrow('HELD'), user('ravi'))).toEqual(['confirm', 'refund', 'dispute']);
     const confirmed = escrow('HELD', { confirmations: [{ party: 'buyer', time: null }] });
@@ -116,13 +116,13 @@ describe('what may be done', () => {
     expect(verbs(disputed, user('root', ['admin']))).toEqual(['resolve']);
   });
 
-  test('nothing while it settles, but that an admin may try a stuck one again', () => {
+  test('nothing while it settles, except that an admin may retry a stuck one', () => {
     expect(verbs(escrow('SETTLING'), asha)).toEqual([]);
     const stuck = escrow('SETTLING', { attention: 'account not activated' });
     expect(verbs(stuck, user('root', ['admin']))).toEqual(['release', 'refund']);
   });
 
-  test('of milestones each is acted on by itself', () => {
+  test('each milestone has actions of its own', () => {
     const milestone = { ...escrow('HELD'), milestone_id: 'm2', title: 'Second' };
     const parted = escrow('HELD', {
       milestones: [{ ...milestone, milestone_id: 'm1', status: 'RELEASED' }, milestone],
@@ -161,7 +161,7 @@ describe('the path', () => {
     expect(drawn(escrow('CANCELLED'))).toEqual(['Agreed done', 'Cancelled current']);
   });
 
-  test('has exactly one station that is now, in every status', () => {
+  test('has exactly one current step in every status', () => {
     const statuses: EscrowStatus[] = ['INITIATED', 'HELD', 'DISPUTED', 'SETTLING', 'RELEASED'];
     for (const status of [...statuses, 'REFUNDED', 'SPLIT', 'CANCELLED'] as EscrowStatus[]) {
       const now = pathOf(escrow(status)).filter((step) => step.state === 'current');
@@ -173,7 +173,7 @@ describe('the path', () => {
 describe('a draft', () => {
   const good = { ...EMPTY_DRAFT, title: ' Table ', other_id: 'ravi', amount: '48,500' };
 
-  test('becomes the request of the one who writes it', () => {
+  test('becomes the request of the user who writes it', () => {
     expect(problemsIn(good, 'asha')).toEqual({});
     expect(requestOf(good, 'asha')).toMatchObject({
       buyer_id: 'asha',
@@ -186,7 +186,7 @@ describe('a draft', () => {
     expect(requestOf({ ...good, part: 'seller' }, 'asha')).toMatchObject({ buyer_id: 'ravi' });
   });
 
-  test('with milestones is worth their sum', () => {
+  test('with milestones has their sum as its amount', () => {
     const milestones = [
       { title: 'a', amount: '1.50' },
       { title: 'b', amount: '2' },
@@ -199,7 +199,7 @@ describe('a draft', () => {
     });
   });
 
-  test('is told of each field that is wrong', () => {
+  test('names each field that is wrong', () => {
     const bad = { ...EMPTY_DRAFT, other_id: 'asha', arbiter_id: 'asha', amount: '0.5' };
     expect(Object.keys(problemsIn(bad, 'asha')).sort()).toEqual([
       'amount',
@@ -209,7 +209,7 @@ describe('a draft', () => {
     ]);
   });
 
-  test("gets the server's words at its own fields", () => {
+  test("shows the server's messages at its own fields", () => {
     expect(fieldOf('seller_id', good)).toBe('other_id');
     expect(fieldOf('buyer_id', good)).toBe('part');
     expect(fieldOf('amount.amount_minor', good)).toBe('amount');
@@ -218,7 +218,7 @@ describe('a draft', () => {
   });
 });
 
-test('a time grows old in words', () => {
+test('the age of a time is written in words', () => {
   const now = Date.parse('2026-01-10T12:00:00Z');
   expect(ago('2026-01-10T11:59:40Z', now)).toBe('just now');
   expect(ago('2026-01-10T11:55:00Z', now)).toBe('5 minutes ago');

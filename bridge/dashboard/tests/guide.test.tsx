@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-/** What a writer of dashboards is told to write, written: under these names, with these results. */
+/** The examples of the guide for dashboard authors: they must work under these names. */
 import { act, cleanup, render, screen, waitFor } from '@testing-library/react';
 import { StrictMode, useEffect, useState } from 'react';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -43,7 +43,7 @@ function asked(escrowId: string): boolean {
   return bridge.heard.some((f) => f.type === 'subscribe' && f.escrow_id === escrowId);
 }
 
-test('the address is made of VITE_API_URL, and the socket can be looked at from the console', async () => {
+test('the address comes from VITE_API_URL, and the socket can be inspected in the console', async () => {
   await connected();
   expect(wsService.ws?.url).toBe(`${bridge.url.replace('http:', 'ws:')}/api/v1/ws`);
   expect(wsService.ws?.readyState).toBe(1);
@@ -179,7 +179,7 @@ test('logging in connects, and logging out disconnects', async () => {
   await settled('gone', () => bridge.connections === 0);
 });
 
-test('a session that the server ends is logged out, and says why', async () => {
+test('when the server ends a session, the user is logged out and sees why', async () => {
   let auth!: ReturnType<typeof useAuth>;
   function Who() {
     auth = useAuth();
@@ -197,7 +197,7 @@ test('a session that the server ends is logged out, and says why', async () => {
   expect(auth.token).toBeNull();
 });
 
-test('a refreshed token is kept for the next page load, on the connection that there is', async () => {
+test('a refreshed token is kept for the next page load, without a new connection', async () => {
   const fresh = bridge.token('asha', 7200);
   let auth!: ReturnType<typeof useAuth>;
   function Who() {
@@ -216,7 +216,7 @@ test('a refreshed token is kept for the next page load, on the connection that t
   expect(bridge.handshakes).toHaveLength(1);
 });
 
-test('what is no token, or has expired, is refused before it is sent', () => {
+test('an expired token, or what is not a token, is refused before it is sent', () => {
   let auth!: ReturnType<typeof useAuth>;
   function Who() {
     auth = useAuth();
@@ -299,7 +299,7 @@ test('the newest handler is called, without a new subscription', async () => {
   expect(bridge.heard.map((f) => f.type)).toEqual(['subscribe']);
 });
 
-test('it comes back at once when the network returns, and when the page is looked at again', async () => {
+test('it reconnects at once when the network is back, and when the page becomes visible', async () => {
   wsService.configure({ intervalMs: 60_000 });
   await connected();
   window.dispatchEvent(new Event('offline'));
@@ -312,7 +312,7 @@ test('it comes back at once when the network returns, and when the page is looke
   await settled('looked at', () => wsService.status === 'connected');
 });
 
-test('a refused session is not woken by the page', async () => {
+test('after a final close code the page does not reconnect by itself', async () => {
   await connected();
   bridge.cut(4403);
   await settled('refused', () => wsService.status === 'disconnected');

@@ -1,4 +1,4 @@
-/** Waits for a condition; throws with what was awaited when it does not come true in time. */
+/** Waits for a condition. Throws, naming what was awaited, if it does not come true in time. */
 const LIMIT_MS = 5_000;
 const STEP_MS = 2;
 

@@ -48,7 +48,7 @@ async function subscribed(escrowId: string): Promise<void> {
 }
 
 describe('against any bridge', () => {
-  test('a token connects, and the guide finds its socket open', async () => {
+  test('a token connects, and the socket is open', async () => {
     await connect('asha');
     expect(service.ws?.readyState).toBe(1);
     expect(of('connected')).toMatchObject([{ user_id: 'asha' }]);
@@ -71,7 +71,7 @@ describe('against any bridge', () => {
     expect(of('subscribed')).toMatchObject([{ version: 1, data: { status: 'INITIATED' } }]);
   });
 
-  test('what is subscribed before the connection is asked for once it is there', async () => {
+  test('a subscription made before the connection is sent once it is open', async () => {
     const id = await bridge.create('asha', 'ravi');
     service.subscribe(id);
     expect([...service.subscriptions]).toEqual([id]);
@@ -79,7 +79,7 @@ describe('against any bridge', () => {
     await subscribed(id);
   });
 
-  test("a stranger's subscribe says that there is no such escrow", async () => {
+  test('a user who is not a party is told that there is no such escrow', async () => {
     const id = await bridge.create('asha', 'ravi');
     await connect('mallory');
     service.subscribe(id);
@@ -87,7 +87,7 @@ describe('against any bridge', () => {
     expect(of('error')).toMatchObject([{ code: 'ESCROW_NOT_FOUND', escrow_id: id }]);
   });
 
-  test('everything brings the events of an escrow that did not exist before', async () => {
+  test('* brings the events of an escrow that did not exist before', async () => {
     await connect('asha');
     service.subscribe('*');
     await subscribed('*');
@@ -97,7 +97,7 @@ describe('against any bridge', () => {
     expect(versions(id)).toEqual([1, 2]);
   });
 
-  test('after unsubscribe nothing more is heard', async () => {
+  test('after unsubscribe no more events are delivered', async () => {
     const [left, kept] = [await bridge.create('asha', 'ravi'), await bridge.create('asha', 'ravi')];
     await connect('asha');
     service.subscribe(left);
@@ -143,7 +143,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(fake.handshakes[0]?.url).toBe('/api/v1/ws');
   });
 
-  test('a lost connection comes back and misses nothing', async () => {
+  test('after a lost connection it reconnects and misses nothing', async () => {
     await watch('e1');
     fake.advance('e1');
     await until('an update', () => versions('e1').length === 1);
@@ -172,7 +172,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e1')).toEqual([2]);
   });
 
-  test('an event that is sent twice is told once', async () => {
+  test('an event that is sent twice is delivered once', async () => {
     await watch('e1');
     fake.advance('e1');
     fake.tell({ type: 'escrow_update', escrow_id: 'e1', version: 2, data: {} });
@@ -225,7 +225,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     await until('back', () => of('connected').length === 2);
   });
 
-  test('a server that is about to go names the slot to come back in', async () => {
+  test('a server that shuts down names the slot in which to reconnect', async () => {
     await watch('e1');
     service.configure({ intervalMs: 60_000 });
     fake.tell({ type: 'reconnect', after_ms: 40 });
@@ -236,7 +236,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(planned && 'delay_ms' in planned && planned.delay_ms).toBeLessThanOrEqual(40);
   });
 
-  test('it leaves by itself when its slot comes and the server is still there', async () => {
+  test('it closes the connection when its slot comes and the server has not', async () => {
     await watch('e1');
     fake.tell({ type: 'reconnect', after_ms: 10 });
     await until('back', () => of('connected').length === 2);
@@ -250,7 +250,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(of('connected')).toHaveLength(1);
   });
 
-  test('a server that falls silent is left for a new connection', async () => {
+  test('when the server stops answering, it opens a new connection', async () => {
     service.configure({ silenceMs: 30 });
     fake.pingInterval_s = 0.01;
     fake.isSilent = true;
@@ -274,7 +274,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(fake.heard.filter((f) => f.type === 'subscribe')).toHaveLength(1);
   });
 
-  test('leaving and coming back at once asks the bridge for nothing and loses nothing', async () => {
+  test('an unsubscribe and a subscribe right after it send no frame and lose no event', async () => {
     await watch('e1');
     service.unsubscribe('e1');
     service.subscribe('e1');
@@ -283,7 +283,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(fake.heard.map((f) => f.type)).toEqual(['subscribe']);
   });
 
-  test('an event between leaving and coming back is covered by a new snapshot', async () => {
+  test('an event between an unsubscribe and a subscribe is covered by a new snapshot', async () => {
     await watch('e1', 'e2');
     service.unsubscribe('e1');
     fake.advance('e1');
@@ -303,7 +303,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(of('error')).toMatchObject([{ code: 'UNAVAILABLE', retry: true }]);
   });
 
-  test('an expiring token is refreshed on the living connection', async () => {
+  test('an expiring token is refreshed on the open connection', async () => {
     const fresh = fake.token('asha', 7200);
     service.configure({ refreshToken: () => Promise.resolve(fresh) });
     await watch('e1');
@@ -314,7 +314,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(of('connected')).toHaveLength(1);
   });
 
-  test('a refresh that fails is told, and the connection lives on', async () => {
+  test('a refresh that fails is reported, and the connection stays open', async () => {
     service.configure({ refreshToken: () => Promise.reject(new Error('the login server is away')) });
     await watch('e1');
     fake.tell({ type: 'error', code: 'TOKEN_EXPIRING', message: '30 s left', retry: false });
@@ -323,7 +323,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(service.status).toBe('connected');
   });
 
-  test('a token that ended during a loss is refreshed before it is used', async () => {
+  test('a token that expired during a loss is refreshed before it is used', async () => {
     service.configure({ refreshToken: () => Promise.resolve(fake.token('asha', 7200)) });
     service.connect(fake.token('asha', 2));
     await until('connected', () => service.status === 'connected');
@@ -332,7 +332,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(fake.handshakes.at(-1)?.protocols).not.toBe(first?.protocols);
   });
 
-  test('everything brings snapshots, an end, and the events of new escrows too', async () => {
+  test('* brings snapshots, the answer after them, and the events of new escrows too', async () => {
     await watch('*');
     expect(of('subscribed')).toMatchObject([
       { escrow_id: 'e1' },
@@ -345,7 +345,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e3')).toEqual([1]);
   });
 
-  test('everything comes back with snapshots of what has changed only', async () => {
+  test('after a reconnect * brings only the snapshots of what has changed', async () => {
     await watch('*');
     await cutAndReturn(() => fake.advance('e2', 'note', undefined, true));
     await until('the end', () => of('subscribed').length === 5);
@@ -358,7 +358,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e2')).toEqual([3]);
   });
 
-  test('an escrow watched by itself and with everything is told once, gapless through a loss', async () => {
+  test('events of an escrow that is subscribed to beside * come once, without a gap after a loss', async () => {
     await watch('*', 'e1');
     fake.advance('e1');
     await until('an update', () => versions('e1').length === 1);
@@ -371,7 +371,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e1')).toEqual([2, 3, 4, 5]);
   });
 
-  test('a stream that runs ahead of an escrow’s own does not make a gap', async () => {
+  test('when * is ahead of an escrow’s own subscription, there is no gap', async () => {
     await watch('*', 'e1');
     fake.tell({ type: 'escrow_update', escrow_id: 'e1', version: 3, data: {} });
     fake.advance('e1');
@@ -380,7 +380,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e1')).toEqual([2, 3]);
   });
 
-  test('many subscriptions keep to the limit of frames', async () => {
+  test('many subscriptions stay under the limit of frames', async () => {
     await connect('asha');
     const ids = Array.from({ length: 45 }, (_, n) => `many-${n}`);
     ids.forEach((id) => {
@@ -393,7 +393,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     await until('all', () => asked() === 45);
   });
 
-  test('another user hears nothing of what the one before had seen', async () => {
+  test('another user gets nothing of what the previous user had seen', async () => {
     fake.add('shared', ['asha', 'ravi']);
     await watch('shared');
     service.connect(fake.token('ravi'));
@@ -420,7 +420,7 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(fake.handshakes).toHaveLength(1);
   });
 
-  test('what is no frame is passed over', async () => {
+  test('what is not a frame is ignored', async () => {
     await watch('e1');
     for (const noise of [[], 1, { no: 'type' }]) fake.tell(noise as object);
     service.ping();

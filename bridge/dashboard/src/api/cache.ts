@@ -1,5 +1,6 @@
 /**
- * What the pages show, by version: what comes later over one way never loses to what is newer from another.
+ * The cache behind the pages. Escrows arrive from the JSON API and over the socket, in any order:
+ * the newer version always wins.
  */
 import type { InfiniteData, QueryClient } from '@tanstack/react-query';
 import type { Escrow } from './wire';
@@ -20,13 +21,13 @@ export const keys = {
   config: ['config'] as const,
 };
 
-/** The newer of the two, with what only the older knows. */
+/** Answers the newer of the two, with the fields that only the older one has. */
 export function newer(known: Escrow | undefined, incoming: Escrow): Escrow {
   if (!known) return incoming;
   return known.version > incoming.version ? known : { ...known, ...incoming };
 }
 
-/** Brings an escrow's news to every list and page. Answers whether the unfiltered list has it. */
+/** Updates an escrow in every list and page. Answers whether a list has it. */
 export function applyEscrow(client: QueryClient, incoming: Escrow): boolean {
   let isListed = false;
   client.setQueryData<Escrow>(keys.escrow(incoming.escrow_id), (known) =>

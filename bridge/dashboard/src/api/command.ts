@@ -1,4 +1,4 @@
-/** What changes something. The outcome is not guessed: the pages wait for the event. */
+/** Commands: calls that change something. The pages do not guess the outcome; they wait for the event. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { useAuth } from '../contexts/AuthContext';
@@ -10,13 +10,13 @@ export interface Command {
   path: string;
   method?: Call['method'];
   body: Record<string, unknown>;
-  /** Given where the occasion has a name of its own; by default a fresh one for each new body. */
+  /** The Idempotency-Key. By default a new one for each new path and body. */
   key?: string;
 }
 
 /**
- * Sends commands. The same command sent again after a failure carries the same Idempotency-Key,
- * so that an answer that was lost on the way does not make it happen twice.
+ * Sends commands. After a failure the same command is sent again with the same Idempotency-Key, so
+ * that it happens once even if only the answer was lost.
  */
 export function useCommand<T = unknown>() {
   const { token } = useAuth();
@@ -51,7 +51,7 @@ export function commandPath(escrowId: string, verb: string): string {
   return `/api/v1/escrows/${encodeURIComponent(escrowId)}:${verb}`;
 }
 
-/** `crypto.randomUUID` exists on secure pages only; this does on all. */
+/** Unlike `crypto.randomUUID`, this also works on a page without HTTPS. */
 function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

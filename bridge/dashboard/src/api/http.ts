@@ -1,4 +1,4 @@
-/** Calls to the JSON API. Every refusal becomes a Fault with a sentence for people. */
+/** Calls to the JSON API. Every failure becomes a Fault with a sentence for people. */
 import { apiBase } from '../services/address';
 
 const CALL_LIMIT_MS = 20_000;
@@ -8,7 +8,7 @@ export interface FieldFault {
   message: string;
 }
 
-/** A call that did not do what was asked. */
+/** A call that failed. */
 export class Fault extends Error {
   constructor(
     message: string,
@@ -19,7 +19,7 @@ export class Fault extends Error {
     super(message);
   }
 
-  /** Whether the same call may succeed later, and nothing is known to have changed. */
+  /** Whether the same call may succeed later. */
   get isPassing(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
@@ -33,7 +33,7 @@ export interface Call {
   method?: 'GET' | 'POST' | 'PUT';
   token?: string | null;
   body?: unknown;
-  /** Makes a call that changes something safe to repeat. */
+  /** Makes it safe to repeat a call that changes something. */
   idempotencyKey?: string;
   signal?: AbortSignal;
 }
@@ -64,7 +64,8 @@ export async function request<T>(path: string, call: Call = {}): Promise<T> {
 
 function asFault(status: number, body: ErrorBody | null): Fault {
   const error = body?.error;
-  const message = error?.message ?? `The server answered ${status} and said no more.`;
+  const message =
+    error?.message ?? `The server answered with status ${status} and no message. Try again in a moment.`;
   return new Fault(sentence(message), error?.reason ?? error?.code ?? '', status, error?.fields);
 }
 

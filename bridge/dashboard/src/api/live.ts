@@ -1,4 +1,4 @@
-/** Keeps what the pages show in step with the events. */
+/** Updates what the pages show from the events of the socket. */
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { EVERYTHING, type EventData } from '../services/websocket';
@@ -7,10 +7,10 @@ import { applyEscrow, keys } from './cache';
 import { useEvents } from './query';
 import { fromFrame, type Escrow } from './wire';
 
-/** Escrows that are new come in bursts; the list is asked once for those of this long. */
+/** New escrows come in bursts: the list is fetched once for all of them that come within this time. */
 const REFETCH_DELAY_MS = 150;
 
-/** Follows everything of the user's, for as long as the component is there. */
+/** Subscribes to all escrows of the user while the component is mounted. */
 export function useLiveEscrows(): void {
   const client = useQueryClient();
   const refetch = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -26,8 +26,8 @@ export function useLiveEscrows(): void {
 }
 
 /**
- * Follows one escrow and answers its record, oldest first, every version once. What comes in before
- * the history has been read is kept; a hole between the two makes the history be read again.
+ * Subscribes to one escrow and answers its events, oldest first, each version once. Keeps the events
+ * that arrive while the history is being fetched, and fetches it again if a version is missing.
  */
 export function useTimeline(escrowId: string) {
   const client = useQueryClient();
@@ -51,7 +51,7 @@ export function useTimeline(escrowId: string) {
   return { events, error: history.error, isPending: history.isPending, refetch };
 }
 
-/** After a loss the escrow is read again: its snapshot may say more than the events that follow. */
+/** Fetches the escrow again after a reconnect, because it may have changed more than the events tell. */
 function useRefetchOnReturn(escrowId: string): void {
   const client = useQueryClient();
   const { on } = useWebSocket();

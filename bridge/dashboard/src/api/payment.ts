@@ -1,4 +1,4 @@
-/** Paying: Razorpay Checkout with real keys, the sandbox's page without. */
+/** Payments: Razorpay Checkout with real keys, the sandbox's page without. */
 import { useCallback, useEffect, useRef } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import { commandPath, useCommand } from './command';
@@ -15,7 +15,7 @@ interface StartedPayment {
   currency: string;
 }
 
-/** What Checkout and the sandbox hand back. */
+/** What Checkout and the sandbox return after a payment. */
 interface Proof {
   razorpay_order_id: string;
   razorpay_payment_id: string;
@@ -38,7 +38,7 @@ declare global {
   }
 }
 
-/** Starts a payment and leads the buyer to where it is made. */
+/** Starts a payment, then opens Checkout or the sandbox's page. */
 export function usePay(escrow: Escrow) {
   const config = useConfig();
   const start = useCommand<StartedPayment>();
@@ -57,7 +57,7 @@ export function usePay(escrow: Escrow) {
   return { pay, isPending: start.isPending || confirm.isPending, error: start.error ?? confirm.error };
 }
 
-/** Takes up the payment with which the sandbox's page sent the browser back. */
+/** Confirms the payment that the sandbox's page put into the address when it redirected back. */
 export function useReturnedPayment(escrowId: string) {
   const [params] = useSearchParams();
   const navigate = useNavigate();
@@ -102,7 +102,7 @@ function sandboxAddress(base: string, orderId: string): string {
   return url.href;
 }
 
-/** Throws Error when Razorpay's script cannot be had. */
+/** Throws Error when Razorpay's script cannot be loaded. */
 async function openCheckout(
   started: StartedPayment,
   title: string,

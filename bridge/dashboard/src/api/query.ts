@@ -1,4 +1,4 @@
-/** What is read from the JSON API. */
+/** Queries: what the pages read from the JSON API. */
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useAuth } from '../contexts/AuthContext';
 import type { EventData } from '../services/websocket';
@@ -8,7 +8,7 @@ import { readEscrow, readEvent, type Escrow, type WireEscrow, type WireEvent } f
 
 const PAGE_SIZE = 50;
 const EVENTS_PAGE_SIZE = 500;
-/** More history than this is not shown at once. */
+/** The timeline shows at most this many pages of events. */
 const EVENTS_PAGES_MAX = 20;
 
 export interface Config {
@@ -65,7 +65,7 @@ export function useEscrow(id: string) {
   });
 }
 
-/** The record of an escrow so far, oldest first. */
+/** The events of an escrow so far, oldest first. */
 export function useEvents(id: string) {
   const { token } = useAuth();
   return useQuery({
@@ -89,7 +89,7 @@ export function useEvents(id: string) {
   });
 }
 
-/** The linked account that a user is paid through; null while there is none. */
+/** The linked account to which a user is paid; null if there is none. */
 export function usePayee(userId: string) {
   const { token } = useAuth();
   return useQuery({

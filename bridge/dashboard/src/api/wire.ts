@@ -1,7 +1,7 @@
 /**
- * The messages of escrow.v1 as proto3 JSON, and their way into the shape that the socket uses.
+ * The messages of escrow.v1 as proto3 JSON, converted to the form that the socket's frames have.
  *
- * In proto3 JSON an int64 is a string and an enum its full name; the pages know only the other shape.
+ * In proto3 JSON an int64 is a string and an enum is its full name. The pages know only the other form.
  */
 import type {
   ConfirmationData,
@@ -66,7 +66,7 @@ export interface WireEvent {
   update_type?: string;
 }
 
-/** An escrow for the pages; the terms come from the JSON API only. */
+/** An escrow as the pages use it. Only the JSON API gives the terms. */
 export interface Escrow extends EscrowData {
   milestones: MilestoneData[];
   /** Seconds. */
@@ -106,7 +106,7 @@ export function readEscrow(wire: WireEscrow): Escrow {
   };
 }
 
-/** An event in the shape of an `escrow_update`'s data. */
+/** Converts an event to the form of the `data` of `escrow_update`. */
 export function readEvent(wire: WireEvent): EventData {
   const escrow = readEscrow(wire.escrow ?? { escrow_id: wire.escrow_id });
   return {
@@ -120,7 +120,7 @@ export function readEvent(wire: WireEvent): EventData {
   };
 }
 
-/** What a frame says of an escrow, in the pages' shape. */
+/** Converts the `data` of a frame to an escrow for the pages. */
 export function fromFrame(data: EscrowData): Escrow {
   return { ...data, milestones: data.milestones ?? [] };
 }

@@ -12,9 +12,9 @@ interface Props {
   onClose: () => void;
 }
 
-/** Asks once more, and for words where they are needed; then does it. */
+/** Asks the user to confirm an action, and for a reason or a note; then sends the command. */
 export function ActionDialog({ escrow, action, onClose }: Props) {
-  // What it said when it was opened stays, though the escrow may change behind it.
+  // The text stays as it was when the dialog opened, even if the escrow changes meanwhile.
   const [ask] = useState(() => askFor(action.verb, escrow, action));
   const [words, setWords] = useState('');
   const [isMissing, setMissing] = useState(false);

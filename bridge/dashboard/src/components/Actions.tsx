@@ -16,7 +16,7 @@ interface Props {
   size?: 'sm' | 'md';
 }
 
-/** The buttons for what may be done now, and the dialog that one of them has opened. */
+/** The buttons for what the user may do now, and the dialog that one of them opens. */
 export function Actions({ escrow, actions, size = 'md' }: Props) {
   const [opened, setOpened] = useState<Action | null>(null);
   const close = () => setOpened(null);
@@ -52,7 +52,7 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
   );
 }
 
-/** After a dialog the focus goes back to its button or, where that has gone, to the page. */
+/** After a dialog, moves the focus back to its button, or to the page if the button is gone. */
 function useFocusReturn(isOpen: boolean) {
   const opener = useRef<HTMLElement>(null);
   useEffect(() => {

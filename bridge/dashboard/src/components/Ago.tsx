@@ -3,7 +3,7 @@ import { ago } from '../escrow/time';
 
 const EVERY_MS = 20_000;
 
-/** A time as `5 minutes ago` that grows older by itself. */
+/** A time such as `5 minutes ago`, which updates itself. */
 export function Ago({ time }: { time: string }) {
   return useSyncExternalStore(everySoOften, () => ago(time));
 }

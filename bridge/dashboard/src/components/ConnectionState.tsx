@@ -11,7 +11,7 @@ const WORDS: Record<ConnectionStatus, string> = {
   disconnected: 'Offline',
 };
 
-/** The connection in one word, for the head of every page. */
+/** The state of the connection in one word, in the head of every page. */
 export function ConnectionState() {
   const { status } = useWebSocket();
   return (
@@ -22,7 +22,7 @@ export function ConnectionState() {
   );
 }
 
-/** Says that what is shown may be old, and what is done about it; absent while all is well. */
+/** Says that the page may be out of date, and what is done about it. Absent while connected. */
 export function ConnectionBanner() {
   const { status, reconnect, on } = useWebSocket();
   const [attempt, setAttempt] = useState('');

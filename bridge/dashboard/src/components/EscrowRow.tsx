@@ -32,7 +32,7 @@ export function EscrowRow({ escrow }: { escrow: Escrow }) {
         <Bar money={escrow} amount_minor={escrow.amount_minor} currency={escrow.currency} isThin />
       </div>
       <div className={classes.state}>
-        {/* A new key restarts the flash that shows that it has just changed. */}
+        {/* A new key restarts the animation that shows a change of status. */}
         <span key={escrow.status} className={hasMoved ? classes.flash : undefined}>
           <StatusBadge status={escrow.status} />
         </span>

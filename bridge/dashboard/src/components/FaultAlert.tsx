@@ -7,7 +7,7 @@ interface Props {
   onRetry?: () => void;
 }
 
-/** What went wrong, in words, where it went wrong. Nothing when nothing did. */
+/** Says what went wrong, at the place where it did. Empty without an error. */
 export function FaultAlert({ error, onRetry }: Props) {
   if (!error) return null;
   return (
@@ -25,5 +25,5 @@ export function FaultAlert({ error, onRetry }: Props) {
 }
 
 function titleOf(error: Error): string {
-  return error instanceof Fault && error.isPassing ? 'Not now' : 'That did not work';
+  return error instanceof Fault && error.isPassing ? 'Temporarily unavailable' : 'That did not work';
 }

@@ -8,7 +8,7 @@ import { ConnectionBanner, ConnectionState } from './ConnectionState';
 import classes from './Frame.module.css';
 import { Mark } from './Mark';
 
-/** The head of every page, and the page. */
+/** The head that all pages have, with the page below it. */
 export function Frame() {
   useLiveEscrows();
   const main = useFocusOnNewPage();
@@ -44,7 +44,7 @@ export function Frame() {
   );
 }
 
-/** A screen reader and the Tab key start at the new page, as they would after a load. */
+/** Moves the focus to a new page, so that a screen reader and the Tab key start there. */
 function useFocusOnNewPage() {
   const main = useRef<HTMLElement>(null);
   const { pathname } = useLocation();

@@ -1,4 +1,4 @@
-/** The sign of the house: a holdfast, which grips the rock from below. */
+/** The logo: a holdfast, the root with which seaweed grips the rock. */
 export function Mark({ size = 26 }: { size?: number }) {
   return (
     <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden focusable="false">

@@ -8,7 +8,7 @@ import classes from './Milestones.module.css';
 import { Bar } from './MoneyBar';
 import { StatusBadge } from './StatusBadge';
 
-/** The parts of an escrow, each with where it stands and what may be done with it. */
+/** The milestones of an escrow, each with its status and what the user may do with it. */
 export function Milestones({ escrow, user }: { escrow: Escrow; user: User }) {
   const actions = actionsOf(escrow, user);
   return (

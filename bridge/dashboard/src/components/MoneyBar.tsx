@@ -15,7 +15,7 @@ interface Props {
   currency: string;
 }
 
-/** Where the money is: a bar of the four shares; what is not paid yet stays an empty outline. */
+/** Where the money is: a bar of four shares. The unpaid part is an empty outline. */
 export function MoneyBar({ money, amount_minor, currency }: Props) {
   return (
     <div>
@@ -35,7 +35,7 @@ export function MoneyBar({ money, amount_minor, currency }: Props) {
   );
 }
 
-/** The bar alone, with its figures as the name for those who do not see it. */
+/** The bar alone. Its label gives the amounts to screen readers. */
 export function Bar({ money, amount_minor, currency, isThin = false }: Props & { isThin?: boolean }) {
   const paid_minor = SHARES.reduce((sum, { key }) => sum + money[key], 0);
   const whole_minor = Math.max(amount_minor, paid_minor, 1);

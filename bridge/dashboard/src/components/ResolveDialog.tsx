@@ -17,7 +17,7 @@ interface Props {
   onClose: () => void;
 }
 
-/** Divides what is held between seller and buyer: by slider, or to the paisa in figures. */
+/** Divides the held money between seller and buyer: with a slider, or exactly to the paisa. */
 export function ResolveDialog({ escrow, action, onClose }: Props) {
   const [held_minor] = useState(action.milestone?.held_minor ?? escrow.held_minor);
   const [figures, setFigures] = useState(toFigures(Math.round(held_minor / 2)));
@@ -125,5 +125,5 @@ function problemWith(release_minor: number | null, held_minor: number, currency:
   const isTooSmall = [release_minor, held_minor - release_minor].some(
     (part_minor) => part_minor > 0 && part_minor < AMOUNT_MIN_MINOR,
   );
-  return isTooSmall ? 'Each part is nothing, or at least ₹1.' : '';
+  return isTooSmall ? 'Each part must be either ₹0 or at least ₹1.' : '';
 }

@@ -5,7 +5,7 @@ import classes from './StatePath.module.css';
 
 const SAID = { done: 'done', current: 'now', ahead: 'to come' };
 
-/** The escrow's way from agreed to its end, drawn as stations on a line. */
+/** The progress of the escrow from the agreement to its end, drawn as steps on a line. */
 export function StatePath({ escrow }: { escrow: Escrow }) {
   return (
     <ol className={classes.path} aria-label="Progress">

@@ -14,7 +14,7 @@ const ALARMING = new Set([
 ]);
 const DECISIVE = new Set(['payment_captured', 'settlement_completed', 'payment_refunded']);
 
-/** The record of an escrow, the newest first. What comes in while it is shown is read out. */
+/** The events of an escrow, newest first. A screen reader reads out each new one. */
 export function Timeline({ events }: { events: EventData[] }) {
   const newest = events.at(-1);
   const shown = events.toReversed();

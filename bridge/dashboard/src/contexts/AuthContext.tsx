@@ -1,7 +1,7 @@
 /**
- * Who is logged in; the live connection follows: it opens on login and closes on logout.
+ * Who is logged in. Logging in opens the live connection, and logging out closes it.
  *
- * The token is kept for the tab only (sessionStorage), so that two tabs may be two users.
+ * The token is kept for the tab only (sessionStorage), so that two tabs can be two users.
  */
 import {
   createContext,
@@ -24,9 +24,9 @@ export interface User {
 export interface Auth {
   token: string | null;
   user: User | null;
-  /** Why the last session ended, where its user did not end it. */
+  /** Why the server ended the last session; null if the user logged out. */
   ended: 'expired' | 'refused' | null;
-  /** Throws TypeError when it is no token, RangeError when it has expired. */
+  /** Throws TypeError if it is not a token, RangeError if it has expired. */
   login: (token: string) => void;
   logout: () => void;
 }
@@ -42,7 +42,7 @@ const TOKEN_EXPIRED_CODE = 4401;
 
 const AuthContext = createContext<Auth | null>(null);
 
-/** Reads whom a token names, without checking its signature: that is the server's part. */
+/** Reads the user from a token. Does not check the signature: the server does that. */
 export function readToken(token: string): User {
   const [, payload = ''] = token.split('.');
   let claims: { sub?: unknown; exp?: unknown; roles?: unknown } | null;
@@ -54,7 +54,7 @@ export function readToken(token: string): User {
     throw new TypeError('This is not a token.');
   }
   if (typeof claims?.sub !== 'string' || typeof claims.exp !== 'number') {
-    throw new TypeError('This token names no user or no expiry.');
+    throw new TypeError('This token does not name a user and an expiry time.');
   }
   const roles = Array.isArray(claims.roles) ? claims.roles.map(String) : ['user'];
   return { user_id: claims.sub, roles, expires_at: claims.exp };
@@ -115,10 +115,10 @@ export function useAuth(): Auth {
   return auth;
 }
 
-/** The page has one connection, so that whichever provider comes next keeps it. */
+/** Shared by all providers, because the page has one connection: the next provider keeps it open. */
 let closing: ReturnType<typeof setTimeout> | undefined;
 
-/** Holds the connection while there is a token. StrictMode's remount finds it as it was. */
+/** Keeps the connection open while there is a token, also through a remount by StrictMode. */
 function useConnection(token: string | null): void {
   useEffect(() => {
     clearTimeout(closing);

@@ -1,6 +1,6 @@
 /**
- * What a user may do with an escrow now. It repeats the law only to offer the right buttons: the
- * server judges.
+ * What a user may do with an escrow now. This repeats the server's rules, only to offer the right
+ * buttons: the server decides.
  */
 import type { User } from '../contexts/AuthContext';
 import type { MilestoneData } from '../services/websocket';
@@ -18,13 +18,13 @@ export type Verb =
 
 export interface Action {
   verb: Verb;
-  /** The milestone that it is about; undefined for the whole. */
+  /** The milestone that the action is for; undefined for the whole escrow. */
   milestone?: MilestoneData;
 }
 
 export type Part = 'buyer' | 'seller' | 'arbiter' | 'admin' | 'onlooker';
 
-/** What a user is to an escrow. */
+/** The part that a user has in an escrow. */
 export function partOf(escrow: Escrow, user: User): Part {
   if (user.user_id === escrow.buyer_id) return 'buyer';
   if (user.user_id === escrow.seller_id) return 'seller';
@@ -32,7 +32,7 @@ export function partOf(escrow: Escrow, user: User): Part {
   return user.roles.includes('admin') ? 'admin' : 'onlooker';
 }
 
-/** In the order of how likely they are wanted. */
+/** The actions that the user may take, the likeliest first. */
 export function actionsOf(escrow: Escrow, user: User): Action[] {
   const part = partOf(escrow, user);
   const isAdmin = user.roles.includes('admin');
@@ -45,7 +45,7 @@ export function actionsOf(escrow: Escrow, user: User): Action[] {
   return held(escrow, escrow, user, part).map((verb) => ({ verb }));
 }
 
-/** What the user is waited for, in a few words; empty when it is somebody else's turn. */
+/** What the escrow waits for the user to do, in a few words; empty if it is not their turn. */
 export function turnOf(escrow: Escrow, user: User): string {
   const verbs = new Set(actionsOf(escrow, user).map((action) => action.verb));
   if (verbs.has('pay')) return 'Your turn to pay';

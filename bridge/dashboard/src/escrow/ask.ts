@@ -1,4 +1,4 @@
-/** What a dialog says before an action, what it asks for, and the command that it becomes. */
+/** The text of the dialog that confirms an action, and the command that the action sends. */
 import type { Escrow } from '../api/wire';
 import type { Command } from '../api/command';
 import { commandPath } from '../api/command';
@@ -6,13 +6,13 @@ import type { Action, Verb } from './action';
 import { formatMoney } from './money';
 
 export interface Ask {
-  /** On the button that opens the dialog. */
+  /** The button that opens the dialog. */
   label: string;
   title: string;
   text: string;
-  /** On the button that does it. */
+  /** The button that does it. */
   deed: string;
-  /** The field for words: its name in the request, and its label. */
+  /** The text field, if there is one: its name in the request, and its label. */
   words?: { field: 'reason' | 'note'; label: string; isRequired: boolean; max: number };
   isGrave: boolean;
 }
@@ -22,7 +22,7 @@ const REASON_MAX = 2000;
 
 const note = { field: 'note', label: 'Note (optional)', isRequired: false, max: NOTE_MAX } as const;
 
-/** `pay` and `resolve` have ways of their own. */
+/** `pay` and `resolve` have dialogs of their own. */
 export type AskedVerb = Exclude<Verb, 'pay' | 'resolve'>;
 
 export function askFor(verb: AskedVerb, escrow: Escrow, { milestone }: Action): Ask {
@@ -34,7 +34,7 @@ export function askFor(verb: AskedVerb, escrow: Escrow, { milestone }: Action): 
       return {
         label: 'Confirm',
         title: 'Confirm that all is done',
-        text: `You say that your side of ${what} is done. When both of you have confirmed, ${held} goes to ${escrow.seller_id}.`,
+        text: `You confirm that your side of ${what} is done. When both of you have confirmed, ${held} goes to ${escrow.seller_id}.`,
         deed: 'Confirm',
         isGrave: false,
       };

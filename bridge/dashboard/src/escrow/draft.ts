@@ -1,4 +1,4 @@
-/** A new escrow while it is being written, what is wrong with it, and the request that it becomes. */
+/** The form of a new escrow: its values, what is wrong with them, and the request that it sends. */
 import { AMOUNT_MIN_MINOR, parseMoney } from './money';
 
 export interface DraftPart {
@@ -37,14 +37,14 @@ export const EMPTY_DRAFT: Draft = {
 const DAY_S = 86_400;
 const CURRENCY = 'INR';
 
-/** The whole amount in minor units; null while any part of it is no amount. */
+/** The total in minor units; null while one of the amounts is not valid. */
 export function totalOf(draft: Draft): number | null {
   if (!draft.has_milestones) return parseMoney(draft.amount);
   const parts = draft.milestones.map((part) => parseMoney(part.amount));
   return parts.includes(null) ? null : parts.reduce<number>((sum, part) => sum + (part ?? 0), 0);
 }
 
-/** What to say at which field; empty when all is well. */
+/** What is wrong, by field; empty if nothing is. */
 export function problemsIn(draft: Draft, userId: string): Record<string, string> {
   const problems: Record<string, string> = {};
   if (!draft.title.trim()) problems.title = 'Say what it is for.';
@@ -62,7 +62,7 @@ export function problemsIn(draft: Draft, userId: string): Record<string, string>
   return problems;
 }
 
-/** The body of CreateEscrow. To be called with a draft that has no problems. */
+/** The body of CreateEscrow. Call it with a draft that has no problems. */
 export function requestOf(draft: Draft, userId: string): Record<string, unknown> {
   const other = draft.other_id.trim();
   const [buyer_id, seller_id] = draft.part === 'buyer' ? [userId, other] : [other, userId];
@@ -86,7 +86,7 @@ export function requestOf(draft: Draft, userId: string): Record<string, unknown>
   };
 }
 
-/** The form's field for a field of the request, so that the server's words appear beside it. */
+/** The form's field for a field of the request, so that the server's message appears beside it. */
 export function fieldOf(field: string, draft: Draft): string {
   const part = /^milestones[.[](\d+)\]?\.(title|amount)/.exec(field);
   if (part) return `milestones.${part[1]}.${part[2]}`;
@@ -102,9 +102,9 @@ function peopleProblems(draft: Draft, userId: string): Record<string, string> {
   const problems: Record<string, string> = {};
   const [other, arbiter] = [draft.other_id.trim(), draft.arbiter_id.trim()];
   if (!other) problems.other_id = 'Say who it is with.';
-  else if (/\s/.test(other)) problems.other_id = 'A user id has no blanks.';
+  else if (/\s/.test(other)) problems.other_id = 'A user id cannot contain spaces.';
   else if (other === userId) problems.other_id = 'That is you.';
-  if (/\s/.test(arbiter)) problems.arbiter_id = 'A user id has no blanks.';
+  if (/\s/.test(arbiter)) problems.arbiter_id = 'A user id cannot contain spaces.';
   else if (arbiter && (arbiter === userId || arbiter === other)) {
     problems.arbiter_id = 'The arbiter must be a third person.';
   }
@@ -114,7 +114,7 @@ function peopleProblems(draft: Draft, userId: string): Record<string, string> {
 function amountProblem(text: string): string {
   const amount_minor = parseMoney(text);
   if (amount_minor === null) return 'Write an amount in rupees, such as 10,000 or 99.50.';
-  return amount_minor < AMOUNT_MIN_MINOR ? 'The least is ₹1.' : '';
+  return amount_minor < AMOUNT_MIN_MINOR ? 'The smallest amount is ₹1.' : '';
 }
 
 function money(amount_minor: number | null): { amount_minor: string; currency: string } {

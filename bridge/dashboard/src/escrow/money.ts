@@ -1,11 +1,11 @@
-/** Amounts for people. Inside they are whole minor units; rupees appear only on screen. */
+/** Amounts on screen, in rupees. Everywhere else they are whole minor units (paise). */
 
 const MINOR_PER_MAJOR = 100;
-/** What the API takes at the most. */
+/** The largest amount that the API takes. */
 const AMOUNT_MAX_MINOR = 10 ** 12;
 export const AMOUNT_MIN_MINOR = 100;
 
-/** `₹1,00,000` or, where there are paise, `₹1,00,000.50`. */
+/** Writes `₹1,00,000`, or `₹1,00,000.50` if there are paise. */
 export function formatMoney(amount_minor: number, currency = 'INR'): string {
   const digits = amount_minor % MINOR_PER_MAJOR === 0 ? 0 : 2;
   return new Intl.NumberFormat('en-IN', {
@@ -16,7 +16,7 @@ export function formatMoney(amount_minor: number, currency = 'INR'): string {
   }).format(amount_minor / MINOR_PER_MAJOR);
 }
 
-/** Reads `1,234.5` as 123450 minor units; null for what is no amount or is too large. */
+/** Reads `1,234.5` as 123450 minor units; null if it is not an amount or is too large. */
 export function parseMoney(text: string): number | null {
   const match = /^(\d+)(?:\.(\d{1,2}))?$/.exec(text.replace(/[\s,₹]/g, ''));
   if (!match) return null;

@@ -1,4 +1,4 @@
-/** The way of an escrow from agreed to its end, as the steps to draw. */
+/** The progress of an escrow from the agreement to its end, as the steps to draw. */
 import type { EscrowData, EscrowStatus } from '../services/websocket';
 import { STATUS_WORDS } from './word';
 
@@ -6,7 +6,7 @@ export interface Step {
   key: string;
   label: string;
   state: 'done' | 'current' | 'ahead';
-  /** How it is coloured. */
+  /** The colour of the step. */
   tone: 'plain' | 'dispute' | 'ended';
 }
 
@@ -16,7 +16,7 @@ export function isOver(status: EscrowStatus): boolean {
   return ENDS.includes(status) || status === 'CANCELLED';
 }
 
-/** What has been, what is, and what is to come; a dispute that was withdrawn is no step. */
+/** The steps that are done, the current one and those ahead. A withdrawn dispute is not a step. */
 export function pathOf(escrow: Pick<EscrowData, 'status' | 'dispute'>): Step[] {
   const { status } = escrow;
   if (status === 'CANCELLED') {

@@ -1,4 +1,4 @@
-/** Times for people, in their own zone. */
+/** Times on screen, in the reader's own time zone. */
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['day', 86_400],
@@ -7,7 +7,7 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
 ];
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
-/** `just now`, `5 minutes ago`, `yesterday`; the date itself once it is a week ago. */
+/** `just now`, `5 minutes ago`, `yesterday`; the date if it is more than a week ago. */
 export function ago(time: string, now_ms: number = Date.now()): string {
   const elapsed_s = (Date.parse(time) - now_ms) / 1000;
   if (Number.isNaN(elapsed_s)) return '';

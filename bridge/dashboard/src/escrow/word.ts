@@ -1,4 +1,4 @@
-/** How an escrow and what happens to it is called on screen. */
+/** What the statuses and events of an escrow are called on screen. */
 import type { EscrowStatus, EventData } from '../services/websocket';
 import { formatMoney } from './money';
 
@@ -40,7 +40,7 @@ const ACTOR_WORDS: Record<string, string> = {
   clock: 'the clock',
 };
 
-/** One short sentence part for an event; a service's own update is called what the service calls it. */
+/** A short phrase for an event. An update that a service published has the service's own name. */
 export function eventWords(event: EventData): string {
   const words = EVENT_WORDS[event.event_type];
   if (event.event_type === 'confirmation_added') {
@@ -54,7 +54,7 @@ export function actorWords(actorId: string | undefined): string {
   return ACTOR_WORDS[actorId ?? ''] ?? actorId ?? '';
 }
 
-/** What an event has to say beside its name: a reason, a note, a division. */
+/** The details of an event: its milestone, how the money is divided, a reason, a note. */
 export function eventDetail(event: EventData): string {
   const data = event.event_data ?? {};
   const parts: string[] = [];

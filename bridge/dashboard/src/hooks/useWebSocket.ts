@@ -1,4 +1,4 @@
-/** The live connection for components. */
+/** The live connection as React hooks. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import {
   EVERYTHING,
@@ -10,7 +10,7 @@ import {
   type WebSocketService,
 } from '../services/websocket.js';
 
-/** What concerns one escrow: its snapshot, its events, and why it cannot be watched. */
+/** A message about one escrow: its snapshot, an event, or the reason why it cannot be watched. */
 export type EscrowMessage = EventFrame | SubscribedFrame | (ErrorFrame & { escrow_id: string });
 
 const ESCROW_TYPES = [
@@ -28,7 +28,7 @@ export interface WebSocketHook extends Pick<
   status: ConnectionStatus;
 }
 
-/** The service's functions, which never change, and its status, which renders anew when it does. */
+/** Answers the service's functions, which never change, and its status; a new status renders again. */
 export function useWebSocket(): WebSocketHook {
   const status = useSyncExternalStore(
     wsService.onStatus,
@@ -42,9 +42,9 @@ export function useWebSocket(): WebSocketHook {
 }
 
 /**
- * Watches an escrow while the component is there; `*` watches everything of the user's, and
- * null or undefined nothing. The handler is called for each message, at once and in order; it need
- * not be stable: the newest is called. Components on the same escrow share one subscription.
+ * Subscribes to an escrow while the component is mounted. `*` subscribes to all escrows of the user;
+ * null or undefined to none. The handler is called for each message, synchronously and in order. It
+ * may change between renders: the newest one is called. Components share one subscription per escrow.
  */
 export function useEscrowUpdates(
   escrowId: string | null | undefined,

@@ -120,7 +120,7 @@ function CreateForm({ user }: { user: User }) {
         <div className={classes.pair}>
           <Select
             label="Time to pay"
-            description="Unpaid after that, it is cancelled."
+            description="If it is not paid by then, it is cancelled."
             allowDeselect={false}
             data={DAYS}
             {...form.getInputProps('payment_days')}
@@ -153,7 +153,7 @@ function Amounts({ form }: { form: DraftForm }) {
     <Stack gap="md">
       <Switch
         label="Pay out in milestones"
-        description="Each is confirmed, released or disputed by itself."
+        description="Each one is confirmed, released or disputed separately."
         {...form.getInputProps('has_milestones', { type: 'checkbox' })}
       />
       {hasMilestones ? (

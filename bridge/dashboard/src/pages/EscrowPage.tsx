@@ -22,7 +22,7 @@ import { usePageTitle } from './title';
 
 export function EscrowPage() {
   const { id = '' } = useParams();
-  // A new escrow is a new page: nothing of the one before stays.
+  // Each escrow is a new page, so that no state of the previous one stays.
   return <Content key={id} id={id} />;
 }
 
@@ -125,7 +125,7 @@ function Todo({ escrow, user, payment }: { escrow: Escrow; user: User; payment: 
   );
 }
 
-/** What is going on, and who is waited for, to the one who looks. */
+/** What is happening and whose turn it is, as this user sees it. */
 function situation(escrow: Escrow, user: User): string {
   const part = partOf(escrow, user);
   const arbiter = escrow.arbiter_id || 'an administrator';
@@ -154,7 +154,7 @@ function situation(escrow: Escrow, user: User): string {
 }
 
 function heldSituation(escrow: Escrow, part: string): string {
-  if (escrow.milestones.length > 0) return 'The money is held. Each milestone is settled by itself.';
+  if (escrow.milestones.length > 0) return 'The money is held. Each milestone is settled separately.';
   const confirmed = escrow.confirmations.map((one) => one.party as string);
   const missing = (['buyer', 'seller'] as const).filter((one) => !confirmed.includes(one));
   if (missing.includes(part as 'buyer' | 'seller')) {

@@ -116,7 +116,7 @@ export function ListPage() {
   );
 }
 
-/** How much is held, and how many wait for the user; only where all escrows are known. */
+/** How much is held, and how many escrows wait for the user. Shown only if all are loaded. */
 function Summary({ pages, user }: { pages: EscrowPage[]; user: User }) {
   const all = pages.flatMap((page) => page.escrows);
   const held_minor = all.reduce((sum, one) => sum + one.held_minor, 0);
@@ -133,7 +133,7 @@ function Summary({ pages, user }: { pages: EscrowPage[]; user: User }) {
 }
 
 function passes(escrow: Escrow, status: string, { text, part }: Filter, user: User): boolean {
-  // The server filters too; an event may have moved the escrow on since.
+  // The server filters too, but an event may have changed the status since.
   if (status && escrow.status !== status) return false;
   if (part === 'turn' && !turnOf(escrow, user)) return false;
   if (part && part !== 'turn' && partOf(escrow, user) !== part) return false;

@@ -7,7 +7,7 @@ export function MissingPage() {
   return (
     <Stack align="flex-start" maw={520} mx="auto" pt="xl">
       <Title order={1}>There is nothing here</Title>
-      <Text c="dimmed">The address may be mistyped, or the page is not yours to see.</Text>
+      <Text c="dimmed">The address may be mistyped, or you may not have access to this page.</Text>
       <Anchor component={Link} to="/">
         To your escrows
       </Anchor>

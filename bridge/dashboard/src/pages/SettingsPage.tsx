@@ -30,8 +30,8 @@ function PayeeCard({ user }: { user: User }) {
           Where you are paid
         </Title>
         <Text c="dimmed" size="sm" mt={4}>
-          What you sell is paid out to your Razorpay linked account. A release that waits for it goes
-          on as soon as you save.
+          Money for what you sell is paid to your Razorpay linked account. A payout that waits for the
+          account continues as soon as you save.
         </Text>
       </div>
       <FaultAlert error={payee.error} onRetry={() => void payee.refetch()} />

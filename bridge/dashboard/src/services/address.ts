@@ -1,10 +1,10 @@
-/** Where the bridge is: `VITE_API_URL`, or the origin that served the page. */
+/** The address of the bridge: `VITE_API_URL`, or the origin that served the page. */
 
 const SOCKET_PATH = '/api/v1/ws';
 
 /** The base of the JSON API, without a trailing slash. Empty means same origin. */
 export function apiBase(): string {
-  // Only Vite gives modules an environment.
+  // Only Vite defines import.meta.env.
   const env = import.meta.env as Record<string, string | undefined> | undefined;
   return (env?.VITE_API_URL ?? '').replace(/\/+$/, '');
 }

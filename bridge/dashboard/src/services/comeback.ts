@@ -1,9 +1,13 @@
-/** When to try again after a loss, and when to give it up. Opens nothing itself. */
+/**
+ * Plans when to reconnect after a loss, and says when not to. Opens no connection itself.
+ *
+ * A *comeback* is the series of attempts between a loss and the next success.
+ */
 
-/** How much more or less than the interval an attempt may wait, so that not all come at once. */
+/** An attempt waits up to this much more or less than the interval, so that not all come at once. */
 const JITTER = 0.25;
 
-/** 4400 bad use, 4401 token refused or expired, 4402, 4403 forbidden: coming back would not help. */
+/** Whether a close code is final. After 4400 to 4403 a reconnect would not help. */
 export function isFinal(code: number): boolean {
   return code >= 4400 && code <= 4403;
 }
@@ -14,18 +18,18 @@ export function about(interval_ms: number): number {
 }
 
 export class Comeback {
-  /** How many attempts there have been since the last success. */
+  /** The number of attempts since the last success. */
   attempts = 0;
-  /** When the server asked to be left and come back to; milliseconds since the epoch, 0 for never. */
+  /** When the server asked this page to reconnect; milliseconds since the epoch, 0 for never. */
   #slot_ms = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Whether the time is yet to come that the server has named. */
+  /** Whether the server has named a time that is still to come. */
   get isAwaitingSlot(): boolean {
     return this.#slot_ms > Date.now();
   }
 
-  /** Begins anew: nothing is planned, and no attempt is counted. */
+  /** Starts over: cancels the planned attempt and sets the count to 0. */
   reset(): void {
     this.attempts = 0;
     this.#slot_ms = 0;
@@ -36,14 +40,14 @@ export class Comeback {
     clearTimeout(this.#timer);
   }
 
-  /** The server is about to go: `leave` is called when the slot comes, unless it is cancelled first. */
+  /** Notes that the server is about to shut down. Calls `leave` when the slot comes, unless cancelled. */
   leaveAfter(after_ms: number, leave: () => void): void {
     this.cancel();
     this.#slot_ms = Date.now() + after_ms;
     this.#timer = setTimeout(leave, after_ms);
   }
 
-  /** Plans the next attempt, at the server's slot or after about the interval; answers the delay. */
+  /** Plans the next attempt: at the server's slot, or after about the interval. Answers the delay. */
   plan(interval_ms: number, attempt: () => void): number {
     this.cancel();
     this.attempts += 1;

@@ -1,17 +1,17 @@
 /**
- * One connection, from its opening to its end; it never comes back by itself.
+ * One connection, from its opening to its end. It never reconnects.
  *
- * Tells its owner of each frame, and of its end exactly once. A browser does not show the
- * server's pings, so that a dead network is noticed by a ping of our own that nothing answers.
+ * It calls its owner for each frame, and exactly once for its end. A browser hides the server's
+ * pings from a page. So the connection sends pings of its own, and ends when nothing answers.
  */
 import { Pace } from './pace.js';
 import { parseFrame, type ClientFrame, type ServerFrame } from './frames.js';
 
-/** How long the bridge may take from the opening to its `connected`. */
+/** How long the bridge may take to send `connected`. */
 const OPEN_LIMIT_MS = 10_000;
 const PING_INTERVAL_S = 25;
 
-/** The close code for an end that no server sent, as browsers have it. */
+/** The close code that browsers use when the server sent no close frame. */
 export const ABNORMAL = 1006;
 
 export interface ConnectionOwner {
@@ -28,24 +28,24 @@ export class Connection {
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #pinger: ReturnType<typeof setInterval> | undefined;
 
-  /** The token travels as a subprotocol, so that it appears in no log and no address. */
+  /** Sends the token as a subprotocol, so that it appears in no address and no log. */
   constructor(address: string, token: string, silence_ms: number, owner: ConnectionOwner) {
     this.#owner = owner;
     this.#silence_ms = silence_ms;
     this.ws = new WebSocket(address, ['bearer', token]);
     this.#pace = new Pace((frame) => this.ws.send(JSON.stringify(frame)));
     this.ws.onmessage = (event: MessageEvent) => this.#receive(event.data);
-    // A close follows every error, and says more.
+    // A close event follows every error event, and says more.
     this.ws.onerror = () => undefined;
     this.ws.onclose = (event: CloseEvent) => this.#end(event.code, event.reason);
-    this.#expectWithin(OPEN_LIMIT_MS, 'the server did not answer');
+    this.#expectWithin(OPEN_LIMIT_MS, 'The server did not answer.');
   }
 
   get isOpen(): boolean {
     return !this.#isEnded && this.ws.readyState === WebSocket.OPEN;
   }
 
-  /** Sends when the limits allow; does nothing when the connection is not open. */
+  /** Sends a frame as soon as the limits allow. Does nothing if the connection is not open. */
   send(frame: ClientFrame): void {
     if (!this.isOpen) return;
     try {
@@ -55,21 +55,21 @@ export class Connection {
     }
   }
 
-  /** Sends a ping and expects any sign of life in answer. */
+  /** Sends a ping, and ends the connection if no frame comes in time. */
   probe(): void {
     if (!this.isOpen) return;
     this.send({ type: 'ping' });
     if (this.#deadline !== undefined) return;
-    this.#expectWithin(this.#silence_ms, 'the server fell silent');
+    this.#expectWithin(this.#silence_ms, 'The server stopped answering.');
   }
 
-  /** Ends it without a word to the owner. */
+  /** Ends it without calling the owner. */
   close(): void {
     this.#stop();
     this.#closeSocket();
   }
 
-  /** Gives it up: the owner hears at once, however long the socket takes to close. */
+  /** Ends it and calls the owner at once, however long the socket takes to close. */
   drop(reason: string): void {
     if (this.#isEnded) return;
     this.#stop();
@@ -77,7 +77,7 @@ export class Connection {
     this.#owner.onEnd(ABNORMAL, reason);
   }
 
-  /** A socket that is still opening is closed once it is open: browsers complain otherwise. */
+  /** Closes a socket that is still opening once it is open: browsers log an error otherwise. */
   #closeSocket(): void {
     if (this.ws.readyState === WebSocket.CONNECTING) this.ws.onopen = () => this.ws.close(1000);
     else this.ws.close(1000);

@@ -1,9 +1,9 @@
-/** The token in use, how long it is good, and its one renewal at a time. */
+/** The token in use, when it expires, and its renewal, one at a time. */
 
 /** Gets a fresh token for the same user. */
 export type RefreshToken = () => Promise<string>;
 
-/** A token that ends within this is renewed before it is used. */
+/** A token that expires within this time is renewed before it is used. */
 const EXPIRY_MARGIN_S = 5;
 
 export class Credential {
@@ -15,7 +15,7 @@ export class Credential {
     return this.#token;
   }
 
-  /** Whether it is known to be over, or about to be. */
+  /** Whether the token has expired, or is about to. */
   get isStale(): boolean {
     return Date.now() / 1000 > this.#expiresAt_s - EXPIRY_MARGIN_S;
   }
@@ -25,12 +25,12 @@ export class Credential {
     this.#expiresAt_s = Infinity;
   }
 
-  /** What the server says of its end, in seconds since the epoch. */
+  /** Notes when the token expires, as the server says: seconds since the epoch. */
   lasts(until_s: number): void {
     this.#expiresAt_s = until_s;
   }
 
-  /** Renews it; answers null where it has been replaced meanwhile. Throws what `refreshToken` throws. */
+  /** Renews the token; null if it was replaced meanwhile. Throws what `refreshToken` throws. */
   renew(refreshToken: RefreshToken): Promise<string | null> {
     this.#renewal ??= this.#renew(refreshToken).finally(() => {
       this.#renewal = null;

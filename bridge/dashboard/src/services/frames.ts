@@ -1,7 +1,7 @@
 /**
  * The frames between a browser and the bridge, as types.
  *
- * Amounts ending in `_minor` are whole minor units (paise); `amount` is rupees, for people only.
+ * Amounts that end in `_minor` are whole minor units (paise); `amount` is in rupees, for people only.
  * Times are RFC 3339 in UTC. `version` counts the events of one escrow: 1, 2, 3 … without gaps.
  */
 
@@ -32,18 +32,18 @@ export interface DisputeData {
   raised_by: string;
   reason: string;
   status: 'open' | 'withdrawn' | 'resolved';
-  /** The arbiter's. */
+  /** What the arbiter wrote about the decision. */
   note?: string;
 }
 
-/** Where the held money goes, once it is decided. */
+/** How the held money is divided, once that is decided. */
 export interface SettlementData {
   release_minor: number;
   refund_minor: number;
   fee_minor: number;
 }
 
-/** What is paid is the sum of the four. */
+/** The four sum up to what was paid. */
 export interface MoneyData {
   held_minor: number;
   released_minor: number;
@@ -61,7 +61,7 @@ export interface MilestoneData extends MoneyData {
   settlement?: SettlementData | null;
 }
 
-/** An escrow as it stands at `version`. */
+/** An escrow as it is at `version`. */
 export interface EscrowData extends MoneyData {
   escrow_id: string;
   status: EscrowStatus;
@@ -94,7 +94,7 @@ export interface EventData extends EscrowData {
 }
 
 interface Answer {
-  /** The `id` of the client's frame, where this is the direct answer to it. */
+  /** The `id` of the client's frame that this frame answers. */
   id?: string;
 }
 
@@ -107,7 +107,10 @@ export interface ConnectedFrame {
   ping_interval: number;
 }
 
-/** A snapshot, after whatever was missed. With escrow_id `*` it ends the snapshots and has no data. */
+/**
+ * The snapshot that answers a subscribe, after the events that were missed. With escrow_id `*` it
+ * comes after all snapshots and has no data.
+ */
 export interface SubscribedFrame extends Answer {
   type: 'subscribed';
   escrow_id: string;
@@ -135,7 +138,7 @@ export interface StatusChangeFrame {
   new_status: EscrowStatus;
 }
 
-/** Comes once for every event, after the payment_status and status_change of the same version. */
+/** Sent once for every event, after the payment_status and status_change of the same version. */
 export interface EscrowUpdateFrame {
   type: 'escrow_update';
   escrow_id: string;
@@ -183,7 +186,7 @@ export type ClientFrame =
   | { type: 'ping'; id?: string }
   | { type: 'auth'; token: string; id?: string };
 
-/** Reads one frame; null for what is no JSON object with a `type`. */
+/** Reads one frame; null if it is not a JSON object with a `type`. */
 export function parseFrame(text: unknown): ServerFrame | null {
   if (typeof text !== 'string') return null;
   try {

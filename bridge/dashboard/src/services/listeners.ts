@@ -1,4 +1,4 @@
-/** Who hears of what. Handlers are called at once and in order, so that no frame is merged with another. */
+/** Event handlers by message type, called synchronously and in order, so that no frame is skipped. */
 import type {
   AuthenticatedFrame,
   ConnectedFrame,
@@ -12,17 +12,17 @@ import type {
   UnsubscribedFrame,
 } from './frames.js';
 
-/** The connection is lost, refused, given up or closed. */
+/** The connection was lost, refused or closed, or the last attempt to reconnect has failed. */
 export interface DisconnectedMessage {
   type: 'disconnected';
-  /** The close code; 1006 where no server sent one. */
+  /** The close code; 1006 if the server sent none. */
   code: number;
   reason: string;
-  /** Whether the service tries by itself to come back. */
+  /** Whether the service will try to reconnect. */
   will_reconnect: boolean;
 }
 
-/** A further attempt is planned. */
+/** The next attempt to reconnect is planned. */
 export interface ReconnectingMessage {
   type: 'reconnecting';
   /** 1 for the first after a loss. */
@@ -47,7 +47,7 @@ export interface MessageMap {
 }
 
 export type Message = MessageMap[keyof MessageMap];
-/** `*` hears everything. */
+/** `*` is for handlers of all messages. */
 export type MessageType = keyof MessageMap | '*';
 export type MessageOf<T extends MessageType> = T extends keyof MessageMap ? MessageMap[T] : Message;
 export type Handler<T extends MessageType> = (message: MessageOf<T>) => void;
@@ -55,7 +55,7 @@ export type Handler<T extends MessageType> = (message: MessageOf<T>) => void;
 export class Listeners {
   readonly #handlers = new Map<string, Set<{ call: (message: Message) => void }>>();
 
-  /** Adds a handler; the answer takes exactly this one away again, however often it was added. */
+  /** Adds a handler; answers a function that removes it, even if it was added more than once. */
   add<T extends MessageType>(type: T, handler: Handler<T>): () => void {
     const entry = { call: handler as (message: Message) => void };
     const entries = this.#handlers.get(type) ?? new Set();
@@ -63,7 +63,7 @@ export class Listeners {
     return () => void entries.delete(entry);
   }
 
-  /** Tells all; one that throws is reported and harms no other. */
+  /** Calls all handlers. An error of one is reported, and the others are still called. */
   emit(message: Message): void {
     for (const type of [message.type, '*']) {
       for (const entry of [...(this.#handlers.get(type) ?? [])]) {
@@ -78,7 +78,7 @@ export class Listeners {
 }
 
 function report(error: unknown): void {
-  // Thrown from a turn of its own it reaches whoever hears of uncaught errors, as it would from an event.
+  // Thrown from a microtask, it becomes an uncaught error, as if a browser's event handler threw it.
   queueMicrotask(() => {
     throw error;
   });

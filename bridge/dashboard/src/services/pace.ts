@@ -1,11 +1,11 @@
 /**
- * Keeps what a client sends under the bridge's limit of 20 frames a second (burst 40), so that
- * coming back with many subscriptions does not end in RATE_LIMITED.
+ * Keeps a client under the bridge's limit of 20 frames a second (burst 40), so that a reconnect with
+ * many subscriptions does not end in RATE_LIMITED.
  */
 const BURST_FRAMES = 30;
 const FRAMES_PER_S = 15;
 
-/** How many frames may wait at the most. 200 subscriptions are allowed; more than this is a fault. */
+/** The most frames that may wait. 200 subscriptions are allowed, so more than this is a bug. */
 const WAITING_MAX = 1_000;
 
 export class Pace<T> {
@@ -19,9 +19,9 @@ export class Pace<T> {
     this.#send = send;
   }
 
-  /** Sends now or as soon as the limit allows, in order. Throws RangeError when too many wait. */
+  /** Sends a frame now, or in its turn as soon as the limit allows. Throws RangeError if too many wait. */
   push(frame: T): void {
-    if (this.#waiting.length >= WAITING_MAX) throw new RangeError('too many frames are waiting');
+    if (this.#waiting.length >= WAITING_MAX) throw new RangeError('Too many frames are waiting.');
     this.#waiting.push(frame);
     this.#flush();
   }

@@ -1,9 +1,9 @@
-/** What the page hears that matters to its connection. Where there is no page, nothing. */
+/** The browser's events that matter to the connection. Outside a browser there are none. */
 export class PageEvents {
   readonly #onWake: () => void;
   readonly #onOffline: () => void;
 
-  /** `onWake` is for a page that is looked at or has its network back. */
+  /** Calls `onWake` when the page becomes visible or the network is back. */
   constructor(onWake: () => void, onOffline: () => void) {
     this.#onWake = () => {
       if (document.visibilityState !== 'hidden') onWake();
@@ -11,7 +11,7 @@ export class PageEvents {
     this.#onOffline = onOffline;
   }
 
-  /** Repeating it is harmless, as it is for `stop`. */
+  /** Starts listening. `start` and `stop` may be repeated. */
   start(): void {
     this.#change('addEventListener');
   }

@@ -1,37 +1,38 @@
 /**
- * What is watched, by how many, and up to which version; decides what of the incoming is new.
+ * The subscriptions, with the number of their users and their versions. Decides which frames are new.
  *
- * Pure bookkeeping: it sends nothing and knows no clock. Two rules keep every event single and in
- * order. An event makes up to three frames of one version, of which `escrow_update` is the last: a
- * version is done with that frame, and until then each kind of frame passes once. And while `*`
- * and an escrow's own subscription both run, only the next version passes: the other stream
- * may be ahead, and the escrow's own brings what lies between.
+ * It sends nothing and knows no clock. Two rules let every event through once and in order:
+ *
+ * - An event is up to three frames of one version, and `escrow_update` is the last of them. Until it
+ *   comes, each type of frame passes once; after it, the version is complete.
+ * - While an escrow has a subscription of its own beside `*`, only its next version passes. A frame
+ *   of `*` may be further ahead; the escrow's own subscription brings the versions in between.
  */
 import type { EventFrame, SubscribedFrame } from './frames.js';
 
-/** The name under which everything that concerns the user is watched. */
+/** The escrow_id that stands for all escrows of the user. */
 export const EVERYTHING = '*';
 
-/** How many escrows' versions are remembered for `*` at the most; the longest untouched go first. */
+/** The most escrows whose version is remembered for `*`. The least recently updated go first. */
 const VERSIONS_MAX = 10_000;
 
 export interface Subscription {
   readonly escrowId: string;
-  /** How many want it; 0 while it lingers. */
+  /** How many components use it; 0 while it waits to be dropped. */
   wanted: number;
-  /** The `id` of the frame that asked last. */
+  /** The `id` of the last subscribe frame. */
   request: string | null;
-  /** Whether the answer to that frame is still to come. */
+  /** Whether that frame is still to be answered. */
   isPending: boolean;
-  /** Whether that frame carried `after`, so that the missed events come before the answer. */
+  /** Whether that frame had `after`, so that the missed events come before the answer. */
   isResumed: boolean;
   isRefused: boolean;
 }
 
 interface Seen {
-  /** The last version that is complete. */
+  /** The last complete version. */
   version: number;
-  /** The version that has begun after it, and the kinds of frame that came of it. */
+  /** The version of which some frames have come, and the types of these frames. */
   begun: number;
   kinds: Set<string>;
 }
@@ -39,14 +40,14 @@ interface Seen {
 export class Subscriptions {
   readonly #all = new Map<string, Subscription>();
   readonly #seen = new Map<string, Seen>();
-  /** Whether this connection was ever asked for `*`: its last frames outlive the subscription. */
+  /** Whether this connection has ever subscribed to `*`: frames may still come after its end. */
   #hasEverything = false;
 
   get(escrowId: string): Subscription | undefined {
     return this.#all.get(escrowId);
   }
 
-  /** The ids that somebody wants. */
+  /** The ids that are in use. */
   wanted(): Set<string> {
     return new Set([...this.#all.values()].filter((s) => s.wanted > 0).map((s) => s.escrowId));
   }
@@ -69,7 +70,7 @@ export class Subscriptions {
     return made;
   }
 
-  /** Forgets a subscription, and its versions where `*` does not need them. */
+  /** Forgets a subscription, and its versions unless `*` needs them. */
   drop(escrowId: string): void {
     this.#all.delete(escrowId);
     if (escrowId === EVERYTHING) {
@@ -79,12 +80,12 @@ export class Subscriptions {
     }
   }
 
-  /** Forgets all versions: another user is going to look. */
+  /** Forgets all versions, because another user logs in. */
   forgetVersions(): void {
     this.#seen.clear();
   }
 
-  /** The connection is gone: everything has to be asked for again. */
+  /** Notes that the connection is lost: every subscription has to be asked for again. */
   unask(): void {
     this.#hasEverything = false;
     for (const s of this.#all.values()) {
@@ -94,7 +95,7 @@ export class Subscriptions {
     }
   }
 
-  /** Notes that `request` asks for it now; answers what to send as `after`. */
+  /** Notes that the frame `request` asks for it; answers the `after` to send. */
   ask(subscription: Subscription, request: string): number | undefined {
     const after =
       subscription.escrowId === EVERYTHING
@@ -108,7 +109,7 @@ export class Subscriptions {
     return after;
   }
 
-  /** The subscription that an answer belongs to: by its id, or by escrow where it has none. */
+  /** Finds the subscription that an answer is for: by the frame's id, or by escrow if it has none. */
   answered(id: string | undefined, escrowId: string | undefined): Subscription | undefined {
     if (id !== undefined) {
       for (const s of this.#all.values()) if (s.request === id) return s;
@@ -117,7 +118,7 @@ export class Subscriptions {
     return escrowId === undefined ? undefined : this.#all.get(escrowId);
   }
 
-  /** Whether a `subscribed` frame says anything new; moves the versions along. */
+  /** Whether a `subscribed` frame is new. Notes its version. */
   takesSnapshot(frame: SubscribedFrame): boolean {
     const own = this.#all.get(frame.escrow_id);
     const all = this.#all.get(EVERYTHING);
@@ -135,7 +136,7 @@ export class Subscriptions {
     return true;
   }
 
-  /** Whether an event's frame is new; moves the versions along. */
+  /** Whether a frame of an event is new. Notes its version. */
   takesEvent(frame: EventFrame): boolean {
     const own = this.#active(frame.escrow_id);
     const all = this.#active(EVERYTHING);

@@ -1,10 +1,10 @@
 /**
- * Live updates from the bridge: one connection for the page, which comes back by itself.
+ * Live updates from the bridge: one connection for the page, which reconnects by itself.
  *
- * `connect(token)` opens it and keeps it open until `disconnect()`. A lost connection is tried again
- * up to five times, three seconds apart; the count starts anew after a success, when the page
- * becomes visible and when the network returns. What was watched is watched again from the last
- * version seen, so that no event is missed and none comes twice.
+ * `connect(token)` opens it and keeps it open until `disconnect()`. After a loss it tries to reconnect
+ * up to five times, three seconds apart. The count starts over after a success, when the page becomes
+ * visible, and when the network is back. Every subscription resumes after the last version seen, so
+ * that no event is missed and none comes twice.
  */
 import { socketAddress } from './address.js';
 import { about, Comeback, isFinal } from './comeback.js';
@@ -23,13 +23,13 @@ export { EVERYTHING } from './subscriptions.js';
 export type ConnectionStatus = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
 
 export interface ServiceOptions {
-  /** The socket's address; by default made from VITE_API_URL or the page's origin. */
+  /** The socket's address. By default made from VITE_API_URL or the page's origin. */
   address: string | undefined;
-  /** How many attempts follow a loss before it is given up. */
+  /** The number of attempts to reconnect after a loss. */
   maxAttempts: number;
-  /** How long until the next attempt; up to a quarter more or less, by chance. */
+  /** The time between two attempts, at random up to a quarter more or less. */
   intervalMs: number;
-  /** How long a ping may stay without any answer before the connection is given up. */
+  /** How long a ping may stay unanswered before the connection counts as lost. */
   silenceMs: number;
   /** Called when the token is about to expire. */
   refreshToken: RefreshToken | undefined;
@@ -38,7 +38,7 @@ export interface ServiceOptions {
 const MAX_ATTEMPTS = 5;
 const INTERVAL_MS = 3_000;
 const SILENCE_MS = 10_000;
-/** How long a subscription that nobody wants any more stays, so that a remount finds it. */
+/** How long an unused subscription is kept, so that a remount finds it. */
 const LINGER_MS = 100;
 export class WebSocketService {
   readonly #listeners = new Listeners();
@@ -48,7 +48,7 @@ export class WebSocketService {
   readonly #credential = new Credential();
   readonly #page = new PageEvents(
     () => this.#wake(),
-    () => this.#connection?.drop('the network is off'),
+    () => this.#connection?.drop('The network is off.'),
   );
   #options: ServiceOptions = {
     address: undefined,
@@ -59,11 +59,11 @@ export class WebSocketService {
   };
   #status: ConnectionStatus = 'disconnected';
   #connection: Connection | null = null;
-  /** The server's last word was that coming back is no use. */
+  /** Whether the last close code was final, so that a reconnect would not help. */
   #isBarred = false;
   #requests = 0;
 
-  /** Changes settings; they count from the next attempt on. */
+  /** Changes settings, from the next attempt on. */
   configure(options: Partial<ServiceOptions>): void {
     this.#options = { ...this.#options, ...options };
   }
@@ -77,17 +77,17 @@ export class WebSocketService {
     return this.#status;
   }
 
-  /** The token in use: the newest, where it has been refreshed. */
+  /** The token in use: the newest, if it was refreshed. */
   get token(): string | null {
     return this.#credential.token;
   }
 
-  /** The ids of the escrows that are wanted, and `*` for everything. */
+  /** The ids of the escrows that are subscribed to, and `*`. */
   get subscriptions(): ReadonlySet<string> {
     return this.#subscriptions.wanted();
   }
 
-  /** Connects as the token's user. Repeating it with the same token is harmless. */
+  /** Connects as the token's user. Does nothing if it is connected with the same token. */
   readonly connect = (token: string): void => {
     if (token === this.token && this.#status !== 'disconnected') return;
     if (this.token !== null && token !== this.token) this.#subscriptions.forgetVersions();
@@ -96,7 +96,7 @@ export class WebSocketService {
     this.reconnect();
   };
 
-  /** Closes the connection and forgets the token. Components may stay; they are served after connect. */
+  /** Closes the connection and forgets the token. Subscriptions stay, for the next `connect`. */
   readonly disconnect = (): void => {
     const wasOn = this.token !== null;
     this.#page.stop();
@@ -105,10 +105,10 @@ export class WebSocketService {
     this.#subscriptions.forgetVersions();
     if (!wasOn) return;
     this.#setStatus('disconnected');
-    this.#tellDisconnected(1000, 'closed by this page', false);
+    this.#tellDisconnected(1000, 'This page closed the connection.', false);
   };
 
-  /** Tries at once and counts the attempts anew, for example when a person asks for it. */
+  /** Tries to connect now and counts the attempts anew, for example when the user asks for it. */
   readonly reconnect = (): void => {
     if (this.token === null) return;
     this.#isBarred = false;
@@ -119,8 +119,9 @@ export class WebSocketService {
   };
 
   /**
-   * Watches an escrow, or everything of the user's with `*`. Each call is to be met by one
-   * `unsubscribe`, or by calling the answer; the bridge hears only of the first and the last.
+   * Subscribes to an escrow, or with `*` to all escrows of the user. Match each call with one
+   * `unsubscribe`, or call the function that it answers. Only the first call and the last
+   * unsubscribe send a frame.
    */
   readonly subscribe = (escrowId: string): (() => void) => {
     const subscription = this.#subscriptions.add(escrowId);
@@ -144,7 +145,7 @@ export class WebSocketService {
     this.#connection?.probe();
   };
 
-  /** Calls the handler for every message of a type, at once and in order; answers its undo. */
+  /** Calls the handler for every message of a type, synchronously and in order; answers its undo. */
   readonly on = <T extends MessageType>(type: T, handler: Handler<T>): (() => void) =>
     this.#listeners.add(type, handler);
 
@@ -193,12 +194,12 @@ export class WebSocketService {
     const willReconnect = !this.#isBarred && !isSpent;
     this.#setStatus(willReconnect ? 'reconnecting' : 'disconnected');
     if (before !== 'connected' && !this.#isBarred) {
-      this.#tellError('CONNECTION_FAILED', reason || 'the server cannot be reached');
+      this.#tellError('CONNECTION_FAILED', reason || 'The server cannot be reached.');
     }
     if (before !== 'reconnecting' || !willReconnect) {
       this.#tellDisconnected(code, reason, willReconnect);
     }
-    // A handler may have disconnected or connected anew.
+    // A handler may have called `disconnect` or `connect`.
     if (willReconnect && this.#status === 'reconnecting') this.#tryLater();
   }
 
@@ -209,7 +210,7 @@ export class WebSocketService {
   }
 
   #takesEvent(frame: EventFrame): boolean {
-    // What lingers would lose this event for whoever wants it again; so it ends now.
+    // An unused subscription would note this event as seen, and its next user would miss it. End it now.
     for (const id of [frame.escrow_id, EVERYTHING]) {
       const subscription = this.#subscriptions.get(id);
       if (subscription?.wanted === 0) this.#release(subscription);
@@ -232,7 +233,7 @@ export class WebSocketService {
 
   #askAll(): void {
     const ids = [...this.#subscriptions.wanted()];
-    // An escrow's own subscription goes first: it brings what was missed in order.
+    // Subscriptions to single escrows go first: they bring the missed events in order.
     ids.sort((a, b) => Number(a === EVERYTHING) - Number(b === EVERYTHING));
     for (const id of ids) {
       const subscription = this.#subscriptions.get(id);
@@ -283,7 +284,7 @@ export class WebSocketService {
         onEnd: (code, reason) => this.#onEnd(code, reason),
       });
     } catch (error) {
-      // A token or an address of which no socket can be made: the browser throws before it connects.
+      // The browser throws before it connects if the address or the token cannot be used at all.
       this.#onEnd(4400, String(error));
     }
   }
