@@ -141,6 +141,10 @@ class Limits:
     calls: int = 2_048
     # Calls of one user among them; one more gets 429.
     calls_per_user: int = 512
+    # Large bodies of calls that wait to be read as JSON, one after another; one more gets 503.
+    large_bodies: int = 32
+    # Those of one user among them; one more gets 429.
+    large_bodies_per_user: int = 4
     # How long a token of the demo's login is good.
     demo_token_s: int = 12 * 3600
 

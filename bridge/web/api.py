@@ -6,10 +6,11 @@ the caller's own token, once it is found to be good, goes on to core, which does
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
@@ -35,6 +36,8 @@ from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 PREFIX = "/api/v1"
 # The body of a call.
 BODY_LIMIT_BYTES = 1024 * 1024
+# A longer body is read in a thread.
+LARGE_BODY_BYTES = 64 * 1024
 # Fields in the query of a call.
 QUERY_FIELDS = 100
 # How long core may take for a call: StartPayment and ConfirmPayment ask Razorpay before they
@@ -94,6 +97,8 @@ class Api:
         self._bodies = bodies
         self._body_s = limits.body_s
         self._slots = Slots(limits.calls, limits.calls_per_user)
+        self._large = Slots(limits.large_bodies, limits.large_bodies_per_user)
+        self._one_at_a_time = asyncio.Lock()
         self._config = _json(_page_config(demo_login, pay_url))
 
     def add_to(self, app: web.Application) -> None:
@@ -139,10 +144,22 @@ class Api:
 
     async def _call(self, route: Route, request: web.Request, who: Identity) -> web.Response:
         body = await self._body(request, who.user_id) if route.body else b""
-        key = request.headers.get("Idempotency-Key")
-        message = route.message(request.rel_url.raw_path, _query(request), body, key)
+        message = await self._message(route, request, body, who.user_id)
         with self._slots.taken(who.user_id):
             return await self._ask(route, message, self._core_of(request), who.token)
+
+    async def _message(
+        self, route: Route, request: web.Request, body: bytes, user_id: str
+    ) -> Message:
+        key = request.headers.get("Idempotency-Key")
+        build = partial(route.message, request.rel_url.raw_path, _query(request), body, key)
+        if len(body) <= LARGE_BODY_BYTES:
+            return build()
+        # It may take a second: in a thread others are served meanwhile, and one thread leaves
+        # them most of the processor.
+        with self._large.taken(user_id):
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(build)
 
     async def _body(self, request: web.Request, user_id: str) -> bytes:
         return await self._bodies.read(

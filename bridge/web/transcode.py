@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -173,8 +174,8 @@ def _load(body: bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise BadInput(next(name for name in names if names.count(name) > 1), "is given twice")
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise BadInput(name, "is given twice")
     return value
 
 

@@ -1,5 +1,6 @@
 """The transcoder alone: what annotations can say and our own proto does not."""
 
+import time
 from typing import Any
 
 import pytest
@@ -130,6 +131,15 @@ def test_a_query_field_that_cannot_be_is_named(routes, name, text):
 def test_a_duration_is_written_in_ascii_digits_alone(routes, text):
     with pytest.raises(BadInput, match="duration"):
         asked(routes, "/v1/things", ("terms.payment_window", text))
+
+
+def test_a_name_that_comes_twice_among_many_is_found_at_once(routes):
+    body = b"{" + b"".join(b'"%d":1,' % n for n in range(100_000)) + b'"name":"a","name":"b"}'
+    began = time.perf_counter()
+    with pytest.raises(BadInput, match="given twice") as refused:
+        asked(routes, "/v1/things/a:close", body=body)
+    assert refused.value.field == "name"
+    assert time.perf_counter() - began < 2
 
 
 def test_a_body_may_fill_one_field_and_the_query_the_rest(routes):
