@@ -141,7 +141,7 @@ class Limits:
     calls: int = 2_048
     # Calls of one user among them; one more gets 429.
     calls_per_user: int = 512
-    # Large bodies of calls that wait to be read as JSON, one after another; one more gets 503.
+    # Large bodies of calls that wait to be transcoded, one after another; one more gets 503.
     large_bodies: int = 32
     # Those of one user among them; one more gets 429.
     large_bodies_per_user: int = 4

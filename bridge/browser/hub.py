@@ -59,9 +59,6 @@ class Hub:
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if not self._admits(request):
-            origin, host = (request.headers.get(name, "") for name in ("Origin", "Host"))
-            # A proxy that sets another Host refuses our own pages: only both values tell.
-            _log.warning("a page of a foreign origin was refused", origin=origin, host=host)
             text = "The Origin is neither the host that was asked nor one of ALLOWED_ORIGINS."
             return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", text)
         if not handshake.asks(request.headers):

@@ -21,8 +21,9 @@ from bridge.metrics import Metrics
 from holdfast.log import Sparing
 
 _log = Sparing("bridge.door")
-# What the kernel queues until we accept it.
-BACKLOG = 1_024
+# Connections that the kernel queues until we accept them; it keeps no more than `somaxconn`. One
+# that finds the queue full is tried again only after a second.
+BACKLOG = 4_096
 
 
 class Listener:

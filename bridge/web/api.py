@@ -6,7 +6,6 @@ the caller's own token, once it is found to be good, goes on to core, which does
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from bridge.door.reply import refuse
 from bridge.limits import Limits
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.web.large import LargeBodies
 from bridge.web.openapi import document
 from bridge.web.slot import Slots
 from bridge.web.transcode import BadInput, Route, matching, rendered, routes_of
@@ -36,8 +36,8 @@ from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 PREFIX = "/api/v1"
 # The body of a call.
 BODY_LIMIT_BYTES = 1024 * 1024
-# A longer body is read in a thread.
-LARGE_BODY_BYTES = 64 * 1024
+# Longer bodies are transcoded one after another.
+LARGE_BODY_BYTES = 8 * 1024
 # Fields in the query of a call.
 QUERY_FIELDS = 100
 # How long core may take for a call: StartPayment and ConfirmPayment ask Razorpay before they
@@ -97,8 +97,7 @@ class Api:
         self._bodies = bodies
         self._body_s = limits.body_s
         self._slots = Slots(limits.calls, limits.calls_per_user)
-        self._large = Slots(limits.large_bodies, limits.large_bodies_per_user)
-        self._one_at_a_time = asyncio.Lock()
+        self._large = LargeBodies(limits)
         self._config = _json(_page_config(demo_login, pay_url))
 
     def add_to(self, app: web.Application) -> None:
@@ -155,11 +154,7 @@ class Api:
         build = partial(route.message, request.rel_url.raw_path, _query(request), body, key)
         if len(body) <= LARGE_BODY_BYTES:
             return build()
-        # It may take a second: in a thread others are served meanwhile, and one thread leaves
-        # them most of the processor.
-        with self._large.taken(user_id):
-            async with self._one_at_a_time:
-                return await asyncio.to_thread(build)
+        return await self._large.in_turn(user_id, build)
 
     async def _body(self, request: web.Request, user_id: str) -> bytes:
         return await self._bodies.read(

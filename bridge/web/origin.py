@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from holdfast.log import Sparing
 from holdfast.loopback import is_loopback
 
 # How long a browser may remember the answer to a preflight.
 CORS_MAX_AGE_S = 600
 _METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS = "Authorization, Content-Type, Idempotency-Key"
+_log = Sparing("bridge.web.origin")
 
 
 class Origins:
@@ -29,7 +31,12 @@ class Origins:
         origin = request.headers.get("Origin")
         if origin is None:
             return True
-        return origin.lower() in self._allowed or _host(origin) == request.host.lower()
+        if origin.lower() in self._allowed or _host(origin) == request.host.lower():
+            return True
+        # A proxy that sets another Host refuses our own pages: only both values tell.
+        host = request.headers.get("Host", "")
+        _log.warning("a page of a foreign origin was refused", origin=origin, host=host)
+        return False
 
     def lists(self, origin: str) -> bool:
         """Whether a page of this origin may read our answers (CORS)."""

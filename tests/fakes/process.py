@@ -6,6 +6,7 @@ Nothing of gRPC runs in it: it may be imported before a fork, not used.
 
 import multiprocessing
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -27,6 +28,7 @@ class Process:
     """`python -m …` with an environment of its own; ends with this process at the latest.
 
     `is_executed`: by an interpreter of its own, as an operator would start it, and not by a fork.
+    `descriptors`: the hard limit of open files that it has.
     """
 
     def __init__(
@@ -37,9 +39,10 @@ class Process:
         log: Path,
         *,
         is_executed: bool = False,
+        descriptors: int | None = None,
     ) -> None:
         self.name = name
-        self._arguments = (command, dict(env), log, is_executed)
+        self._arguments = (command, dict(env), log, is_executed, descriptors)
         self._log = log
         self._process: multiprocessing.context.ForkServerProcess | None = None
 
@@ -97,8 +100,12 @@ class Process:
         self.spawn()
 
 
-def _become(command: list[str], env: dict[str, str], log: Path, is_executed: bool) -> None:
+def _become(
+    command: list[str], env: dict[str, str], log: Path, is_executed: bool, descriptors: int | None
+) -> None:
     die_with_parent(os.getppid(), signal.SIGKILL)
+    if descriptors is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -90,10 +90,12 @@ class Stack:
         core_module: str = "core",
         **env: str,
     ) -> None:
-        self._ports = {name: Port() for name in ("core", "bridge", "sandbox")}
+        self._ports = {name: Port() for name in ("core", "bridge", "sandbox", "spare")}
         self.core_address = self._ports["core"].address
         self.bridge_url = f"http://{self._ports['bridge'].address}"
         self.sandbox_url = f"http://{self._ports['sandbox'].address}"
+        # For one more process of a test.
+        self.spare_port = self._ports["spare"].number
         self._folder = folder
         url = database_url or f"sqlite+aiosqlite:///{folder / 'holdfast.db'}"
         shared = {
@@ -114,7 +116,7 @@ class Stack:
             "RAZORPAY_BASE_URL": razorpay_url or self.sandbox_url,
             **env,
         }
-        bridge_env = {
+        self.bridge_env = {
             **shared,
             "CORE_ADDRESS": self.core_address,
             "PORT": str(self._ports["bridge"].number),
@@ -128,7 +130,7 @@ class Stack:
             "sandbox", ["scripts.sandbox", *port, *webhook], {**shared, **of_razorpay}
         )
         self.core = self._process("core", [core_module], self.core_env)
-        self.bridge = self._process("bridge", ["bridge"], bridge_env)
+        self.bridge = self._process("bridge", ["bridge"], self.bridge_env)
         self.api: Api
 
     def _process(self, name: str, command: list[str], env: Mapping[str, str]) -> Process:
@@ -138,6 +140,11 @@ class Stack:
         """One more core, with the settings of ours but for `env`; not started."""
         log = self._folder / f"{name}.log"
         return Process(name, ["core"], {**self.core_env, **env}, log, is_executed=is_executed)
+
+    def another_bridge(self, name: str, descriptors: int, **env: str) -> Process:
+        """One more bridge, which may have so many files open; not started."""
+        log = self._folder / f"{name}.log"
+        return Process(name, ["bridge"], {**self.bridge_env, **env}, log, descriptors=descriptors)
 
     async def start(self) -> None:
         """Start what does not run, and return when all of it answers."""

@@ -134,12 +134,19 @@ def test_a_duration_is_written_in_ascii_digits_alone(routes, text):
 
 
 def test_a_name_that_comes_twice_among_many_is_found_at_once(routes):
-    body = b"{" + b"".join(b'"%d":1,' % n for n in range(100_000)) + b'"name":"a","name":"b"}'
+    body = b"{" + b"".join(b'"%d":1,' % n for n in range(19_000)) + b'"name":"a","name":"b"}'
     began = time.perf_counter()
     with pytest.raises(BadInput, match="given twice") as refused:
         asked(routes, "/v1/things/a:close", body=body)
     assert refused.value.field == "name"
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("inner", [b"{},", b"[],", b"1,", b'{"name":"a"},'])
+def test_a_body_of_too_many_values_is_refused_before_it_is_read(routes, inner):
+    body = b'{"parts":[' + inner * 20_001 + b"1]}"
+    with pytest.raises(BadInput, match="more than 20000 values"):
+        asked(routes, "/v1/things/a:close", body=body)
 
 
 def test_a_body_may_fill_one_field_and_the_query_the_rest(routes):
