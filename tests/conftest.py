@@ -1,4 +1,4 @@
-"""Databases for every test: SQLite in a folder of its own, and a real PostgreSQL."""
+"""The databases of the tests: SQLite files in temporary folders, and a real PostgreSQL."""
 
 import asyncio
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# Before gRPC is imported: the wheel's PostgreSQL is started by a fork, which gRPC's own preparation
-# for forks may crash. What is forked here never speaks gRPC.
+# Set before gRPC is imported: the wheel starts PostgreSQL with a fork, and gRPC's fork handlers may
+# crash it. No process that is forked here uses gRPC.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from core.storage.database import connect
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _deal(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have the tests with a time limit of their own begin first, so that none is left at the end.
+    """Start the tests that have a time limit of their own first, because they take longest.
 
     Each worker begins with an equal slice of the list (pytest-xdist, `--dist worksteal`).
     """
@@ -56,12 +56,12 @@ def _deal(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 class LazyPostgres:
-    """Starts the server when the first test asks, and remembers when it cannot be had."""
+    """Starts the server for the first test that needs it, and remembers if that fails."""
 
     def __init__(self) -> None:
         self._server: Postgres | None = None
         self._why_not = ""
-        # Databases that have been given back, empty: a new one would take a quarter of a second.
+        # Emptied databases, to be used again: a new one takes a quarter of a second.
         self.spare: list[str] = []
 
     def server(self) -> Postgres:
@@ -104,7 +104,7 @@ def lazy_postgres() -> Iterator[LazyPostgres]:
 
 @pytest.fixture
 async def postgres(lazy_postgres: LazyPostgres) -> Postgres:
-    """The server itself; skips with the reason where there is none."""
+    """The server itself. Skips the test, with the reason, if there is none."""
     return await asyncio.to_thread(lazy_postgres.server)
 
 
@@ -119,7 +119,7 @@ async def postgres_url(postgres: Postgres, lazy_postgres: LazyPostgres) -> Async
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the newest schema, of which copies are made."""
+    """A file with the newest schema, which each test copies."""
     path = tmp_path_factory.mktemp("template") / "holdfast.db"
     asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
     return path
@@ -149,7 +149,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 async def empty_database_url(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Callable[[str], object]]:
-    """Addresses of databases with no tables in them, by `sqlite` or `postgres`."""
+    """Makes the address of a database without tables; takes `sqlite` or `postgres`."""
     made: list[str] = []
     servers: list[Postgres] = []
 

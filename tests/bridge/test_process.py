@@ -1,4 +1,4 @@
-"""`python -m bridge` as a process: its start, its end, its exit codes."""
+"""`python -m bridge` as a process: start, shutdown and exit codes."""
 
 import asyncio
 import json

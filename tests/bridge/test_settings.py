@@ -1,4 +1,4 @@
-"""The environment: what is wrong is named, all at once, and nothing secret is printed."""
+"""The settings: one message names everything that is wrong, and no secret is printed."""
 
 import os
 
@@ -22,7 +22,7 @@ def _only(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_the_defaults_are_the_contracts() -> None:
+def test_the_defaults_are_those_of_the_documents() -> None:
     settings = config.read()
     assert settings.core_address == ("127.0.0.1:50051",)
     assert (settings.bridge_host, settings.port) == ("127.0.0.1", 8000)
@@ -39,7 +39,7 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.allowed_origins == ("https://shop.example", "http://localhost:5173")
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_JWKS_URL", "")
     monkeypatch.setenv("PORT", "")
     assert config.read().port == 8000
@@ -74,7 +74,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
         config.read()
 
 
-def test_all_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_message_names_everything_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BRIDGE_TOKEN")
     monkeypatch.setenv("JWT_SECRET", "tiny secret")
     monkeypatch.setenv("PORT", "x")
@@ -86,7 +86,7 @@ def test_all_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert "tiny secret" not in str(error.value)
 
 
-def test_neither_secret_nor_keys_is_contradictory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_secret_or_keys_the_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JWT_SECRET")
     with pytest.raises(config.ConfigError, match="JWT_SECRET or JWT_JWKS_URL"):
         config.read()
@@ -148,13 +148,13 @@ def test_a_demo_login_beside_a_sandbox_of_this_machine_is_fine(
         ("CORE_PORT_50051_TCP_ADDR", "10.0.0.1"),
     ],
 )
-def test_variables_of_core_and_of_kubernetes_are_let_be(
+def test_variables_of_core_and_of_kubernetes_are_ignored(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
     assert config.read().core_address == ("127.0.0.1:50051",)
 
 
-def test_secrets_do_not_print() -> None:
+def test_secrets_are_not_printed() -> None:
     assert GOOD["JWT_SECRET"] not in repr(config.read())
     assert GOOD["BRIDGE_TOKEN"] not in repr(config.read())

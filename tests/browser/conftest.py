@@ -1,4 +1,4 @@
-"""A Chromium, a stack, and people in front of it."""
+"""A Chromium, a stack, and users at their screens."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ def cold_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def stack(cold_stack: Stack) -> Stack:
-    """What `make run` starts; tests that break it find it whole again."""
+    """What `make run` starts. A test that breaks it gets it started again before the next test."""
     await cold_stack.start()
     return cold_stack
 
@@ -84,7 +84,7 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
-    """Lets users of the demo in; in the end no page may have complained."""
+    """Opens a browser for a user of the demo. At the end, no page may have logged an error."""
     visitors: list[Visitor] = []
     async with AsyncExitStack() as opened:
 
@@ -106,7 +106,7 @@ async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
 
 @pytest.fixture
 def picture() -> Picture:
-    """Takes the README's screenshots, when asked to by the environment."""
+    """Takes the README's screenshots, if the environment asks for them."""
 
     async def take(visitor: Visitor, name: str) -> None:
         if folder := os.environ.get(SCREENSHOTS):

@@ -1,4 +1,4 @@
-"""What `make run` starts, on free ports, and its JSON API: the ground under the pages."""
+"""What `make run` starts, on free ports, and its JSON API, for the tests of the pages."""
 
 import os
 import re
@@ -46,7 +46,7 @@ class Stack:
         )
 
     async def start(self) -> None:
-        """Start what does not run, and return when all of it answers."""
+        """Start what is not running, and return when all processes answer."""
         for process in (self.sandbox, self.core, self.bridge):
             if not process.is_running:
                 process.spawn()
@@ -68,7 +68,7 @@ def _process(program: Program, folder: Path) -> Process:
 
 @dataclass(frozen=True)
 class Api:
-    """Does by HTTP what the test at hand does not want to do on screen."""
+    """Does over HTTP what a test does not do on screen."""
 
     stack: Stack
     http: aiohttp.ClientSession
@@ -79,7 +79,7 @@ class Api:
         return str(told["token"])
 
     async def create(self, buyer: str, seller: str, rupees: int, **more: Any) -> str:
-        """An escrow that waits to be paid; answers its id."""
+        """Create an escrow that waits to be paid; answer its id."""
         body = {
             "buyer_id": buyer,
             "seller_id": seller,
@@ -91,7 +91,7 @@ class Api:
         return str(told["escrow"]["escrow_id"])
 
     async def pay(self, escrow_id: str, buyer: str) -> None:
-        """Pay in the sandbox and bring the proof: HELD when this returns."""
+        """Pay in the sandbox and confirm the payment: HELD when this returns."""
         started = await self.do(escrow_id, "pay", buyer)
         url = f"{self.stack.sandbox_url}/sandbox/orders/{started['order_id']}/pay"
         proof = await self._call("POST", url, {"outcome": "captured"})

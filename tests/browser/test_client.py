@@ -1,4 +1,4 @@
-"""The client library against a real bridge: its own tests, told where the bridge is."""
+"""The client library's own tests, run against a real bridge."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ VITEST = DASHBOARD / "node_modules" / "vitest" / "vitest.mjs"
 RUN_LIMIT_S = 90.0
 
 
-async def test_the_client_keeps_its_promises_with_a_real_bridge(stack: Stack) -> None:
+async def test_the_clients_own_tests_pass_against_a_real_bridge(stack: Stack) -> None:
     if not (NODE.exists() and VITEST.exists()):
         pytest.skip("needs the extra `web` and npm ci in bridge/dashboard: make test brings both")
     run = await asyncio.create_subprocess_exec(

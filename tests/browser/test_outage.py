@@ -1,4 +1,4 @@
-"""What goes away comes back: the page says so, recovers by itself, and shows each version once."""
+"""Outages: the page says that it is offline, recovers by itself, and shows each version once."""
 
 import asyncio
 
@@ -63,7 +63,7 @@ async def test_the_network_is_off_for_ten_seconds(visit: Visit, api: Api) -> Non
     await visitor.context.set_offline(True)
     await visitor.sees_connection("Reconnecting")
     await api.do(escrow_id, "confirm", "asha")
-    # The length of the outage is what is tested: it outlasts several attempts.
+    # The length is part of the test: the outage lasts longer than several attempts.
     await asyncio.sleep(OFFLINE_S)
     assert 0 < len(await visitor.versions()) < await api.version(escrow_id, "asha")
     await visitor.context.set_offline(False)

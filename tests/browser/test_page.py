@@ -1,4 +1,4 @@
-"""What every page owes: small, quiet, open to all, at every width and in both schemes."""
+"""What holds for every page: small, without errors, accessible, at every width, light and dark."""
 
 import asyncio
 import gzip
@@ -21,7 +21,7 @@ AXE_RUN = """async (rules) => {
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .map(({ id, nodes }) => [id, ...nodes.map(node => node.html + node.failureSummary)]);
 }"""
-# A change of scheme fades; between two colours the contrast is nobody's.
+# A change of scheme is animated, and in the middle of it the contrast means nothing.
 COLOURS_ARE_THERE = """() => Promise.allSettled(
     document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished)
 )"""
@@ -37,7 +37,7 @@ async def turn(page: Page, scheme: Literal["dark", "light"]) -> None:
 async def has_no_serious_fault(page: Page) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not installed: npm ci in bridge/dashboard")
-    # The policy of the pages allows no foreign script; the debugger's door is not bound by it.
+    # The pages' content security policy allows no other script, but the debugger may inject one.
     await page.evaluate(await asyncio.to_thread(AXE.read_text))
     assert await page.evaluate(AXE_RUN) == [], page.url
     await turn(page, "dark")
@@ -161,7 +161,7 @@ async def test_the_list_is_filtered_by_words_status_and_part(
     await visitor.page.get_by_role("option", name="In dispute").click()
     await expect(row["disputed"]).to_be_visible()
     await expect(row["held"]).to_be_hidden()
-    # The filter is in the address: a reload keeps it.
+    # The filter is in the address, so that a reload keeps it.
     await visitor.page.reload()
     await expect(row["disputed"]).to_be_visible()
     await expect(row["held"]).to_be_hidden()
@@ -187,7 +187,7 @@ async def test_the_keyboard_alone_opens_an_escrow_and_gets_out_of_a_dialog(
     await expect(opener).to_be_focused()
 
 
-async def test_what_is_wrong_is_said_at_its_field(visit: Visit, stack: Stack) -> None:
+async def test_an_error_is_shown_at_its_field(visit: Visit, stack: Stack) -> None:
     visitor = await visit("asha")
     page = visitor.page
     await page.goto(f"{stack.url}/new")

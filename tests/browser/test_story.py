@@ -1,4 +1,4 @@
-"""The whole story by hand on screen: buyer, seller and arbiter, each in a browser of their own."""
+"""The whole story on screen: buyer, seller and arbiter, each in a browser of their own."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ NOTE_THE_CHANGE = """new MutationObserver(() => { window.changed_ms ??= Date.now
 
 
 async def agree(buyer: Visitor, seller: str, arbiter: str = "") -> str:
-    """Create an escrow by hand; answers its id."""
+    """Create an escrow on screen; answer its id."""
     await buyer.page.get_by_role("link", name="New escrow").click()
     await buyer.page.get_by_label("What is it for?").fill("Oak dining table, 2 m")
     await buyer.page.get_by_label("What was agreed").fill("Solid oak, oiled, 200 by 90 cm.")
@@ -33,7 +33,7 @@ async def agree(buyer: Visitor, seller: str, arbiter: str = "") -> str:
 
 
 async def pay(buyer: Visitor, outcome: str = "captured") -> None:
-    """Go to the sandbox's page and come back from it."""
+    """Pay on the sandbox's page, and return to the escrow."""
     await buyer.page.get_by_role("button", name="Pay ₹48,500").click()
     await buyer.page.wait_for_url("**/sandbox/checkout/**")
     await buyer.page.locator(f"button[value={outcome}]").click()
@@ -83,7 +83,7 @@ async def test_a_seller_sees_a_new_escrow_appear_in_the_open_list(visit: Visit, 
     await expect(row.locator("[data-status]")).to_have_text("Held")
 
 
-async def test_a_change_is_on_the_other_screen_at_once(
+async def test_a_change_appears_on_the_other_screen_at_once(
     visit: Visit, api: Api, record_property: Callable[[str, object], None]
 ) -> None:
     escrow_id = await api.create("asha", "ravi", 900)
@@ -95,12 +95,12 @@ async def test_a_change_is_on_the_other_screen_at_once(
     answered_s = time.time()
     await seller.sees_status("In dispute")
     changed_s = await seller.page.evaluate("window.changed_ms") / 1000
-    # Negative where the screen was faster than the answer.
+    # Negative if the screen was faster than the answer.
     record_property("rpc_answer_to_screen_ms", round((changed_s - answered_s) * 1000))
     assert changed_s - answered_s < SCREEN_LIMIT_S
 
 
-async def test_a_failed_payment_is_said_and_can_be_tried_again(visit: Visit) -> None:
+async def test_a_failed_payment_is_shown_and_can_be_retried(visit: Visit) -> None:
     buyer = await visit("asha")
     await agree(buyer, "ravi")
     await pay(buyer, "failed")
@@ -178,7 +178,7 @@ async def test_the_buyer_releases_one_milestone_and_disputes_another(
     await expect(book).to_contain_text("Pages are missing.")
 
 
-async def test_refund_and_cancel_each_come_to_their_end(visit: Visit, api: Api) -> None:
+async def test_refund_and_cancel_each_reach_their_final_status(visit: Visit, api: Api) -> None:
     seller = await visit("ravi")
     refunded = await api.create("asha", "ravi", 700)
     await api.pay(refunded, "asha")

@@ -1,4 +1,4 @@
-"""Somebody at a screen: one browser context, logged in, whose complaints are kept."""
+"""A user at a screen: one browser context, logged in, whose errors are kept."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ class Visitor:
             self.mishaps.append(message.text)
 
     async def come_in(self) -> None:
-        """Log in by hand, as a user of the demo."""
+        """Log in on screen, as a user of the demo."""
         await self.page.goto(self.url)
         await self.page.get_by_label("or as somebody else").fill(self.name)
         await self.page.get_by_role("button", name="Come in", exact=True).click()
@@ -53,7 +53,7 @@ class Visitor:
         await self.sees_connection("Live")
 
     async def sees_status(self, words: str) -> None:
-        """The badge beside the title of an escrow's page."""
+        """Wait until the badge beside the escrow's title shows this status."""
         badge = self.page.locator("article header [data-status]")
         await expect(badge).to_have_text(words, timeout=20_000)
 
@@ -62,7 +62,7 @@ class Visitor:
         await expect(entry).to_be_visible(timeout=20_000)
 
     async def versions(self) -> list[int]:
-        """Those in the timeline, from the top."""
+        """Answer the versions in the timeline, from the top."""
         entries = self.page.locator("li[data-version]")
         return [int(text) for text in await entries.evaluate_all(_VERSIONS)]
 
@@ -70,13 +70,13 @@ class Visitor:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
     async def answer(self, name: str) -> None:
-        """Press a button of the open dialog, and see it go."""
+        """Press a button of the open dialog, and wait until the dialog closes."""
         dialog = self.page.get_by_role("dialog")
         await dialog.get_by_role("button", name=name).click()
         await expect(dialog).to_be_hidden()
 
     async def share(self, name: str) -> str:
-        """What the legend of the money bar says of a share."""
+        """Answer the amount that the legend of the money bar shows for a share."""
         return await self.page.locator(f"dd[data-share='{name}']").inner_text()
 
 

@@ -1,4 +1,4 @@
-"""A core that takes every RPC: it keeps what came and answers what the test lays out."""
+"""A core that accepts every RPC: it records the calls and answers what the test prepares."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +44,7 @@ class AnyCore(grpc.GenericRpcHandler):
         return self.calls[-1]
 
     def refuse(self, rpc: str, code: str, reason: str, **fields: str) -> None:
-        """Have every call of `rpc` refused; `fields` become a BadRequest."""
+        """Refuse every call of `rpc`; `fields` become a BadRequest."""
         status = status_pb2.Status(code=code_pb2.Code.Value(code), message=f"refused: {reason}")
         details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain="holdfast")]
         if fields:

@@ -10,7 +10,7 @@ LIMIT_S = 10.0
 
 
 class Browser:
-    """One connection. Knows only what CONTRACT.md says."""
+    """One connection. Uses only the documented protocol, and nothing of the bridge's code."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, **options: Any) -> None:
         self._http = http
@@ -20,7 +20,7 @@ class Browser:
         self.connected: dict[str, Any] = {}
 
     async def open(self) -> Self:
-        """Connect, whatever becomes of it."""
+        """Connect; the bridge may close the connection at once."""
         self.socket = await self._http.ws_connect(self._url, **self._options)
         return self
 
@@ -42,7 +42,7 @@ class Browser:
         await self.socket.send_json({"type": kind, **fields})
 
     async def next(self) -> dict[str, Any]:
-        """The next frame. Raises AssertionError when the connection ended instead."""
+        """Answer the next frame. Raises AssertionError if the connection ended instead."""
         async with asyncio.timeout(LIMIT_S):
             message = await self.socket.receive()
         assert message.type is aiohttp.WSMsgType.TEXT, (message, self.socket.close_code)
@@ -50,7 +50,7 @@ class Browser:
         return frame
 
     async def until(self, kind: str) -> dict[str, Any]:
-        """The next frame of a type; others before it are passed over."""
+        """Answer the next frame of a type; skip the others before it."""
         while (frame := await self.next())["type"] != kind:
             pass
         return frame
@@ -66,11 +66,11 @@ class Browser:
         return answer
 
     async def versions(self, count: int) -> list[int]:
-        """The versions of the next `count` updates."""
+        """Answer the versions of the next `count` updates."""
         return [(await self.until("escrow_update"))["version"] for _ in range(count)]
 
     async def closed(self) -> int:
-        """Read to the end; answer the close code, 1006 where there was none."""
+        """Read to the end; answer the close code, or 1006 if there was none."""
         async with asyncio.timeout(LIMIT_S):
             while not self.socket.closed:
                 await self.socket.receive()

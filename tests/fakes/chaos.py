@@ -1,4 +1,4 @@
-"""Many escrows at once, each with a fate that is known beforehand to the paisa."""
+"""Many escrows at once, each with an outcome that is planned beforehand to the paisa."""
 
 import asyncio
 import itertools
@@ -15,13 +15,14 @@ from tests.fakes.stack import Client, Stack
 
 LEAST_PART_MINOR = 1_000
 MOST_PART_MINOR = 300_000
-# A split leaves each side so much, so that no transfer is too small to be reversed in part.
+# A split leaves each side at least this much, so that every transfer is large enough to be reversed
+# in part.
 LEAST_SHARE_MINOR = 300
 
 
 @dataclass(frozen=True)
 class Part:
-    """What becomes of one milestone, or of the whole, in minor units."""
+    """The planned outcome of one milestone, or of the whole escrow, in minor units."""
 
     amount: int
     release: int
@@ -33,12 +34,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Fate:
-    """What is to become of one escrow. More than one part are milestones."""
+    """The planned outcome of one escrow. Several parts are milestones."""
 
     parts: tuple[Part, ...]
     is_cancelled: bool = False
     is_paid: bool = True
-    # The seller has no linked account before the decision: the transfer is a matter of settlement.
+    # The seller has no linked account before the decision, so that settlement makes the transfer.
     is_payee_late: bool = False
 
     @property
@@ -51,7 +52,7 @@ class Fate:
 
     @property
     def fees(self) -> list[int]:
-        """The fee of each part: of one that is released whole its share of the fee on the whole."""
+        """The fee of each part. Parts that are released in full share the fee on the whole."""
         shares = fees_of([part.amount for part in self.parts])
         return [
             share if part.refund == 0 else fee_of(part.release)
@@ -82,7 +83,7 @@ def _part(rng: random.Random, way: str) -> Part:
 
 
 def settled(rng: random.Random, count: int) -> list[Fate]:
-    """Fates that all go through settlement: release, refund and split in turns."""
+    """Outcomes that all go through settlement: release, refund and split in turn."""
     ways = itertools.islice(itertools.cycle(["release", "refund", "split"]), count)
     return [
         Fate((_part(rng, way),), is_payee_late=way == "release" and rng.random() < 0.5)
@@ -91,7 +92,7 @@ def settled(rng: random.Random, count: int) -> list[Fate]:
 
 
 def mixed(rng: random.Random, count: int) -> list[Fate]:
-    """Fates of every kind, in random order."""
+    """Outcomes of every kind, in random order."""
     makers: list[Callable[[], Fate]] = [
         lambda: settled(rng, 1)[0],
         lambda: Fate((_part(rng, "refund"),)),
@@ -106,14 +107,14 @@ def mixed(rng: random.Random, count: int) -> list[Fate]:
 
 
 class Story:
-    """One escrow on its way to its fate; every call is repeated until core has answered it."""
+    """Brings one escrow to its planned outcome. Repeats every call until core answers it."""
 
     def __init__(self, client: Client, fate: Fate) -> None:
         self.fate = fate
         self.deal = Deal(client)
 
     async def begin(self) -> None:
-        """Agree, and start the payment."""
+        """Create the escrow and start the payment."""
         deal = self.deal
         if not self.fate.is_payee_late:
             await self._register()
@@ -127,7 +128,7 @@ class Story:
         deal.order_id = started.order_id
 
     async def pay(self, *, is_confirmed: bool) -> None:
-        """Pay, and come back from Checkout or leave it to Razorpay to tell."""
+        """Pay, then confirm with Checkout's signature or leave that to Razorpay's webhook."""
         deal = self.deal
         told = await deal.client.pay(deal.order_id)
         if is_confirmed:
@@ -138,7 +139,7 @@ class Story:
         await self.deal.seller.insist("CancelEscrow", escrow_id=self.deal.escrow_id)
 
     async def decide(self) -> None:
-        """Have the parties decide each part as its fate wants it."""
+        """Make the calls that lead each part to its planned outcome."""
         if self.fate.is_payee_late:
             await self._register()
         for number, part in enumerate(self.fate.parts, start=1):
@@ -158,7 +159,7 @@ class Story:
             await deal.arbiter.insist("ResolveDispute", **shares, **which)
 
     async def end(self, limit_s: float) -> Any:
-        """Wait for the end, the money's included; answer the escrow as it is then."""
+        """Wait until the escrow and its money are final; answer the escrow."""
         if self.fate.is_cancelled and self.fate.is_paid:
             return await self.deal.until(
                 lambda event: event.escrow.refunded.amount_minor == self.fate.amount, limit_s
@@ -189,7 +190,7 @@ def money_by_order(state: dict[str, list[dict[str, Any]]]) -> dict[str, Money]:
 
 
 async def few_at_once(doings: Sequence[Coroutine[Any, Any, None]], limit: int) -> None:
-    """Do all of it, at most so many at a time; the first that fails ends the rest."""
+    """Run all of them, at most so many at a time. The first that fails cancels the rest."""
     slots = asyncio.Semaphore(limit)
 
     async def one(doing: Coroutine[Any, Any, None]) -> None:

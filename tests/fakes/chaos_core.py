@@ -1,7 +1,7 @@
-"""Core as it is, but for its patience: it waits seconds where the real one waits half a minute.
+"""The real core with shorter waits: seconds where the real one waits half a minute.
 
-The order of the waits stays: a lease outlives a call, and a listing is believed only when a call
-that is still on its way cannot exist any more.
+The waits keep their order: a lease is longer than a call, and a listing is trusted only when no
+earlier call can still be on its way.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""A core in memory that speaks real gRPC: enough law to feed a bridge, and doors to misbehave.
+"""A core in memory that speaks real gRPC: enough for a bridge, with ways to make it misbehave.
 
-What it knows survives `stop` and `start`, as a database would; it keeps its port.
+Its data and its port stay the same after `stop` and `start`.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ PAGE = 100
 
 
 class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServicer):
-    """Starts on a free port; `create` and `append` are what other clients would do."""
+    """Starts on a free port. `create` and `append` stand for what other clients do."""
 
     def __init__(self, secret: str) -> None:
         self.records: dict[str, list[pb.EscrowEvent]] = {}
@@ -46,9 +46,9 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         self.outcome = payments.WEBHOOK_OUTCOME_APPLIED
         self.check = ledger.GetLastCheckResponse()
         self.watching = 0
-        # Set to have every call of that name refused with the code and the reason.
+        # By RPC: the code and the reason with which every call is refused.
         self.refusals: dict[str, tuple[grpc.StatusCode, str]] = {}
-        # Cleared to have GetEscrow wait until it is set.
+        # GetEscrow waits while this is cleared.
         self.answering = asyncio.Event()
         self.answering.set()
         self.heartbeat_s = 15.0
@@ -72,9 +72,9 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         add_PaymentServiceServicer_to_server(self, server)
         add_LedgerServiceServicer_to_server(self, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        # Not localhost, which has two addresses: where a stranger has the port on one of them, gRPC
-        # makes do with the other, and half of the calls go to the stranger. And no port of the
-        # kernel's choice, which it might give away between `stop` and `start`.
+        # Not localhost, which has two addresses: if another process has the port on one of them,
+        # gRPC listens on the other alone, and half of the calls go to that process. And not a port
+        # of the kernel's choice, which it might give away between `stop` and `start`.
         self.port = self.port or free_port()
         at = f"127.0.0.1:{self.port}"
         if self.credentials is None:
@@ -85,7 +85,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         self._server = server
 
     async def stop(self) -> None:
-        """Go away at once: streams break, as with SIGKILL."""
+        """Stop at once: streams break, as with SIGKILL."""
         if self._server is not None:
             await self._server.stop(None)
             self._server = None
@@ -118,7 +118,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         data: dict[str, Any] | None = None,
         **fields: Any,
     ) -> pb.EscrowEvent:
-        """Make the next event, and tell the watchers."""
+        """Make the next event, and send it to the watchers."""
         record = self.records[escrow_id]
         after = pb.Escrow()
         after.CopyFrom(escrow or self.escrow(escrow_id))
@@ -281,5 +281,5 @@ async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:
 
 
 def fake_core(secret: str) -> FakeCore:
-    """Make one whose tokens are signed with `secret`; what it lacks answers UNIMPLEMENTED."""
+    """Make one whose tokens are signed with `secret`. Other RPCs answer UNIMPLEMENTED."""
     return FakeCore(secret)  # type: ignore[abstract]

@@ -11,7 +11,7 @@ from tests.fakes.postgres import Postgres
 
 
 def kinds(*, is_long: bool = False) -> list[ParameterSet]:
-    """Both databases as parameters; what is long meets PostgreSQL only with `--full`."""
+    """Both databases as parameters. Long tests run on PostgreSQL only with `--full`."""
     marks = [pytest.mark.postgres, *([pytest.mark.full] if is_long else [])]
     return [
         pytest.param("sqlite", id="sqlite"),
@@ -30,7 +30,7 @@ async def database(request: pytest.FixtureRequest, kind: str) -> AsyncIterator[s
     if kind == "sqlite":
         yield None
         return
-    # It skips with the reason where there is no PostgreSQL.
+    # Skips the test, with the reason, if there is no PostgreSQL.
     lazily = request.getfixturevalue("lazy_postgres")
     server: Postgres = await asyncio.to_thread(lazily.server)
     name = await server.create()

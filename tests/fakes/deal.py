@@ -1,4 +1,4 @@
-"""One escrow from outside: its parties, its money at the sandbox, its way through the statuses."""
+"""One escrow from outside: its parties, its money in the sandbox, and its events."""
 
 import asyncio
 import secrets
@@ -15,7 +15,7 @@ SETTLE_LIMIT_S = 15.0
 
 @dataclass(frozen=True)
 class Money:
-    """What the sandbox says became of one order's money, in minor units."""
+    """Where the money of one order is, by the sandbox's entities, in minor units."""
 
     payments: list[dict[str, Any]]
     transfers: list[dict[str, Any]]
@@ -23,7 +23,7 @@ class Money:
 
     @property
     def standing(self) -> list[dict[str, Any]]:
-        """Transfers of which something is left."""
+        """The transfers that are not reversed in full."""
         return [t for t in self.transfers if t["amount"] > t["amount_reversed"]]
 
     @property
@@ -94,7 +94,7 @@ class Deal:
         return await self.client.pay(self.order_id, outcome)
 
     async def hold(self, **more: Any) -> Any:
-        """The whole way to HELD, the transfer on hold included."""
+        """Pay the escrow and wait for HELD and for the transfer on hold."""
         await self.register_payee()
         await self.agree(**more)
         await self.pay()
@@ -104,11 +104,11 @@ class Deal:
         return await self.act(by or self.buyer, "GetEscrow")
 
     async def until_status(self, name: str, limit_s: float = SETTLE_LIMIT_S) -> Any:
-        """Wait until the escrow has been in this status; answer the escrow as it became so."""
+        """Wait until the escrow has had this status; answer the escrow at that version."""
         return await self.until(lambda event: event.new_status == self.status(name), limit_s)
 
     async def until(self, holds: Callable[[Any], object], limit_s: float = SETTLE_LIMIT_S) -> Any:
-        """Follow the record from its beginning; answer the escrow after the event that holds."""
+        """Watch all events from the first; answer the escrow after the first one that matches."""
         try:
             async with asyncio.timeout(limit_s):
                 async for message in self.buyer.watch(self.escrow_id, 0, limit_s + 1):
@@ -120,7 +120,7 @@ class Deal:
         raise AssertionError("the stream ended")
 
     async def events(self) -> list[Any]:
-        """The whole record, page by page."""
+        """All events, page by page."""
         events: list[Any] = []
         has_more = True
         while has_more:
@@ -138,7 +138,7 @@ class Deal:
         return [name("EventType", event.type) for event in await self.events()]
 
     async def money(self) -> Money:
-        """The sandbox's own account of this order."""
+        """Where the money of this order is, by the sandbox's entities."""
         state = await self.client.state()
         payments = [
             p for p in state["payments"] if p["order_id"] == self.order_id and p["captured"]

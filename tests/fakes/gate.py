@@ -1,6 +1,6 @@
-"""The network between core and Razorpay: hands every call on, or holds it back for a while.
+"""The network between core and Razorpay: forwards every call, or holds it back for a while.
 
-What it holds it delivers when it opens, whether or not the caller still lives.
+When it opens, it delivers what it has held back, even if the caller is gone.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class Gate:
         await until(lambda: all(any(p.endswith(end) for p in self._held) for end in ends))
 
     async def open(self) -> None:
-        """Deliver what is held back, and return when it has been."""
+        """Deliver what is held back, and return when everything is delivered."""
         self._shut_for.clear()
         self._opened.set()
         await until(lambda: not self._under_way)

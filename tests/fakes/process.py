@@ -1,7 +1,7 @@
-"""One real process of the stack: started, killed, terminated, and its lines kept.
+"""One real process of the stack: started, killed and terminated, with its output kept.
 
-A server of forks has imported what all of them need, so that a start costs a tenth of a second.
-Nothing of gRPC runs in it: it may be imported before a fork, not used.
+Processes are forked from a server that has imported what all of them need, so that a start takes a
+tenth of a second. The server must never use gRPC: gRPC may be imported before a fork, not used.
 """
 
 import multiprocessing
@@ -25,10 +25,10 @@ _forks.set_forkserver_preload(["core.server", "bridge.server", "scripts.sandbox.
 
 
 class Process:
-    """`python -m …` with an environment of its own; ends with this process at the latest.
+    """`python -m …` with an environment of its own. It ends with this process at the latest.
 
-    `is_executed`: by an interpreter of its own, as an operator would start it, and not by a fork.
-    `descriptors`: the hard limit of open files that it has.
+    `is_executed` starts an interpreter of its own, as an operator would, and does not fork.
+    `descriptors` is the hard limit of open files.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Process:
 
     @property
     def lines(self) -> str:
-        """All that it and its predecessors have printed."""
+        """Everything that it and its predecessors have printed."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
@@ -66,20 +66,20 @@ class Process:
         self._process.start()
 
     def kill(self) -> None:
-        """SIGKILL, and gone when this returns."""
+        """Send SIGKILL, and return when the process is gone."""
         if self._process is not None:
             self._process.kill()
             self._process.join(EXIT_LIMIT_S)
 
     def pause(self) -> None:
-        """SIGSTOP: alive and silent until `resume`."""
+        """Send SIGSTOP: the process is alive and silent until `resume`."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def terminate(self) -> None:
-        """SIGTERM; `exit_code` waits for what becomes of it."""
+        """Send SIGTERM; `exit_code` waits for the end."""
         self._signal(signal.SIGTERM)
 
     def _signal(self, signal_number: int) -> None:
@@ -95,7 +95,7 @@ class Process:
         return process.exitcode
 
     def restart(self) -> None:
-        """Kill it and start another; whoever needs it ready waits for that."""
+        """Kill it and start another, without waiting until that one is ready."""
         self.kill()
         self.spawn()
 

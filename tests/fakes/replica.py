@@ -1,4 +1,4 @@
-"""Two cores on one database, each a process, and people who call the one or the other."""
+"""Two cores on one database, each a process, and users who call the one or the other."""
 
 import asyncio
 import itertools
@@ -17,13 +17,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.fakes.rpc import LIMIT_S, Api, Caller
 from tests.fakes.stack import CHANNEL_OPTIONS, READY_LIMIT_S, Client, Port, Stack
 
-# Between two calls: who has been refused does not hammer.
+# The pause between two calls, so that a refused caller does not repeat at once.
 AGAIN_AFTER_S = 0.05
 
 
 @dataclass
 class Either(Client):
-    """People of whom each calls a core by chance."""
+    """Users who each call one of the cores at random."""
 
     other: grpc.aio.Channel
 
@@ -34,7 +34,7 @@ class Either(Client):
 
 @dataclass(frozen=True)
 class Clients:
-    """The same people at one core, at the other, and at either."""
+    """The same users at one core, at the other, and at a random one."""
 
     first: Client
     second: Client
@@ -47,7 +47,7 @@ class Clients:
 
 
 class Replicas:
-    """A stack with a second core beside the first; webhooks come in by the first."""
+    """A stack with a second core beside the first, which gets the webhooks."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.stack = Stack(folder, database_url=database_url)
@@ -56,7 +56,7 @@ class Replicas:
 
     @property
     def lines(self) -> str:
-        """What both cores have printed."""
+        """Everything that both cores have printed."""
         return self.stack.core.lines + self.second.lines
 
     async def start(self) -> None:
@@ -95,7 +95,7 @@ class Replicas:
 
 @dataclass(frozen=True)
 class Denial:
-    """How a call failed: its code, and the advice of ErrorInfo."""
+    """How a call failed: its code, and the reason and `retry` of ErrorInfo."""
 
     code: str
     reason: str
@@ -114,7 +114,7 @@ class Denial:
 
 @dataclass
 class Door:
-    """One core, to one caller. `denied` is how calls have failed, oldest first."""
+    """One core, as one caller sees it. `denied` lists how calls have failed, oldest first."""
 
     api: Api
     channel: grpc.aio.Channel
@@ -122,7 +122,7 @@ class Door:
     denied: list[Denial] = field(default_factory=list)
 
     async def ask(self, rpc: str, fields: dict[str, Any]) -> Any | None:
-        """Make a unary call once; None when it failed."""
+        """Make a unary call once; None if it failed."""
         body = self.api.request(rpc, fields).SerializeToString()
         method: Any = self.channel.unary_unary(
             self.api.path(rpc), response_deserializer=type(self.api.answer(rpc)).FromString
@@ -137,9 +137,9 @@ class Door:
 
 @dataclass
 class Publisher:
-    """Publishes updates at the first door; what fails it repeats, as it was, at the next.
+    """Publishes updates at the first core; a call that fails it repeats unchanged at the next.
 
-    `acknowledged` is the version that each update got, in their order.
+    `acknowledged` lists the version that each update got, in order.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Publisher:
     is_last: bool = False
 
     async def run(self) -> None:
-        """Publish one after another; returns when the one that `is_last` is acknowledged."""
+        """Publish updates one after another. Set `is_last` to stop after the one under way."""
         while not self.is_last:
             fields = {
                 "escrow_id": self.escrow_id,

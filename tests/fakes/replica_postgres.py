@@ -1,7 +1,7 @@
 """A PostgreSQL that is stopped and started while gRPC runs in the process of the test.
 
-The wheel's tools are started with fork(), for which gRPC has handlers that may break the child;
-so that a process without gRPC holds the server, and does what it is told line by line.
+The wheel starts its tools with fork(), and gRPC's fork handlers may break the child. So a process
+without gRPC runs the server and takes orders, one on each line.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ ANSWER_LIMIT_S = 30.0
 
 
 class DistantPostgres:
-    """One server with one empty database, in a process of its own; see `distant_postgres`."""
+    """One server with one empty database, in a process of its own. Made by `distant_postgres`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -35,18 +35,18 @@ class DistantPostgres:
         await self._order("stop")
 
     async def start(self) -> None:
-        """Bring it up again, with everything that was committed."""
+        """Start it again, with everything that was committed."""
         await self._order("start")
 
     async def pause(self) -> None:
-        """Let it be alive and silent, as with SIGSTOP, until `resume`."""
+        """Make it silent, as with SIGSTOP, until `resume`."""
         await self._order("pause")
 
     async def resume(self) -> None:
         await self._order("resume")
 
     async def run(self, statement: str) -> None:
-        """Have its administrator run a statement, in no transaction."""
+        """Run a statement as the administrator, outside a transaction."""
         await self._order(f"run {statement}")
 
     async def _order(self, word: str) -> None:
@@ -57,7 +57,7 @@ class DistantPostgres:
 
 @asynccontextmanager
 async def distant_postgres() -> AsyncIterator[DistantPostgres]:
-    """Yields a running server. Raises Unavailable where there is none."""
+    """Yields a running server. Raises Unavailable if it cannot be started."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -74,7 +74,7 @@ async def distant_postgres() -> AsyncIterator[DistantPostgres]:
             raise Unavailable(server.url.removeprefix(UNAVAILABLE))
         yield server
     finally:
-        # The end of its input is the end of it, as it is when this process dies.
+        # The process ends at the end of its input, and so also when this process dies.
         assert process.stdin is not None
         process.stdin.close()
         async with asyncio.timeout(ANSWER_LIMIT_S):
@@ -82,7 +82,7 @@ async def distant_postgres() -> AsyncIterator[DistantPostgres]:
 
 
 def main() -> None:
-    """Print the address of a new database, then obey orders, a line each, until the input ends."""
+    """Print the address of a new database, then take orders, one on each line, until the end."""
     try:
         server = Postgres()
     except Unavailable as error:
@@ -104,7 +104,7 @@ def main() -> None:
                 orders[order]()
             print(line.strip(), flush=True)
     finally:
-        server.resume()  # One that is paused hears of no end.
+        server.resume()  # A paused server would not notice that it is stopped.
         server.close()
 
 

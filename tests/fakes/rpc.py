@@ -1,4 +1,4 @@
-"""A gRPC client that knows no proto file: all that it knows, the server's reflection told it."""
+"""A gRPC client without proto files: it learns the API from the server's reflection."""
 
 import asyncio
 import re
@@ -45,7 +45,7 @@ class Api:
             told = ProtoReflectionDescriptorDatabase(channel)
             pool = DescriptorPool(told)
             self.services = sorted(told.get_services())
-            # Everything is looked up now: the pool asks the server for what it does not know.
+            # Look everything up now: the pool asks the server for what it does not know.
             ours = [name for name in self.services if name.startswith(PACKAGE)]
             self.methods: dict[str, MethodDescriptor] = {
                 method.name: method
@@ -58,7 +58,7 @@ class Api:
             }
 
     def request(self, rpc: str, fields: dict[str, Any]) -> Any:
-        """Make a request from what proto3's JSON mapping would write."""
+        """Make a request from values as the JSON mapping of proto3 writes them."""
         return json_format.ParseDict(fields, self._class(self.methods[rpc].input_type))
 
     def answer(self, rpc: str) -> Any:
@@ -86,7 +86,7 @@ def _prefix(enum: str) -> str:
 
 
 class Caller:
-    """Someone with a token and a channel."""
+    """A user with a token and a channel."""
 
     def __init__(self, api: Api, channel: grpc.aio.Channel, user_id: str, token: str) -> None:
         self.api = api
@@ -99,7 +99,7 @@ class Caller:
         return await self.send(rpc, self.api.request(rpc, fields).SerializeToString())
 
     async def insist(self, rpc: str, **fields: Any) -> Any:
-        """Make a unary call again and again, under one request id, until core has answered it."""
+        """Repeat a unary call, under one request id, until core answers it."""
         body = self.api.request(rpc, {"request_id": secrets.token_hex(8), **fields})
         async with asyncio.timeout(INSIST_LIMIT_S):
             while True:
@@ -110,7 +110,7 @@ class Caller:
                         raise
 
     async def send(self, rpc: str, body: bytes, *, wait_for_ready: bool = False) -> Any:
-        """Make a unary call with these very bytes. Raises Refused."""
+        """Make a unary call with exactly these bytes. Raises Refused."""
         method: Any = self._channel.unary_unary(
             self.api.path(rpc), response_deserializer=type(self.api.answer(rpc)).FromString
         )
@@ -125,7 +125,7 @@ class Caller:
             raise refused(error) from None
 
     async def refusal(self, rpc: str, **fields: Any) -> Refused:
-        """Make a unary call that must fail."""
+        """Make a unary call that must fail; answer its error."""
         try:
             answer = await self.call(rpc, **fields)
         except Refused as error:
@@ -135,7 +135,7 @@ class Caller:
     async def watch(
         self, escrow_id: str, after: int | None = None, limit_s: float = LIMIT_S
     ) -> AsyncIterator[Any]:
-        """Every message of WatchEscrow. Raises Refused."""
+        """Yield every message of WatchEscrow. Raises Refused."""
         fields: dict[str, Any] = {"escrow_id": escrow_id}
         if after is not None:
             fields["after_version"] = after
@@ -154,7 +154,7 @@ class Caller:
             call.cancel()
 
     async def follow(self, escrow_id: str, seen: list[Any], limit_s: float = LIMIT_S) -> Refused:
-        """Watch from the beginning, append what comes, and answer the error that ends it."""
+        """Watch from the first event, append each message, and answer the error at the end."""
         try:
             async for message in self.watch(escrow_id, 0, limit_s):
                 seen.append(message)  # noqa: PERF401 - it must grow while it is awaited

@@ -1,14 +1,14 @@
-"""How far the long tests go: quick by default, whole with `--full`."""
+"""The size of the long tests: small by default, full with `--full`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Size:
-    """`escrows` and `kills` of one storm; `steps` of the simulation.
+    """`escrows` and `kills` are for one chaos test, `steps` for the simulation.
 
-    On SQLite the simulation runs on one thread and repeats itself: it takes most steps there, and
-    PostgreSQL gets `postgres_steps`, and one of `postgres_every` orders of webhooks.
+    On SQLite the simulation runs on one thread and is deterministic, so that most steps run there.
+    PostgreSQL gets `postgres_steps`, and one of every `postgres_every` orders of webhooks.
     """
 
     escrows: int

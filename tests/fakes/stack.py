@@ -1,6 +1,6 @@
 """Core, bridge and sandbox as real processes on free ports, and clients for them.
 
-The clients know only the contract: no room of core or bridge is imported.
+The clients use only the public APIs: no module of core or bridge is imported.
 """
 
 import asyncio
@@ -35,18 +35,18 @@ WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
 READY_LIMIT_S = 60.0
 ASK_LIMIT_S = 5.0
 LOOK_EVERY_S = 0.02
-# grpc.aio's own back-off after a lost connection begins at a second.
+# By default grpc.aio's back-off after a lost connection begins at one second.
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
-    # Otherwise a channel would share the connection, and the back-off, of an earlier test's.
+    # Otherwise a channel would share the connection and the back-off of an earlier test.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 def token(user_id: str, *roles: str, seconds: float = 3600, **claims: Any) -> str:
-    """A token as CONTRACT.md, section 2, describes it."""
+    """Sign a token as a login server would."""
     body: dict[str, Any] = {"sub": user_id, "exp": time.time() + seconds, **claims}
     if roles:
         body["roles"] = list(roles)
@@ -54,14 +54,14 @@ def token(user_id: str, *roles: str, seconds: float = 3600, **claims: Any) -> st
 
 
 def sign(body: bytes, secret: str = WEBHOOK_SECRET) -> str:
-    """X-Razorpay-Signature of a webhook's bytes."""
+    """The X-Razorpay-Signature of a webhook's bytes."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 class Port:
-    """A free port that stays ours: bound but not listening, it is given to nobody who asks for 0.
+    """A free port that stays reserved: it is bound, so that the kernel gives it to nobody else.
 
-    A server that sets SO_REUSEADDR, as all of ours do, may listen there all the same.
+    A server that sets SO_REUSEADDR, as all of ours do, can listen there all the same.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Port:
 
 
 class Stack:
-    """The three processes. Bound to no event loop: `client` opens what a test needs."""
+    """The three processes. It uses no event loop: `client` opens what a test needs."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Stack:
         return Process(name, command, env, self._folder / f"{name}.log")
 
     def another_core(self, name: str, *, is_executed: bool = False, **env: str) -> Process:
-        """One more core, with the settings of ours but for `env`; not started."""
+        """Make one more core, with our settings and `env`, and do not start it."""
         log = self._folder / f"{name}.log"
         return Process(name, ["core"], {**self.core_env, **env}, log, is_executed=is_executed)
 
@@ -147,7 +147,7 @@ class Stack:
         return Process(name, ["bridge"], {**self.bridge_env, **env}, log, descriptors=descriptors)
 
     async def start(self) -> None:
-        """Start what does not run, and return when all of it answers."""
+        """Start what is not running, and return when all processes answer."""
         for process in (self.sandbox, self.core, self.bridge):
             if not process.is_running:
                 process.spawn()
@@ -162,7 +162,7 @@ class Stack:
             port.give_back()
 
     async def ready(self) -> None:
-        """Wait until sandbox, core and bridge answer; fail with the last lines of one that ends."""
+        """Wait until all three answer; if one ends, fail with its last lines."""
         await self._unless_it_ends(self.core, self.core_serves())
         async with aiohttp.ClientSession() as http:
             for process, url in (
@@ -195,7 +195,7 @@ class Stack:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator["Client"]:
-        """Connections of one test, closed at its end."""
+        """Opens the connections of one test, and closes them at its end."""
         async with AsyncExitStack() as opened:
             channel = await opened.enter_async_context(
                 grpc.aio.insecure_channel(self.core_address, CHANNEL_OPTIONS)
@@ -218,7 +218,7 @@ async def _until_answers(http: aiohttp.ClientSession, url: str) -> None:
 
 @dataclass
 class Client:
-    """One test's view of the stack. `mark` sets its users apart from those of other tests."""
+    """The stack as one test sees it. `mark` makes its user ids unique among all tests."""
 
     stack: Stack
     channel: grpc.aio.Channel
@@ -230,7 +230,7 @@ class Client:
         return f"{who}-{self.mark}"
 
     def caller(self, who: str, *roles: str) -> Caller:
-        """Someone of this test."""
+        """A user of this test."""
         user_id = self.name(who)
         return self.with_token(token(user_id, *roles), user_id)
 
@@ -243,7 +243,7 @@ class Client:
         return await self.opened.enter_async_context(Viewer(self.http, url))
 
     async def pay(self, order_id: str, outcome: str = "captured", **more: Any) -> dict[str, str]:
-        """Act as the customer; answers what Checkout hands over."""
+        """Act as the customer; answer what Checkout returns."""
         url = f"{self.stack.sandbox_url}/sandbox/orders/{order_id}/pay"
         async with self.http.post(url, json={"outcome": outcome, **more}) as answer:
             assert answer.status == 200, await answer.text()
@@ -251,7 +251,7 @@ class Client:
             return told
 
     async def faults(self, **plan: Any) -> None:
-        """Have the sandbox misbehave in this way only; without arguments, not at all."""
+        """Set the sandbox's faults; without arguments there are none."""
         url = f"{self.stack.sandbox_url}/sandbox/faults"
         async with self.http.put(url, json=plan) as answer:
             assert answer.status == 200, await answer.text()
@@ -264,7 +264,7 @@ class Client:
     async def webhook(
         self, body: bytes, *, signature: str | None = None, event_id: str = ""
     ) -> tuple[int, Any]:
-        """Knock at the bridge's door as Razorpay does; answers the status and the JSON."""
+        """Send the bridge a webhook as Razorpay does; answer the status and the JSON."""
         headers = {"Content-Type": "application/json"}
         headers["X-Razorpay-Signature"] = sign(body) if signature is None else signature
         if event_id:

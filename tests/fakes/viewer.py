@@ -1,4 +1,4 @@
-"""A browser that keeps all that it is told: one WebSocket, read all the time."""
+"""A browser that keeps every frame: one WebSocket, read all the time."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Frame = dict[str, Any]
 
 
 class Viewer:
-    """Use with `async with`. `frames` are all that came, in order; waits have limits."""
+    """Use with `async with`. `frames` are all that came, in order. Every wait has a limit."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
@@ -42,7 +42,7 @@ class Viewer:
         await self.socket.send_json({"type": kind, **fields})
 
     async def ask(self, kind: str, limit_s: float = LIMIT_S, **fields: Any) -> Frame:
-        """Send a frame and wait for its direct answer, which carries its id."""
+        """Send a frame and wait for its answer, which has the same id."""
         self._ids += 1
         await self.send(kind, id=self._ids, **fields)
         return await self.sees(limit_s=limit_s, id=self._ids)
@@ -53,7 +53,7 @@ class Viewer:
         return answer
 
     async def until(self, holds: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-        """Wait until it holds; fail with all frames when the limit is over or the socket is."""
+        """Wait until it holds. Fail, with all frames, after the limit or if the socket ends."""
         try:
             async with asyncio.timeout(limit_s), self._news:
                 while not holds():
@@ -63,18 +63,18 @@ class Viewer:
             raise AssertionError(f"not within {limit_s} s; came: {self.frames}") from None
 
     async def sees(self, limit_s: float = LIMIT_S, **fields: Any) -> Frame:
-        """Wait for the first frame, come or to come, with all these fields."""
+        """Wait for the first frame with all these fields, also among those that have come."""
         await self.until(lambda: self.find(**fields), limit_s)
         return self.find(**fields)[0]
 
     async def saw_status(self, escrow_id: str, status: str) -> None:
-        """Wait until the latest update of an escrow is in this status."""
+        """Wait until the latest update of an escrow has this status."""
         await self.until(
             lambda: [f["data"]["status"] for f in self.updates(escrow_id)][-1:] == [status]
         )
 
     async def more(self, count: int, limit_s: float = LIMIT_S) -> None:
-        """Wait for so many more frames than there are."""
+        """Wait for so many more frames."""
         enough = len(self.frames) + count
         await self.until(lambda: len(self.frames) >= enough, limit_s)
 

@@ -1,4 +1,4 @@
-"""Whoever speaks plain HTTP with the sandbox: the customer at its doors, or a client of its API."""
+"""An HTTP client of the sandbox: of Razorpay's API, and of the sandbox's own endpoints."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from scripts.sandbox import Sandbox
 
 
 class Visitor:
-    """Use with `async with`. Every answer is its status and its JSON."""
+    """Use with `async with`. Every call answers the status and the JSON."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -30,7 +30,7 @@ class Visitor:
             return answer.status, await answer.json()
 
     async def door(self, method: str, path: str, body: object = None) -> Any:
-        """Call a door of the sandbox, without keys."""
+        """Call one of the sandbox's own endpoints, without keys."""
         async with self.http.request(method, f"/sandbox{path}", json=body) as answer:
             return answer.status, await answer.json()
 
@@ -51,11 +51,11 @@ class Visitor:
         return str(told["razorpay_payment_id"])
 
     async def state(self) -> dict[str, list[dict[str, Any]]]:
-        """Look at everything."""
+        """Answer all entities."""
         _, state = await self.door("GET", "/state")
         return dict(state)
 
     async def misbehave(self, **plan: object) -> None:
-        """Replace the plan of faults."""
+        """Set the faults, in place of those before."""
         status, told = await self.door("PUT", "/faults", plan)
         assert status == 200, told

@@ -1,4 +1,4 @@
-"""Waiting for a condition of another task or process, with a limit."""
+"""Waits for a condition of another task or process, with a limit."""
 
 import asyncio
 from collections.abc import Callable

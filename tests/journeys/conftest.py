@@ -1,4 +1,4 @@
-"""One stack for all journeys of a test process; every test has users and connections of its own."""
+"""One stack for all journeys of a test process. Every test has its own users and connections."""
 
 from collections.abc import AsyncIterator
 

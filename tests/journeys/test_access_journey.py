@@ -1,4 +1,4 @@
-"""Who sees what: strangers learn nothing, services act for others, tokens are believed or not."""
+"""Who sees what: strangers learn nothing, services act for others, bad tokens are refused."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from tests.fakes.stack import JWT_SECRET, Client, token
 pytestmark = on_both("stack")
 
 ROUNDS = 40
-# Two answers of the same kind differ by far less; a database read more would be this much.
+# One more database read would take this long; two answers of the same kind differ by far less.
 SAME_TIME_S = 0.01
 CALLS_ON_ONE_ESCROW = [
     "GetEscrow",
@@ -41,7 +41,7 @@ async def timed(caller: Caller, escrow_id: str) -> float:
 
 
 @pytest.mark.parametrize("rpc", CALLS_ON_ONE_ESCROW)
-async def test_a_stranger_is_answered_as_for_an_unknown_escrow(
+async def test_a_stranger_gets_the_answer_for_an_unknown_escrow(
     client: Client, deal: Deal, rpc: str
 ) -> None:
     await deal.agree()
@@ -54,7 +54,7 @@ async def test_a_stranger_is_answered_as_for_an_unknown_escrow(
     assert (await deal.get()).version == 1
 
 
-async def test_a_strangers_watch_is_answered_as_for_an_unknown_escrow(
+async def test_a_strangers_watch_gets_the_answer_for_an_unknown_escrow(
     client: Client, deal: Deal
 ) -> None:
     await deal.agree()
@@ -66,7 +66,7 @@ async def test_a_strangers_watch_is_answered_as_for_an_unknown_escrow(
     assert (real.code, real.reason) == ("NOT_FOUND", "ESCROW_NOT_FOUND")
 
 
-async def test_a_strangers_subscribe_is_answered_as_for_an_unknown_escrow(
+async def test_a_strangers_subscribe_gets_the_answer_for_an_unknown_escrow(
     client: Client, deal: Deal
 ) -> None:
     await deal.agree()
@@ -84,7 +84,7 @@ async def test_a_strangers_subscribe_is_answered_as_for_an_unknown_escrow(
     assert socket.find(type="escrow_update") == []
 
 
-async def test_time_does_not_tell_a_stranger_that_an_escrow_exists(
+async def test_the_response_time_does_not_reveal_that_an_escrow_exists(
     client: Client, deal: Deal
 ) -> None:
     await deal.agree()

@@ -1,7 +1,7 @@
 """Who may do what: every RPC, every JSON route and every frame, as everybody, on every escrow.
 
-A row says who is let in. Whoever is let in may still hear that the escrow is not in the right
-status; everybody else hears why they are not, and nothing happens.
+A row says who may make the call. For them the escrow may still have the wrong status. Everybody
+else is refused with the reason, and nothing happens.
 """
 
 import re
@@ -28,9 +28,9 @@ HTTP_DENIED = {401, 403, 404}
 
 @dataclass(frozen=True)
 class Row:
-    """Who is let in on an escrow of theirs, and with what a call is made beside its escrow's id.
+    """Who may make the call on an escrow of theirs, and its fields beside the escrow's id.
 
-    `alien` is what a party hears of an escrow (or payee, or ledger) that is not theirs.
+    `alien` is the reason that a user gets for the escrow, payee or ledger of other people.
     """
 
     may: set[str]
@@ -56,10 +56,10 @@ TABLE = {
     "ReleaseEscrow": Row({"buyer"} | KEEPERS),
     "RefundEscrow": Row({"seller"} | KEEPERS),
     "RaiseDispute": Row({"buyer", "seller"}, {"reason": "A wheel is missing."}),
-    # Whoever raised it; here nobody has.
+    # For the party that raised it; here nobody has.
     "WithdrawDispute": Row(set()),
     "ResolveDispute": Row({"arbiter", "admin"}, {"refund_minor": 5_000, "note": "Both heard."}),
-    # The role is asked for before the escrow is looked for.
+    # The role is checked before the escrow is looked up.
     "PublishUpdate": Row({"service", "bridge"}, {"event_type": "parcel_sent"}, "ROLE_MISSING"),
     "StartPayment": Row({"buyer"} | KEEPERS),
     "ConfirmPayment": Row(
@@ -85,7 +85,7 @@ TABLE = {
         False,
     ),
 }
-# For everybody with a token, about their own alone.
+# For everybody with a token, but only about themselves.
 FOR_ALL = {"ListEscrows"}
 
 
@@ -123,7 +123,7 @@ def fields_of(rpc: str, deal: Deal) -> dict[str, Any]:
 
 
 async def outcome(caller: Caller, rpc: str, fields: dict[str, Any]) -> Refused:
-    """Make the call; answer how it ended, with the code OK where it did not fail."""
+    """Make the call; answer how it ended: the code is OK if it did not fail."""
     try:
         if rpc == "WatchEscrow":
             async for _ in caller.watch(fields["escrow_id"], 0):
@@ -248,7 +248,7 @@ async def test_a_subscription_shows_whom_the_table_names(
             assert answer["type"] == "subscribed", answer
         else:
             assert (answer["type"], answer["code"]) == ("error", "ESCROW_NOT_FOUND"), answer
-        # Leaving tells nobody whether there was something to leave.
+        # `unsubscribed` does not reveal whether there was a subscription.
         left = await socket.ask("unsubscribe", escrow_id=deal.escrow_id)
         assert left["type"] == "unsubscribed"
     assert (await socket.ask("ping"))["type"] == "pong"

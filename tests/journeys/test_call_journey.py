@@ -1,4 +1,4 @@
-"""How calls behave whatever they are about: repeats, races, pages, the record and its watchers."""
+"""What all calls have in common: repeats, races, pages, events and their watchers."""
 
 import asyncio
 from typing import Any
@@ -37,7 +37,7 @@ async def test_a_request_id_with_another_body_is_refused(deal: Deal) -> None:
     assert await deal.types() == ["ESCROW_CREATED"]
 
 
-async def test_a_request_id_is_its_callers_own(deal: Deal) -> None:
+async def test_two_callers_may_use_the_same_request_id(deal: Deal) -> None:
     await deal.agree(request_id="r-1")
     await deal.act(deal.service, "PublishUpdate", event_type="one", request_id="r-1")
     await deal.act(deal.seller, "CancelEscrow", request_id="r-1")
@@ -53,7 +53,7 @@ async def test_a_request_id_is_its_callers_own(deal: Deal) -> None:
         ("buyer", "RaiseDispute", {"reason": "broken"}),
     ],
 )
-async def test_a_call_repeated_at_the_same_time_counts_once(
+async def test_a_call_repeated_concurrently_counts_once(
     deal: Deal, who: str, rpc: str, fields: dict[str, Any]
 ) -> None:
     await deal.hold()
@@ -136,7 +136,7 @@ async def test_pages_of_escrows_hold_each_once_and_newest_first(client: Client) 
     assert not (await client.caller("stranger").call("ListEscrows")).escrows
 
 
-async def test_a_page_token_is_good_for_its_own_filter_only(client: Client) -> None:
+async def test_a_page_token_is_valid_only_for_its_own_filter(client: Client) -> None:
     deal = Deal(client)
     for _ in range(2):
         await deal.agree()
@@ -151,7 +151,7 @@ async def test_a_page_token_is_good_for_its_own_filter_only(client: Client) -> N
         assert (refusal.code, refusal.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
 
-async def test_pages_of_the_record_are_gapless(deal: Deal) -> None:
+async def test_pages_of_events_have_no_gaps(deal: Deal) -> None:
     await deal.agree()
     for i in range(6):
         await deal.act(deal.service, "PublishUpdate", event_type="step", data={"i": i})

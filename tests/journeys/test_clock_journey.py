@@ -1,4 +1,4 @@
-"""What happens when nobody does anything: the two deadlines, by the real clock."""
+"""What happens when nobody acts: the two deadlines, by the real clock."""
 
 from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal
@@ -22,11 +22,11 @@ async def test_an_escrow_that_is_paid_in_time_outlives_its_payment_window(deal: 
     await deal.until_status("HELD")
     other = Deal(deal.client)
     await other.agree(terms={"payment_window": "3s"})
-    await other.until_status("CANCELLED")  # Later than the window of the first.
+    await other.until_status("CANCELLED")  # After the first one's window.
     assert (await deal.get()).status == deal.status("HELD")
 
 
-async def test_a_buyer_who_does_not_object_in_time_releases(deal: Deal) -> None:
+async def test_without_an_objection_in_time_the_money_is_released(deal: Deal) -> None:
     await deal.hold(terms=SHORT)
     await deal.act(deal.seller, "AddConfirmation")
     released = await deal.until_status("RELEASED")

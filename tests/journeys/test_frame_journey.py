@@ -1,4 +1,4 @@
-"""Wrong frames on the WebSocket: each is told, and only the gravest end the connection."""
+"""Wrong frames on the WebSocket: each gets an error, and only the worst close the connection."""
 
 import uuid
 
@@ -50,7 +50,9 @@ NOT_A_COMMAND = [
 
 
 @pytest.mark.parametrize("frame", NOT_A_COMMAND, ids=range(len(NOT_A_COMMAND)))
-async def test_a_bad_frame_is_told_and_the_connection_lives_on(client: Client, frame: str) -> None:
+async def test_a_bad_frame_is_answered_and_the_connection_stays_open(
+    client: Client, frame: str
+) -> None:
     socket = await client.viewer(client.caller("anyone"))
     await socket.socket.send_str(frame)
     error = await socket.sees(type="error")

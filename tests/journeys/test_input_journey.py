@@ -12,10 +12,10 @@ from tests.fakes.deal import AMOUNT_MINOR, Deal
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.stack import Client
 
-# What core/test_service_input asks in one process, asked again from outside.
+# Like tests/core/service/test_input.py, but from outside the process.
 pytestmark = [on_both("stack"), pytest.mark.full]
 
-# Nothing is away here, so that UNAVAILABLE would hide an error of our own.
+# Everything is running here, so that UNAVAILABLE would hide an error of our own.
 NEVER = ("UNKNOWN", "INTERNAL", "DATA_LOSS", "UNAVAILABLE")
 UNKNOWN_ID = "3f0e4bd2-0000-4000-8000-000000000000"
 TEXTS = ["", " ", "\x00", "a\nb", "x" * 20_000, "ä€😀", "../../etc/passwd", "'; --", UNKNOWN_ID]
@@ -51,7 +51,7 @@ UNARY = [
 
 
 def wrong_values(field: FieldDescriptor) -> list[Any]:
-    """Values of the right type that may mean nothing, in proto3's JSON."""
+    """Values of the right type that may not be valid, in proto3's JSON."""
     kinds = FieldDescriptor
     if field.type == kinds.TYPE_STRING:
         return TEXTS
@@ -75,7 +75,7 @@ def sane(refusal: Refused) -> None:
 
 
 async def attempt(caller: Caller, rpc: str, body: bytes) -> str:
-    """Send it; answer the reason of its refusal, or nothing where it was accepted."""
+    """Send it; answer the reason of the refusal, or nothing if it was accepted."""
     try:
         await caller.send(rpc, body)
     except Refused as refusal:
@@ -85,7 +85,7 @@ async def attempt(caller: Caller, rpc: str, body: bytes) -> str:
 
 
 def base(deal: Deal, rpc: str) -> dict[str, Any]:
-    """A request that is good in form."""
+    """A well-formed request."""
     if rpc == "CreateEscrow":
         return deal.terms()
     names = deal.client.stack.api.methods[rpc].input_type.fields_by_name
@@ -123,7 +123,7 @@ async def test_no_wrong_field_of_a_call_is_an_internal_error(
 
 
 @pytest.mark.parametrize("rpc", UNARY)
-async def test_bytes_that_are_no_message_are_refused_and_write_nothing(
+async def test_bytes_that_are_not_a_message_are_refused_and_write_nothing(
     client: Client, deal: Deal, rpc: str
 ) -> None:
     await deal.agree()
@@ -256,7 +256,7 @@ async def test_one_user_cannot_be_two_parties(deal: Deal) -> None:
         (2**63 - 1, AMOUNT_MINOR - 2**63 + 1),
     ],
 )
-async def test_a_split_that_is_not_all_that_is_held_is_refused(
+async def test_a_split_that_does_not_sum_up_to_what_is_held_is_refused(
     deal: Deal, release: int, refund: int
 ) -> None:
     await deal.agree()
@@ -309,7 +309,7 @@ async def test_a_wrong_account_is_refused(deal: Deal, account_id: str) -> None:
     assert (unknown.code, unknown.reason) == ("NOT_FOUND", "PAYEE_NOT_FOUND")
 
 
-async def test_what_the_proto_does_not_know_is_refused_by_grpc_itself(client: Client) -> None:
+async def test_an_unknown_rpc_is_refused_by_grpc_itself(client: Client) -> None:
     caller = client.caller("anyone")
     for path in ("/escrow.v1.EscrowService/NoSuchCall", "/no.such.Service/Call", "/"):
         call: Any = client.channel.unary_unary(path)

@@ -1,4 +1,4 @@
-"""An escrow in parts: each is confirmed, released, refunded and disputed by itself."""
+"""An escrow with milestones: each one is confirmed, released, refunded and disputed separately."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def all_on_hold(deal: Deal) -> None:
     await deal.until(is_last)
 
 
-async def test_every_milestone_goes_its_own_way(client: Client, deal: Deal) -> None:
+async def test_every_milestone_is_settled_separately(client: Client, deal: Deal) -> None:
     await all_on_hold(deal)
     socket = await client.viewer(deal.buyer)
     await socket.subscribe(deal.escrow_id)

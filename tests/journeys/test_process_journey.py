@@ -1,4 +1,4 @@
-"""Core as an operator sees it: reflection, health, a taken port, a settings mistake, the drain."""
+"""Core as an operator sees it: reflection, health, a port in use, wrong settings, the drain."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ GRPCURL_LIMIT_S = 30.0
 
 @pytest.fixture
 async def spare(stack: Stack, tmp_path: Path) -> AsyncIterator[tuple[Process, str]]:
-    """A core of the test's own, ready, and its address."""
+    """A ready core for this test alone, and its address."""
     port = Port()
     url = f"sqlite+aiosqlite:///{tmp_path / 'spare.db'}"
     name, env = f"spare-{port.number}", {"CORE_LISTEN": port.address, "DATABASE_URL": url}
@@ -43,7 +43,7 @@ async def spare(stack: Stack, tmp_path: Path) -> AsyncIterator[tuple[Process, st
 
 
 async def ask_reflection(client: Client, version: str, **asked: str) -> Any:
-    """One question to a version of reflection; v1 has v1alpha's messages under another name."""
+    """Ask a version of reflection. v1 has the messages of v1alpha under another name."""
     path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
     method: Any = client.channel.stream_stream(
         path,
@@ -105,12 +105,12 @@ async def test_grpcurl_works_without_a_proto_file(client: Client, deal: Deal) ->
     made = json.loads(
         await grpcurl(*bearer, "-d", body, address, "escrow.v1.EscrowService/CreateEscrow")
     )
-    # Reflection may or may not carry the JSON names.
+    # Reflection may leave out the JSON names.
     deal.escrow_id = made["escrow"].get("escrow_id") or made["escrow"]["escrowId"]
     assert (await deal.get()).version == 1
 
 
-async def test_health_is_told_for_each_service(client: Client) -> None:
+async def test_health_is_reported_for_each_service(client: Client) -> None:
     health = health_pb2_grpc.HealthStub(client.channel)
     for name in ["", *SERVICES]:
         answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
@@ -165,7 +165,7 @@ async def test_core_drains_within_seconds_and_ends_with_0(
     assert "Traceback" not in core.lines
 
 
-async def test_what_a_drained_core_knew_the_next_one_knows(
+async def test_the_next_core_knows_everything_that_a_drained_one_knew(
     stack: Stack, spare: tuple[Process, str]
 ) -> None:
     core, address = spare

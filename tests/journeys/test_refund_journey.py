@@ -1,4 +1,4 @@
-"""Ways in which the buyer gets money back: refund, split, cancel, a payment that came too late."""
+"""How the buyer gets money back: refund, split, cancellation, a payment that comes too late."""
 
 import pytest
 
@@ -64,7 +64,7 @@ async def test_the_arbiter_may_give_all_to_one_side(deal: Deal, release: int, en
     assert (money.released, money.refunded) == (release - fee_of(release), AMOUNT_MINOR - release)
 
 
-async def test_a_withdrawn_dispute_leaves_the_deal_as_it_was(deal: Deal) -> None:
+async def test_a_withdrawn_dispute_leaves_the_escrow_as_it_was(deal: Deal) -> None:
     await deal.hold()
     await deal.act(deal.buyer, "RaiseDispute", reason="I cannot find it")
     refusal = await deal.seller.refusal("WithdrawDispute", escrow_id=deal.escrow_id)
@@ -104,7 +104,7 @@ async def test_a_payment_that_comes_after_the_cancellation_is_refunded_in_full(
     assert statuses == {deal.status("CANCELLED")}
 
 
-async def test_an_attempt_that_failed_does_not_stand_in_the_way_of_the_next(deal: Deal) -> None:
+async def test_a_failed_attempt_does_not_block_the_next(deal: Deal) -> None:
     await deal.agree()
     await deal.pay("failed")
     await deal.until(lambda event: event.type == deal.event("PAYMENT_FAILED"))

@@ -1,4 +1,4 @@
-"""The story that the product is for, told by the buyer's and the seller's sockets."""
+"""The main journey, from payment to release, as the buyer's and the seller's sockets see it."""
 
 from tests.fakes.database import on_both
 from tests.fakes.deal import AMOUNT_MINOR, Deal
@@ -16,7 +16,7 @@ HELD_FRAMES = [
 
 
 def told(frame: Frame) -> tuple[str, ...]:
-    """A frame without its ids: what a person would read."""
+    """The fields of a frame that a person would read, without ids."""
     if frame["type"] == "status_change":
         return (frame["type"], frame["old_status"], frame["new_status"])
     if frame["type"] == "payment_status":

@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it: its own stack, real processes, free ports."""
+"""The demo as a newcomer starts it: with a stack of its own, real processes and free ports."""
 
 import os
 import re
@@ -12,7 +12,7 @@ LIMIT_S = 100
 
 
 def demo(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run it in an empty folder, so that a database left behind would be seen."""
+    """Run it in an empty folder, so that the test sees whether it leaves a database behind."""
     ours = ("RAZORPAY_", "JWT_", "DATABASE_", "CORE_", "BRIDGE_")
     return subprocess.run(
         [sys.executable, "-m", "scripts.demo"],
@@ -31,7 +31,7 @@ def demo(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
+def test_the_demo_plays_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
     result = demo(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     for name in ("buyer", "seller"):

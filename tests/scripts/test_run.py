@@ -68,7 +68,7 @@ def stand_ins(tmp_path: Path) -> Path:
 
 
 class Run:
-    """`python -m scripts.run` in a folder, and what it has printed so far."""
+    """`python -m scripts.run` in a folder, and its output so far."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.port, self.core_port = free_port(), free_port()
@@ -163,7 +163,7 @@ def test_a_signal_that_comes_twice_changes_nothing(start):
     assert run.place("[bridge] bridge drains") < run.place("[core] core drains")
 
 
-def test_a_signal_before_all_answer_stops_what_has_started(start, stand_ins):
+def test_a_signal_before_everything_answers_stops_what_has_started(start, stand_ins):
     (stand_ins / "core/__main__.py").write_text("import time; print('core waits'); time.sleep(99)")
     run = start()
     run.read_until("core waits")
@@ -280,7 +280,7 @@ def test_an_own_jwt_secret_wins_and_signs_the_bridges_token():
     assert claims["exp"] - claims["iat"] > 30 * 86400
 
 
-def test_where_all_interfaces_are_served_the_stack_finds_itself_at_loopback():
+def test_a_stack_on_all_interfaces_connects_to_itself_over_loopback():
     settings = {"BRIDGE_HOST": "0.0.0.0", "CORE_LISTEN": "[::]:50099"}
     stack = plan(settings, KEPT)
     assert stack.bridge.url() == "http://127.0.0.1:8000"
@@ -298,7 +298,7 @@ def test_secrets_survive_a_restart_and_nobody_else_may_read_them(tmp_path: Path)
     assert made.jwt_secret not in repr(made)
 
 
-def test_broken_secrets_are_refused_with_what_to_do(tmp_path: Path):
+def test_broken_secrets_are_refused_with_a_remedy(tmp_path: Path):
     (tmp_path / "secrets.json").write_text("{}")
     with pytest.raises(secret.Refusal, match="delete it"):
         secret.keep(tmp_path)

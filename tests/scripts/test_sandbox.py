@@ -1,4 +1,4 @@
-"""The sandbox's law: what it refuses, and how its entities change, over plain HTTP."""
+"""The sandbox's rules, over plain HTTP: what it refuses, and how its entities change."""
 
 import io
 from collections.abc import AsyncIterator
@@ -96,7 +96,7 @@ async def test_a_receipt_is_taken_once(visitor: Visitor) -> None:
     assert (found["count"], found["items"]) == (1, [first])
 
 
-async def test_a_body_that_is_no_json_object_is_refused(visitor: Visitor) -> None:
+async def test_a_request_that_is_not_a_json_object_is_refused(visitor: Visitor) -> None:
     wrong: list[object] = [[], "text", 7]
     for body in wrong:
         await refused(visitor, "/orders", body)
@@ -187,7 +187,7 @@ async def test_a_failed_attempt_leaves_the_order_open(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("change", [{"amount": 99_999}, {"currency": "USD"}])
-async def test_a_payment_of_something_else_leaves_the_order_unpaid(
+async def test_a_payment_of_another_amount_or_currency_leaves_the_order_unpaid(
     visitor: Visitor, change: dict[str, Any]
 ) -> None:
     order_id = await visitor.order()
@@ -232,7 +232,7 @@ async def test_lists_come_in_pages_newest_first(visitor: Visitor) -> None:
         await refused(visitor, f"/orders?{wrong}", None, "GET")
 
 
-async def test_a_dispute_goes_its_way(visitor: Visitor) -> None:
+async def test_a_dispute_follows_the_banks_events(visitor: Visitor) -> None:
     path = f"/payments/{await visitor.pay(await visitor.order())}/dispute"
     assert (await visitor.door("POST", path, {"event": "won"}))[0] == 400
     _, dispute = await visitor.door("POST", path, {"event": "created"})
@@ -264,7 +264,7 @@ async def test_disputes_are_listed_in_pages_and_by_time_and_fetched(visitor: Vis
 @pytest.mark.parametrize(
     "body", [{}, {"outcome": "maybe"}, {"outcome": "captured", "amount": 5}, {"outcome": []}, []]
 )
-async def test_a_wrong_word_at_the_pay_door_pays_nothing(visitor: Visitor, body: object) -> None:
+async def test_a_wrong_pay_request_pays_nothing(visitor: Visitor, body: object) -> None:
     status, told = await visitor.door("POST", f"/orders/{await visitor.order()}/pay", body)
     assert (status, told["error"]["code"]) == (400, "BAD_REQUEST_ERROR")
     assert (await visitor.state())["payments"] == []

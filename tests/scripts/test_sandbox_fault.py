@@ -1,4 +1,4 @@
-"""The sandbox's faults: which plans it takes, and what each does to a call."""
+"""The sandbox's faults: which plans it accepts, and what each fault does to a call."""
 
 import asyncio
 import time
@@ -91,13 +91,13 @@ async def test_a_rate_limit_has_no_retry_after_and_does_nothing(visitor: Visitor
     assert (await visitor.state())["orders"] == []
 
 
-async def test_a_chance_of_a_half_strikes_about_half_of_the_calls(visitor: Visitor) -> None:
+async def test_a_probability_of_one_half_hits_about_half_of_the_calls(visitor: Visitor) -> None:
     await visitor.misbehave(api={"rate_limit": 0.5})
     statuses = [(await raw(visitor, "GET", "/v1/orders"))[0] for _ in range(60)]
     assert 15 < statuses.count(200) < 45
 
 
-async def test_an_answer_lost_after_success_is_dropped_in_the_end(visitor: Visitor) -> None:
+async def test_a_withheld_answer_ends_with_a_dropped_connection(visitor: Visitor) -> None:
     await visitor.misbehave(api={"timeout_after_success": 1, "timeout_hold_s": 0.1})
     with pytest.raises(aiohttp.ClientError):
         await visitor.order()
@@ -128,7 +128,7 @@ async def test_latency_delays_the_api(visitor: Visitor) -> None:
     assert time.monotonic() - began >= 0.1
 
 
-async def test_the_doors_meet_no_fault_of_the_api(visitor: Visitor) -> None:
+async def test_the_sandboxs_own_endpoints_have_no_api_faults(visitor: Visitor) -> None:
     order_id = await visitor.order()
     await visitor.misbehave(
         api={"error": 1, "rate_limit": 1, "timeout_after_success": 1, "latency_s": 60}

@@ -1,4 +1,4 @@
-"""The sandbox for browsers, its payment page and its open doors, and as a process of its own."""
+"""The sandbox's payment page, its endpoints for browsers, and its process."""
 
 import asyncio
 import os
@@ -86,24 +86,26 @@ async def test_a_paid_order_cannot_be_paid_again_on_the_page(visitor: Visitor) -
 @pytest.mark.parametrize(
     "back", ["javascript:alert(1)", "//evil.example", "/x", "http://[", "a\nb"]
 )
-async def test_only_a_web_address_is_led_back_to(visitor: Visitor, back: str) -> None:
+async def test_only_a_web_address_can_be_the_return_url(visitor: Visitor, back: str) -> None:
     order_id = await visitor.order()
     assert (await page(visitor, order_id, back))[0] == 400
     assert (await press(visitor, order_id, "captured", back))[0] == 400
     assert (await visitor.state())["payments"] == []
 
 
-async def test_an_unknown_order_has_no_page_and_an_odd_outcome_no_effect(visitor: Visitor) -> None:
+async def test_an_unknown_order_has_no_page_and_an_unknown_outcome_has_no_effect(
+    visitor: Visitor,
+) -> None:
     assert (await page(visitor, "order_x"))[0] == 400
     assert (await press(visitor, await visitor.order(), "maybe"))[0] == 400
 
 
-async def test_without_a_way_back_the_page_says_what_became_of_it(visitor: Visitor) -> None:
+async def test_without_a_return_url_the_page_shows_the_outcome(visitor: Visitor) -> None:
     status, text = await press(visitor, await visitor.order(), "captured", "")
     assert (status, "The payment is captured." in text) == (200, True)
 
 
-async def test_the_doors_are_open_to_every_origin(visitor: Visitor) -> None:
+async def test_the_sandboxs_own_endpoints_allow_every_origin(visitor: Visitor) -> None:
     async with visitor.http.options("/sandbox/orders/x/pay") as answer:
         assert answer.status == 204
         assert answer.headers["Access-Control-Allow-Origin"] == "*"

@@ -1,4 +1,4 @@
-"""The sandbox's webhooks: signed, in order, repeated until taken, and misbehaving on request."""
+"""The sandbox's webhooks: signed, in order, repeated until accepted, and with faults on request."""
 
 import json
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def test_every_webhook_is_signed_and_has_an_id_of_its_own(
     assert len({d.event_id for d in deliveries}) == 3
 
 
-async def test_a_captured_payment_tells_three_things_as_they_were(
+async def test_a_captured_payment_sends_three_webhooks_with_the_state_of_their_moment(
     hook: Hook, visitor: Visitor
 ) -> None:
     payment_id = await visitor.pay(await visitor.order())
@@ -60,7 +60,7 @@ async def test_a_captured_payment_tells_three_things_as_they_were(
     assert {t["entity"] for t in told} == {"event"}
 
 
-async def test_a_failed_and_then_authorized_payment_tells_both(
+async def test_a_failed_and_then_authorized_payment_sends_both_webhooks(
     hook: Hook, visitor: Visitor
 ) -> None:
     payment_id = await visitor.pay(await visitor.order(), "failed")
@@ -69,7 +69,9 @@ async def test_a_failed_and_then_authorized_payment_tells_both(
     assert hook.events == ["payment.failed", *CAPTURED]
 
 
-async def test_transfers_and_refunds_tell_of_their_processing(hook: Hook, visitor: Visitor) -> None:
+async def test_transfers_and_refunds_send_webhooks_when_processed(
+    hook: Hook, visitor: Visitor
+) -> None:
     payment_id = await visitor.pay(await visitor.order())
     await hook.wait(3)
     part = {"account": "acc_12345678901234", "amount": 60_000, "currency": "INR", "on_hold": True}
@@ -86,7 +88,9 @@ async def test_transfers_and_refunds_tell_of_their_processing(hook: Hook, visito
     assert parse_payment(done.json["payload"]["payment"]["entity"]).refunded_minor == 40_000
 
 
-async def test_a_dispute_tells_the_payment_and_the_dispute(hook: Hook, visitor: Visitor) -> None:
+async def test_the_webhook_of_a_dispute_has_the_payment_and_the_dispute(
+    hook: Hook, visitor: Visitor
+) -> None:
     payment_id = await visitor.pay(await visitor.order())
     await visitor.door("POST", f"/payments/{payment_id}/dispute", {"event": "created"})
     delivery = (await hook.wait(4))[3]
@@ -96,7 +100,7 @@ async def test_a_dispute_tells_the_payment_and_the_dispute(hook: Hook, visitor: 
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_is_not_taken_comes_again_with_the_same_id_and_bytes(
+async def test_a_webhook_that_is_not_accepted_is_repeated_with_the_same_id_and_bytes(
     hook: Hook, visitor: Visitor
 ) -> None:
     hook.answers = [500, 404, 302]
@@ -106,7 +110,9 @@ async def test_what_is_not_taken_comes_again_with_the_same_id_and_bytes(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_hook_that_opens_later_still_gets_everything(hook: Hook, visitor: Visitor) -> None:
+async def test_a_receiver_that_starts_later_still_gets_everything(
+    hook: Hook, visitor: Visitor
+) -> None:
     visitor.sandbox.webhook_url = "http://127.0.0.1:9/closed"
     await visitor.pay(await visitor.order())
     visitor.sandbox.webhook_url = hook.url
@@ -115,7 +121,9 @@ async def test_a_hook_that_opens_later_still_gets_everything(hook: Hook, visitor
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_one_stubborn_event_does_not_hold_up_the_next(hook: Hook, visitor: Visitor) -> None:
+async def test_a_webhook_that_keeps_failing_does_not_delay_the_next(
+    hook: Hook, visitor: Visitor
+) -> None:
     hook.answers = [500]
     await visitor.pay(await visitor.order())
     await hook.wait(4)
@@ -161,7 +169,7 @@ async def test_a_delayed_webhook_is_overtaken(hook: Hook, visitor: Visitor) -> N
     assert first.json["payload"]["payment"]["entity"]["id"] == late
 
 
-async def test_stopping_gives_up_what_is_on_its_way() -> None:
+async def test_stopping_drops_undelivered_webhooks() -> None:
     async with Sandbox(webhook_url="http://127.0.0.1:9/") as sandbox, Visitor(sandbox) as visitor:
         await visitor.pay(await visitor.order())
 

@@ -35,13 +35,13 @@ def test_the_script_prints_a_token_and_nothing_else():
     assert abs(claims["iat"] - time.time()) < 60
 
 
-def test_without_a_role_the_token_is_a_users():
+def test_without_a_role_the_token_has_the_role_user():
     claims = jwt.decode(printed_token("--user", "bob"), SECRET, algorithms=["HS256"])
     assert claims["roles"] == ["user"]
     assert claims["exp"] - claims["iat"] == 12 * 3600
 
 
-def test_issuer_and_audience_are_those_that_the_servers_check():
+def test_the_token_has_the_issuer_and_audience_that_the_servers_check():
     token = printed_token("--user", "a", JWT_ISSUER="https://issuer.test", JWT_AUDIENCE="holdfast")
     claims = jwt.decode(
         token, SECRET, algorithms=["HS256"], issuer="https://issuer.test", audience="holdfast"

@@ -1,4 +1,4 @@
-"""An exported history proves itself, and names what was done to it."""
+"""scripts/verify.py accepts an unchanged history, and names the first event that was changed."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def verdict(tmp_path: Path, export: str, capsys: pytest.CaptureFixture[str]) -> 
     return code, captured.out + captured.err
 
 
-def test_an_untouched_history_holds(history, tmp_path, capsys):
+def test_an_unchanged_history_is_intact(history, tmp_path, capsys):
     code, text = verdict(tmp_path, json.dumps({"events": history}), capsys)
     assert (code, "4 events hold" in text) == (0, True)
 
 
-def test_pages_after_one_another_and_the_other_spelling_are_read(history, tmp_path, capsys):
+def test_several_answers_in_a_row_and_camel_case_names_are_read(history, tmp_path, capsys):
     second = [MessageToDict(ParseDict(one, pb.EscrowEvent())) for one in history[2:]]
     pages = json.dumps({"events": history[:2]}) + "\n" + json.dumps({"events": second})
     code, text = verdict(tmp_path, pages, capsys)
@@ -109,13 +109,13 @@ def test_a_rewritten_event_with_a_fresh_hash_breaks_the_next(history, tmp_path, 
 
 
 @pytest.mark.parametrize("export", ["", "{", "[1]", '{"events": []}', '[{"escrow_id": 3}]'])
-def test_what_is_no_export_is_said_without_a_stack_trace(export, tmp_path, capsys):
+def test_a_file_that_is_not_an_export_is_refused_without_a_stack_trace(export, tmp_path, capsys):
     code, text = verdict(tmp_path, export, capsys)
     assert code == 2
     assert "Traceback" not in text
 
 
-def test_it_runs_as_a_file(history, tmp_path):
+def test_it_runs_by_its_path(history, tmp_path):
     path = tmp_path / "export.json"
     path.write_text(json.dumps(history))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""All that concerns a user: snapshots, then every event of every escrow once and in order."""
+"""The subscription to `*`: snapshots, then every event of every escrow, once and in order."""
 
 import asyncio
 from collections import defaultdict
@@ -38,7 +38,7 @@ async def seen(browser: Browser, count: int) -> dict[str, list[int]]:
     return dict(versions)
 
 
-async def test_open_escrows_are_told_then_the_answer_then_every_event(
+async def test_a_subscription_to_all_gets_snapshots_then_the_answer_then_every_event(
     bridge: Bridge, core: FakeCore
 ) -> None:
     await core.create("e1")
@@ -58,7 +58,9 @@ async def test_open_escrows_are_told_then_the_answer_then_every_event(
         assert await browser.ask("ping") == {"type": "pong"}
 
 
-async def test_an_event_of_all_comes_as_the_same_frames(bridge: Bridge, core: FakeCore) -> None:
+async def test_a_subscription_to_all_gets_the_same_frames_as_one_to_an_escrow(
+    bridge: Bridge, core: FakeCore
+) -> None:
     await core.create("e1")
     async with bridge.browser() as one, bridge.browser() as all_:
         await one.subscribe("e1")
@@ -105,7 +107,7 @@ async def test_the_stream_ends_after_the_last_socket(bridge: Bridge, core: FakeC
         assert await follow(browser) == {"e1": 2}
 
 
-async def test_subscribing_twice_is_answered_twice_and_told_once(
+async def test_subscribing_twice_is_answered_twice_and_sends_each_event_once(
     bridge: Bridge, core: FakeCore
 ) -> None:
     await core.create("e1")
@@ -149,7 +151,7 @@ async def test_a_restart_of_core_loses_and_doubles_nothing(bridge: Bridge, core:
         assert await seen(browser, 5) == {name: [v[-1] + 1] for name, v in expected.items()}
 
 
-async def test_what_happens_while_core_returns_is_told_once(bridge: Bridge, core: FakeCore) -> None:
+async def test_events_while_core_comes_back_are_sent_once(bridge: Bridge, core: FakeCore) -> None:
     """Events between the opening of the stream and the end of the comparison are in both."""
     await core.create("e1")
     async with bridge.browser() as browser:
@@ -182,7 +184,7 @@ async def test_an_event_that_core_left_out_is_fetched(bridge: Bridge, core: Fake
         assert await seen(browser, 2) == {"e1": [2, 3]}
 
 
-async def test_who_comes_late_is_told_what_stands_now(bridge: Bridge, core: FakeCore) -> None:
+async def test_a_late_subscriber_gets_the_present_state(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as first, bridge.browser() as late:
         await follow(first)
@@ -232,7 +234,9 @@ async def test_joining_in_the_middle_of_a_flood_leaves_no_gap(
         await asyncio.gather(flood(), *watching)
 
 
-async def test_a_socket_with_an_escrow_and_all_is_told_once(bridge: Bridge, core: FakeCore) -> None:
+async def test_a_socket_subscribed_to_an_escrow_and_to_all_gets_each_event_once(
+    bridge: Bridge, core: FakeCore
+) -> None:
     await core.create("e1")
     await core.create("e2")
     async with bridge.browser() as browser:
@@ -252,10 +256,10 @@ async def test_a_socket_with_an_escrow_and_all_is_told_once(bridge: Bridge, core
 
 
 @pytest.mark.parametrize("resumes", [False, True])
-async def test_coming_and_going_beside_all_tells_each_event_once(
+async def test_subscriptions_that_come_and_go_beside_all_send_each_event_once(
     start_bridge: StartBridge, core: FakeCore, resumes: bool
 ) -> None:
-    """Own subscriptions begin and end at any moment of a flood; the order stays, nothing lacks."""
+    """They begin and end amid a flood of events: none is missing, repeated or out of order."""
     bridge = await start_bridge(frames_burst=1000)
     await core.create("e1")
     rounds, events = 15, 20
@@ -265,7 +269,7 @@ async def test_coming_and_going_beside_all_tells_each_event_once(
         for turn in range(rounds):
             fields = {"after": newest} if resumes else {}
             await browser.send("subscribe", escrow_id="e1", **fields)
-            # What comes before the bridge has read the frame is after `after`, and asked for again.
+            # Events before the bridge reads this frame would come again, as being after `after`.
             await until(lambda turn=turn: core.calls["GetEscrow"] > turn)
             for number in range(events):
                 await core.append("e1")
@@ -285,7 +289,7 @@ async def test_coming_and_going_beside_all_tells_each_event_once(
                     gone = True
 
 
-async def test_an_own_subscription_that_fails_leaves_its_events_to_all(
+async def test_when_a_subscription_to_an_escrow_fails_the_one_to_all_sends_its_events(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(core_wait_s=2)
@@ -304,7 +308,7 @@ async def test_an_own_subscription_that_fails_leaves_its_events_to_all(
         assert await seen(browser, 1) == {"e1": [5]}
 
 
-async def test_a_snapshot_left_to_an_own_subscription_comes_when_that_fails(
+async def test_a_snapshot_left_to_a_subscription_to_an_escrow_comes_when_that_fails(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(core_wait_s=2)
@@ -336,7 +340,7 @@ async def test_while_core_is_away_a_subscribe_waits_and_then_fails(
 async def test_while_core_is_away_a_subscribe_waits_and_is_then_answered(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    # Long enough for any machine: how long the wait is, the test before this one shows.
+    # Long enough for any machine. The test before this one shows how long the wait is.
     bridge = await start_bridge(core_wait_s=60)
     await core.create("e1")
     await core.stop()
@@ -347,7 +351,7 @@ async def test_while_core_is_away_a_subscribe_waits_and_is_then_answered(
         assert (await browser.next())["escrow_id"] == "e1"
 
 
-async def test_who_comes_while_core_is_away_is_told_what_is_known(
+async def test_a_subscriber_that_joins_while_core_is_away_gets_what_is_known(
     bridge: Bridge, core: FakeCore
 ) -> None:
     await core.create("e1")
@@ -361,7 +365,7 @@ async def test_who_comes_while_core_is_away_is_told_what_is_known(
             assert await seen(browser, 1) == {"e1": [2]}
 
 
-async def test_of_very_many_open_escrows_the_newest_are_told_and_the_rest_is_mentioned(
+async def test_only_the_newest_open_escrows_are_sent_and_more_says_that_there_are_others(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(user_escrows=3, list_page=3)
@@ -372,7 +376,7 @@ async def test_of_very_many_open_escrows_the_newest_are_told_and_the_rest_is_men
         told = [await browser.next() for _ in range(4)]
         assert [frame["escrow_id"] for frame in told] == ["e4", "e3", "e2", "*"]
         assert told[-1] == {"type": "subscribed", "escrow_id": "*", "more": True, "id": 1}
-        # Whoever has no snapshot is heard of all the same, and can be asked for.
+        # Events of an escrow without a snapshot come all the same, and it can be subscribed to.
         await core.append("e0")
         assert await seen(browser, 1) == {"e0": [2]}
         assert (await browser.subscribe("e1"))["version"] == 1
@@ -383,7 +387,7 @@ async def test_of_very_many_open_escrows_the_newest_are_told_and_the_rest_is_men
         assert await follow(browser) == {"e0": 2, "e1": 1, "e2": 1}
 
 
-async def test_what_is_older_than_is_compared_is_lost_only_while_core_is_away(
+async def test_an_escrow_too_old_to_be_compared_loses_only_events_while_core_is_away(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(user_escrows=4, list_page=2)
@@ -398,7 +402,7 @@ async def test_what_is_older_than_is_compared_is_lost_only_while_core_is_away(
         assert await seen(browser, 2) == {"f0": [3], "f5": [3]}
         await core.stop()
         await core.append("f5")
-        # An old one that was open is asked for by itself.
+        # An old escrow that was open is asked for separately.
         await core.append("open", status=pb.ESCROW_STATUS_RELEASED)
         await core.start()
         assert await seen(browser, 2) == {"f5": [4], "open": [2]}
@@ -415,7 +419,7 @@ async def test_a_user_that_core_cannot_know_is_refused(bridge: Bridge, core: Fak
     assert core.calls["WatchEscrow"] == 1
 
 
-async def test_a_slow_reader_is_told_more_than_an_outbox_holds(
+async def test_a_slow_reader_gets_more_snapshots_than_an_outbox_holds(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(outbox_bytes=64 * 1024)
@@ -433,7 +437,7 @@ async def test_a_slow_reader_is_told_more_than_an_outbox_holds(
 
 
 async def test_many_catch_ups_share_one_outbox(start_bridge: StartBridge, core: FakeCore) -> None:
-    """Each event is large, so that all of them wait for room at the same time."""
+    """Each event is large, so that all catch-ups wait for room in the outbox at the same time."""
     bridge = await start_bridge(outbox_bytes=64 * 1024)
     names = [f"e{number}" for number in range(8)]
     for name in names:

@@ -1,4 +1,4 @@
-"""Following a user's escrows, with the real core behind: its snapshots, its order, its restarts."""
+"""The subscription to `*` against the real core: its snapshots, its order, its restarts."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ SERVICE = (("authorization", f"Bearer {token('ops', roles=['service'])}"),)
 
 
 class RealCore:
-    """Core on a file: `serve` on the port that the bridge knows, `elsewhere` behind its back."""
+    """Core on a file. `serve` serves at the port that the bridge knows, `elsewhere` at none."""
 
     def __init__(self, folder: Path) -> None:
         self.port = 0
@@ -39,7 +39,7 @@ class RealCore:
 
     @asynccontextmanager
     async def elsewhere(self) -> AsyncIterator[None]:
-        """Let calls through to the database, but not to the bridge's core."""
+        """Call a core on the same database that the bridge cannot reach."""
         async with self._served(0) as self.escrows:
             yield
 
@@ -110,7 +110,7 @@ async def seen(browser: Browser, count: int) -> dict[str, list[int]]:
     return dict(versions)
 
 
-async def test_snapshots_then_all_events_of_all_whom_it_concerns(
+async def test_everyone_concerned_gets_snapshots_then_all_events(
     bridge: Bridge, real: RealCore
 ) -> None:
     first = await real.create(arbiter_id="judge")
@@ -167,7 +167,7 @@ async def test_no_restart_loses_or_doubles_an_event(bridge: Bridge, real: RealCo
         assert await browser.ask("ping") == {"type": "pong"}
 
 
-async def test_events_while_core_comes_back_are_told_once(bridge: Bridge, real: RealCore) -> None:
+async def test_events_while_core_restarts_are_sent_once(bridge: Bridge, real: RealCore) -> None:
     escrow_id = await real.create()
     async with bridge.browser() as browser, bridge.browser() as both:
         await follow(browser)
@@ -184,7 +184,7 @@ async def test_events_while_core_comes_back_are_told_once(bridge: Bridge, real: 
             version += 20
 
 
-async def test_a_user_without_escrows_is_told_the_first(bridge: Bridge, real: RealCore) -> None:
+async def test_a_user_without_escrows_gets_the_first_one(bridge: Bridge, real: RealCore) -> None:
     async with bridge.browser("nobody") as browser:
         assert await follow(browser) == {}
         escrow_id = await real.create(arbiter_id="nobody")
@@ -197,7 +197,7 @@ async def test_a_user_that_no_escrow_can_name_is_refused(bridge: Bridge, real: R
         assert (answer["code"], answer["retry"]) == ("ESCROW_NOT_FOUND", False)
 
 
-async def test_many_escrows_are_told_page_by_page(
+async def test_many_escrows_are_read_page_by_page(
     start_bridge: StartBridge, real: RealCore
 ) -> None:
     bridge = await start_bridge(

@@ -1,4 +1,4 @@
-"""The WebSocket door: how a token may come, who may connect, how all are sent away."""
+"""The WebSocket endpoint: how a token is given, who may connect, and how all are disconnected."""
 
 import asyncio
 import logging
@@ -93,7 +93,7 @@ async def test_the_21st_connection_of_a_user_closes_4409(bridge: Bridge) -> None
         await browser.socket.close()
 
 
-async def test_more_sockets_than_the_bridge_holds_are_sent_elsewhere(
+async def test_a_connection_above_the_limit_of_the_bridge_gets_503(
     start_bridge: StartBridge,
 ) -> None:
     bridge = await start_bridge(sockets=1)
@@ -103,7 +103,9 @@ async def test_more_sockets_than_the_bridge_holds_are_sent_elsewhere(
     assert refused.value.status == 503
 
 
-async def test_who_is_being_turned_away_counts_too(start_bridge: StartBridge) -> None:
+async def test_a_connection_that_is_being_turned_away_counts_against_the_limit(
+    start_bridge: StartBridge,
+) -> None:
     bridge = await start_bridge(sockets=1)
     rude = await bridge.with_token("rubbish", autoclose=False).open()
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
@@ -112,8 +114,10 @@ async def test_who_is_being_turned_away_counts_too(start_bridge: StartBridge) ->
     assert await rude.closed() == 4401
 
 
-async def test_who_is_turned_away_may_have_sent_much_before(bridge: Bridge) -> None:
-    """A browser that subscribes to all of its escrows at once must still learn why it may not."""
+async def test_a_connection_that_is_turned_away_sees_why_even_if_it_has_sent_much(
+    bridge: Bridge,
+) -> None:
+    """A browser may have sent many subscribes already; it must still receive the close code."""
     headers = {"Sec-WebSocket-Protocol": "bearer, rubbish"}
     browser = await bare(bridge, headers=headers).open()
     for _ in range(60):
@@ -121,7 +125,7 @@ async def test_who_is_turned_away_may_have_sent_much_before(bridge: Bridge) -> N
     assert await browser.closed() == 4401
 
 
-async def test_strangers_who_do_not_answer_a_close_are_cut_when_there_are_many(
+async def test_when_many_do_not_answer_the_close_frame_they_are_cut(
     start_bridge: StartBridge,
 ) -> None:
     bridge = await start_bridge(leaving=1)
@@ -144,7 +148,7 @@ async def test_strangers_who_do_not_answer_a_close_are_cut_when_there_are_many(
         ({"Sec-WebSocket-Key": "é" * 16}, 400),
     ],
 )
-async def test_a_handshake_that_is_none_is_refused(
+async def test_a_wrong_handshake_is_refused(
     bridge: Bridge, changed: dict[str, str], status: int
 ) -> None:
     headers = {
@@ -173,7 +177,7 @@ async def test_a_drain_fails_readyz_then_gives_each_its_slot_and_closes_1012(
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await bridge.browser().open()
     assert refused.value.status == 503
-    # The notice is for load balancers; who is connected is still served.
+    # The notice is for load balancers: open connections are still served.
     assert await browsers[0].ask("ping") == {"type": "pong"}
     slots = [await browser.next() for browser in browsers]
     assert {slot["type"] for slot in slots} == {"reconnect"}

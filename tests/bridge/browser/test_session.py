@@ -1,4 +1,4 @@
-"""One browser: every frame in its place, every limit with its code."""
+"""One browser's session: the order of its frames, and the code of each limit."""
 
 import json
 import time
@@ -23,7 +23,7 @@ async def test_the_first_frame_says_who_is_connected(bridge: Bridge) -> None:
     assert abs(told["expires_at"] - time.time() - 600) < 5
 
 
-async def test_a_payment_is_told_as_status_then_change_then_update(
+async def test_a_payment_is_sent_as_status_then_change_then_update(
     bridge: Bridge, core: FakeCore
 ) -> None:
     await core.create("e1")
@@ -74,16 +74,16 @@ async def test_nothing_comes_after_unsubscribed(bridge: Bridge, core: FakeCore) 
         assert await browser.ask("ping") == {"type": "pong"}
 
 
-async def test_unsubscribing_what_is_not_watched_is_harmless(bridge: Bridge) -> None:
+async def test_unsubscribing_without_a_subscription_is_harmless(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
         answer = await browser.ask("unsubscribe", escrow_id="e1")
     assert answer == {"type": "unsubscribed", "escrow_id": "e1"}
 
 
-async def test_subscribing_twice_tells_each_event_once(bridge: Bridge, core: FakeCore) -> None:
+async def test_subscribing_twice_sends_each_event_once(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as browser:
-        # The second comes while the first is still being answered, the third after it.
+        # The second comes before the answer to the first, the third after it.
         await browser.send("subscribe", escrow_id="e1", id=1)
         assert (await browser.ask("subscribe", escrow_id="e1", id=2))["id"] == 1
         assert (await browser.next())["id"] == 2
@@ -105,7 +105,7 @@ async def test_a_subscribe_that_waits_can_be_taken_back(bridge: Bridge, core: Fa
 
 
 @pytest.mark.parametrize("escrow_id", ["e1", "none", "**", "ungültig", "a b"])
-async def test_a_strangers_escrow_answers_like_none(
+async def test_the_escrow_of_others_is_answered_like_an_unknown_one(
     bridge: Bridge, core: FakeCore, escrow_id: str
 ) -> None:
     await core.create("e1")
@@ -163,7 +163,9 @@ async def test_a_strangers_escrow_answers_like_none(
         '{"type":"auth","token":""}',
     ],
 )
-async def test_bad_input_is_answered_and_the_connection_lives_on(bridge: Bridge, text: str) -> None:
+async def test_bad_input_is_answered_and_the_connection_stays_open(
+    bridge: Bridge, text: str
+) -> None:
     async with bridge.browser() as browser:
         await browser.socket.send_str(text)
         answer = await browser.next()
@@ -184,7 +186,7 @@ async def test_a_binary_frame_is_a_bad_frame(bridge: Bridge) -> None:
     "wire",
     [
         b"\x81\x83\0\0\0\0\xff\xfe\x00",
-        # Each fragment alone is UTF-8, and both together are not.
+        # Each fragment is valid UTF-8, but both together are not.
         b"\x01\x81\0\0\0\0\x7b" + b"\x80\x81\0\0\0\0\xc3",
     ],
     ids=["whole", "in fragments"],
@@ -220,17 +222,17 @@ async def test_a_huge_frame_closes_1009_and_leaves_nothing_behind(
     await bridge.until_metric("holdfast_bridge_watches", 0)
 
 
-async def test_parts_of_a_frame_that_are_too_much_together_close_1009(bridge: Bridge) -> None:
+async def test_fragments_that_are_too_long_together_close_1009(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
         transport = browser.socket._response.connection.transport
-        # Masked with zeros: text that goes on, then more and more of it.
+        # A text that goes on in ever more fragments, masked with zeros.
         transport.write(b"\x01\xfe\xff\x00" + bytes(4) + b"x" * 0xFF00)
         for _ in range(3):
             transport.write(b"\x00\xfe\xff\x00" + bytes(4) + b"x" * 0xFF00)
         assert await browser.closed() == 1009
 
 
-async def test_what_is_no_frame_closes_1002(bridge: Bridge) -> None:
+async def test_bytes_that_are_not_a_frame_close_1002(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
         browser.socket._response.connection.transport.write(b"\xff\xff\xff\xff")
         assert await browser.closed() == 1002
@@ -274,7 +276,7 @@ async def test_frames_of_every_kind_count(bridge: Bridge, head: bytes) -> None:
         assert await browser.closed() == 4429
 
 
-async def test_who_was_closed_for_a_flood_waits_for_the_next_handshake(
+async def test_a_user_who_was_closed_for_a_flood_waits_for_the_next_handshake(
     start_bridge: StartBridge,
 ) -> None:
     bridge = await start_bridge(flood_wait_s=0.6)
@@ -337,7 +339,7 @@ async def test_a_fresh_token_keeps_the_connection_open(start_bridge: StartBridge
         ({"seconds": -5}, "TOKEN_INVALID"),
     ],
 )
-async def test_a_token_that_does_not_fit_changes_nothing(
+async def test_a_bad_token_in_auth_changes_nothing(
     bridge: Bridge, claims: dict[str, Any], code: str
 ) -> None:
     async with bridge.browser("buyer") as browser:
@@ -456,9 +458,7 @@ async def test_a_reader_too_slow_is_closed_4408_and_resumes(
             assert (await back.next())["version"] == sent
 
 
-async def test_the_own_end_of_a_browser_leaves_nothing_behind(
-    bridge: Bridge, core: FakeCore
-) -> None:
+async def test_a_browser_that_closes_leaves_nothing_behind(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as browser:
         await browser.subscribe("e1")

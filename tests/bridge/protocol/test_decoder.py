@@ -1,4 +1,4 @@
-"""The WebSocket protocol as bytes: what RFC 6455 allows is read, all else has its close code."""
+"""The decoder on bytes: it reads what RFC 6455 allows, and has a close code for everything else."""
 
 import os
 import struct
@@ -31,7 +31,7 @@ def always() -> bool:
 
 
 def read(*chunks: bytes, admit: Callable[[], bool] = always) -> list[Message | CloseCode]:
-    """All that a decoder makes of these bytes, its violation as the last."""
+    """Everything that a decoder reads from these bytes; a violation comes last."""
     decoder = Decoder(MOST, admit)
     heard: list[Message | CloseCode] = []
     for chunk in chunks:
@@ -98,7 +98,7 @@ def test_a_message_of_empty_fragments_is_empty() -> None:
     ],
     ids=repr,
 )
-def test_what_the_protocol_does_not_know_is_malformed(wire: bytes) -> None:
+def test_a_frame_that_the_rfc_does_not_allow_is_malformed(wire: bytes) -> None:
     assert read(wire)[-1] is CloseCode.MALFORMED
 
 
@@ -110,7 +110,7 @@ def test_a_close_code_that_must_not_be_sent_is_malformed(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1011, 1012, 1014, 3000, 4401, 4999])
-def test_a_close_tells_its_code_and_is_the_last_that_is_read(code: int) -> None:
+def test_a_close_gives_its_code_and_is_the_last_frame_that_is_read(code: int) -> None:
     wire = frame(8, struct.pack("!H", code) + "Tschüß".encode()) + frame(1, b"more") + b"\xff" * 9
     assert read(wire, frame(1, b"more")) == [Message(Kind.CLOSE, code=code)]
 
@@ -119,7 +119,7 @@ def test_a_close_without_a_code_is_normal() -> None:
     assert read(frame(8)) == [Message(Kind.CLOSE, code=1000)]
 
 
-# Cut short, overlong, half of a pair, beyond Unicode, no beginning; after the RFC and RFC 3629.
+# Truncated, overlong, half of a surrogate pair, beyond Unicode, no lead byte (RFC 3629).
 NOT_UTF8 = [b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80", b"\xff", b"a\xfe"]
 
 
@@ -146,7 +146,7 @@ def counting(most: int) -> tuple[Callable[[], bool], Iterable[int]]:
     [frame(9), frame(10), frame(1, b"a"), frame(0, last=False), frame(2)],
     ids=["pings", "pongs", "texts", "empty continuations", "binaries"],
 )
-def test_every_frame_counts_and_nothing_behind_the_limit_is_looked_at(wire: bytes) -> None:
+def test_every_frame_counts_and_nothing_after_the_limit_is_read(wire: bytes) -> None:
     admit, asked = counting(5)
     begun = [frame(1, last=False)] if wire[0] & 0x0F == 0 else []
     heard = read(*begun, wire * 10_000, wire, admit=admit)
@@ -162,7 +162,7 @@ def test_a_frame_that_comes_in_pieces_counts_once() -> None:
     assert len(list(asked)) == 1
 
 
-def test_who_stops_it_hears_no_more() -> None:
+def test_a_stopped_decoder_reads_nothing_more() -> None:
     decoder = Decoder(MOST, always)
     heard = []
     for message in decoder.feed(frame(1, b"a") + frame(1, b"b")):

@@ -12,7 +12,7 @@ from bridge.protocol import frames, view
 
 
 def unframe(wire: bytes) -> list[dict[str, Any]]:
-    """Take unmasked, final text frames apart, by RFC 6455 section 5.2."""
+    """Decode unmasked, final text frames (RFC 6455 section 5.2)."""
     found = []
     while wire:
         assert wire[0] == 0x81
@@ -193,7 +193,7 @@ def test_the_header_fits_every_size(size: int) -> None:
     assert unframe(frames.wire(payload)) == [{"x": "y" * size}]
 
 
-def test_a_snapshot_is_put_in_as_it_is_and_the_id_comes_back() -> None:
+def test_a_snapshot_is_inserted_unchanged_and_the_id_comes_back() -> None:
     snapshot = frames.snapshot(escrow(title='"ü\u2028'))
     for frame_id in (None, 7, "a", '"\ud800'):
         (told,) = unframe(frames.subscribed("e1", 4, snapshot, frame_id))

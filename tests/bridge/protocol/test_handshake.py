@@ -1,4 +1,4 @@
-"""The handshake's headers, after RFC 6455 section 4.2."""
+"""The headers of the opening handshake (RFC 6455 section 4.2)."""
 
 from multidict import CIMultiDict
 

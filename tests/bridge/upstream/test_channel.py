@@ -1,4 +1,4 @@
-"""The way to core: several addresses, fail over, TLS."""
+"""The channel to core: several addresses, failover, TLS."""
 
 import datetime
 import ipaddress
@@ -24,7 +24,7 @@ from tests.fakes.wait import until
 
 @pytest.fixture
 async def pair() -> AsyncIterator[list[FakeCore]]:
-    """Two cores of one database."""
+    """Two cores on one database."""
     cores = [fake_core(SECRET), fake_core(SECRET)]
     cores[1].records = cores[0].records
     for core in cores:
@@ -74,7 +74,7 @@ async def test_a_refusal_carries_cores_reason(core: FakeCore) -> None:
     assert not refused.value.away
 
 
-async def test_nobody_there_is_unavailable_after_the_wait() -> None:
+async def test_without_a_core_a_call_is_unavailable_after_the_wait() -> None:
     opened = Core(("localhost:1",), "x", Limits(core_wait_s=0.1))
     with pytest.raises(CoreError) as refused:
         await opened.get_escrow("e1", token())

@@ -1,4 +1,4 @@
-"""Shared watches: one stream for all who look, every version once and in order."""
+"""Shared watches: one stream for all subscribers, every version once and in order."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -27,7 +27,7 @@ async def test_200_sockets_share_one_stream(bridge: Bridge, core: FakeCore) -> N
     assert (core.calls["WatchEscrow"], core.calls["GetEscrow"]) == (1, 200)
 
 
-async def test_a_restart_of_core_is_not_seen_by_the_browser(bridge: Bridge, core: FakeCore) -> None:
+async def test_a_browser_does_not_notice_a_restart_of_core(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as browser:
         await browser.subscribe("e1")
@@ -35,7 +35,7 @@ async def test_a_restart_of_core_is_not_seen_by_the_browser(bridge: Bridge, core
         assert await browser.versions(1) == [2]
         for restart in range(3):
             await core.stop()
-            # What is committed while nobody watches, more of it than the bridge remembers.
+            # More events are committed while nobody watches than the bridge remembers.
             for _ in range(100):
                 await core.append("e1")
             await core.start()
@@ -45,7 +45,7 @@ async def test_a_restart_of_core_is_not_seen_by_the_browser(bridge: Bridge, core
 
 
 @pytest.mark.parametrize("missed", [0, 1, 5, 450])
-async def test_after_tells_what_was_missed_then_subscribed_then_lives(
+async def test_with_after_come_the_missed_events_then_subscribed_then_new_events(
     bridge: Bridge, core: FakeCore, missed: int
 ) -> None:
     await core.create("e1")
@@ -61,7 +61,7 @@ async def test_after_tells_what_was_missed_then_subscribed_then_lives(
         assert await browser.versions(1) == [missed + 2]
 
 
-async def test_after_0_tells_the_whole_record(bridge: Bridge, core: FakeCore) -> None:
+async def test_after_0_sends_the_whole_history(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as browser:
         frame = await browser.ask("subscribe", escrow_id="e1", after=0)
@@ -70,7 +70,7 @@ async def test_after_0_tells_the_whole_record(bridge: Bridge, core: FakeCore) ->
         assert (await browser.next())["type"] == "subscribed"
 
 
-async def test_after_a_version_that_is_not_yet_the_snapshot_is_the_truth(
+async def test_an_after_newer_than_the_escrow_gets_the_snapshot(
     bridge: Bridge, core: FakeCore
 ) -> None:
     await core.create("e1")
@@ -80,9 +80,7 @@ async def test_after_a_version_that_is_not_yet_the_snapshot_is_the_truth(
         assert await browser.versions(1) == [2]
 
 
-async def test_who_joins_a_living_stream_needs_no_second_one(
-    bridge: Bridge, core: FakeCore
-) -> None:
+async def test_a_subscriber_joins_the_open_stream(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as first, bridge.browser() as second:
         await first.subscribe("e1")
@@ -93,7 +91,7 @@ async def test_who_joins_a_living_stream_needs_no_second_one(
         assert await second.versions(10) == list(range(12, 22))
         assert (await second.next())["version"] == 21
     assert core.calls["WatchEscrow"] == 1
-    # What was missed came from the bridge's own memory.
+    # The missed events came from the bridge's own history.
     assert core.calls["ListEvents"] == 0
 
 
@@ -130,7 +128,7 @@ async def test_joining_in_the_middle_of_a_flood_leaves_no_gap(
         await asyncio.gather(flood(), *watching)
 
 
-async def test_an_event_that_never_came_is_fetched_again(bridge: Bridge, core: FakeCore) -> None:
+async def test_a_missing_event_is_fetched(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as browser:
         await browser.subscribe("e1")
@@ -164,7 +162,7 @@ async def test_a_heartbeat_shows_what_the_stream_withheld(
         assert await browser.versions(1) == [2]
 
 
-async def test_an_event_told_twice_by_core_is_told_once(bridge: Bridge, core: FakeCore) -> None:
+async def test_an_event_that_core_sends_twice_is_sent_once(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     await core.append("e1")
     async with bridge.browser() as browser:
@@ -176,9 +174,7 @@ async def test_an_event_told_twice_by_core_is_told_once(bridge: Bridge, core: Fa
         assert await browser.versions(2) == [3, 4]
 
 
-async def test_a_stream_that_falls_silent_is_opened_anew(
-    start_bridge: StartBridge, core: FakeCore
-) -> None:
+async def test_a_silent_stream_is_opened_again(start_bridge: StartBridge, core: FakeCore) -> None:
     bridge = await start_bridge(watch_silence_s=0.1)
     await core.create("e1")
     async with bridge.browser() as browser:
@@ -188,7 +184,7 @@ async def test_a_stream_that_falls_silent_is_opened_anew(
         assert await browser.versions(1) == [2]
 
 
-async def test_a_refused_bridge_token_is_tried_again_until_it_is_taken(
+async def test_a_stream_is_retried_until_core_accepts_the_bridges_token(
     start_bridge: StartBridge, core: FakeCore, caplog: pytest.LogCaptureFixture
 ) -> None:
     bridge = await start_bridge(backoff_last_s=0.1)
@@ -202,7 +198,7 @@ async def test_a_refused_bridge_token_is_tried_again_until_it_is_taken(
         assert await browser.versions(1) == [2]
 
 
-async def test_an_escrow_that_is_gone_is_said_to_be(bridge: Bridge, core: FakeCore) -> None:
+async def test_subscribers_are_told_when_an_escrow_is_gone(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     async with bridge.browser() as browser:
         await browser.subscribe("e1")
@@ -232,7 +228,7 @@ async def test_a_stream_ends_a_moment_after_its_last_subscriber(
         assert await browser.versions(1) == [2]
 
 
-async def test_a_reload_finds_the_stream_still_open(
+async def test_after_a_reload_the_stream_is_still_open(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(linger_s=5)
@@ -255,7 +251,7 @@ async def test_too_many_watches_are_refused_for_now(
         assert (answer["code"], answer["retry"]) == ("UNAVAILABLE", True)
 
 
-async def test_a_record_with_a_gap_is_not_passed_on(bridge: Bridge, core: FakeCore) -> None:
+async def test_a_history_with_a_gap_is_not_sent(bridge: Bridge, core: FakeCore) -> None:
     await core.create("e1")
     for _ in range(3):
         await core.append("e1")

@@ -250,7 +250,7 @@ async def test_a_bad_field_is_named_and_core_is_not_asked(client, anycore, body,
     ],
     ids=range(12),
 )
-async def test_what_is_no_json_object_is_refused(client, anycore, body):
+async def test_a_body_that_is_not_a_json_object_is_refused(client, anycore, body):
     status, answer, _ = await client.send("POST", ESCROWS, body)
     assert status == 400
     assert answer["error"]["code"] == "INVALID_ARGUMENT"
@@ -276,7 +276,7 @@ async def test_a_bad_query_is_refused_by_field(client, anycore, query, field):
     assert not anycore.calls
 
 
-async def test_where_the_body_is_the_request_a_query_is_refused(client, anycore):
+async def test_a_call_whose_body_is_the_request_takes_no_query(client, anycore):
     status, answer, _ = await client.send("POST", f"{ESCROWS}/esc_1:cancel?note=no", {})
     assert status == 400
     assert answer["error"]["fields"][0]["field"] == "note"
@@ -359,7 +359,7 @@ async def test_free_data_that_protobuf_cannot_hold_is_refused(client, anycore, d
 @pytest.mark.parametrize("value", ["ESCROW_STATUS_GONE", "held", "99", "-1", "2.0", "", "true"])
 async def test_an_unknown_enum_is_refused_here_or_by_core(client, anycore, value):
     status, answer, _ = await client.send("GET", f"{ESCROWS}?status={value}")
-    # proto3 enums are open: an unknown number is core's to judge.
+    # proto3 enums are open, so that core decides about an unknown number.
     if value in ("99", "-1"):
         assert anycore.last.read(service.ListEscrowsRequest).status == int(value)
     else:
@@ -426,9 +426,7 @@ async def test_the_bad_fields_that_core_names_come_through(client, anycore):
     assert answer["error"]["fields"] == [{"field": "title", "message": "is empty"}]
 
 
-async def test_when_core_is_away_the_answer_is_503_and_says_when_to_come_back(
-    client, anycore, monkeypatch
-):
+async def test_when_core_is_away_the_answer_is_503_with_retry_after(client, anycore, monkeypatch):
     await client.send("GET", f"{ESCROWS}/esc_1")
     await anycore.stop()
     monkeypatch.setattr("bridge.web.api.CORE_WAIT_S", 0.1)
@@ -439,7 +437,7 @@ async def test_when_core_is_away_the_answer_is_503_and_says_when_to_come_back(
     assert headers["Retry-After"] == "1"
 
 
-async def test_one_call_too_many_is_refused_for_now(start_bridge, core):
+async def test_one_call_above_the_limit_is_refused(start_bridge, core):
     client = Client(await start_bridge(calls=1))
     await core.create("e1")
     core.answering.clear()
@@ -469,7 +467,7 @@ async def test_a_body_just_below_1_mib_is_taken(client, anycore):
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "nonsense"])
-async def test_a_body_that_is_not_as_it_is_is_refused(client, anycore, coding):
+async def test_a_compressed_body_is_refused(client, anycore, coding):
     body, headers = gzip.compress(b'{"title": "a"}'), {"Content-Encoding": coding}
     status, answer, _ = await client.send("POST", ESCROWS, body, headers=headers)
     assert (status, answer["error"]["reason"]) == (415, "CODING_UNSUPPORTED")
@@ -504,7 +502,7 @@ async def test_a_wrong_method_is_405_and_names_the_right_ones(client, method, pa
     assert answer["error"]["reason"] == "METHOD_NOT_ALLOWED"
 
 
-async def test_webhooks_are_no_json_call(client, anycore):
+async def test_ingest_webhook_is_not_part_of_the_json_api(client, anycore):
     status, _, _ = await client.send("POST", "/api/v1/escrow.v1.PaymentService/IngestWebhook", {})
     assert status == 404
     assert not anycore.calls
@@ -535,7 +533,7 @@ async def test_a_page_of_another_origin_may_not_read(client):
     assert "Access-Control-Allow-Origin" not in headers
 
 
-async def test_the_page_learns_of_the_demo_and_of_a_sandbox_on_this_machine(start_bridge):
+async def test_the_config_names_the_demo_login_and_a_sandbox_on_this_machine(start_bridge):
     for url, expected in [
         ("http://127.0.0.1:8001/", {"demo_login": True, "sandbox_url": "http://127.0.0.1:8001"}),
         ("http://localhost:1", {"demo_login": True, "sandbox_url": "http://localhost:1"}),

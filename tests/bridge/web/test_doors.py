@@ -1,4 +1,4 @@
-"""The small doors: health, metrics, the demo's login, the dashboard's files."""
+"""The bridge's own endpoints: health, metrics, the demo login, the dashboard's files."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ async def status(bridge: Bridge, path: str) -> int:
         return response.status
 
 
-async def test_ready_follows_core_and_healthy_does_not(
+async def test_readyz_follows_core_and_healthz_does_not(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(health_s=0.3)
@@ -57,7 +57,7 @@ async def books(bridge: Bridge) -> dict[str, float]:
     return {name.removeprefix("holdfast_books_"): float(value) for name, value in told}
 
 
-async def test_metrics_tell_what_core_has_last_found_in_the_books(
+async def test_metrics_show_the_result_of_cores_last_check_of_the_books(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(books_s=0.3)
@@ -86,7 +86,7 @@ async def ask_demo(bridge: Bridge, body: Any, **options: Any) -> tuple[int, Any]
         return response.status, await response.json(content_type=None)
 
 
-async def test_the_demo_hands_out_a_token_that_is_believed(bridge: Bridge) -> None:
+async def test_the_demo_login_issues_a_valid_token(bridge: Bridge) -> None:
     code, answer = await ask_demo(bridge, b'{"user_id":"asha","roles":["user","admin"]}')
     assert code == 200
     identity = await Verifier(secret=SECRET).verify(answer["token"])
@@ -187,13 +187,13 @@ async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) 
         "/news",
     ],
 )
-async def test_what_no_page_can_mean_is_404(site: Bridge, path: str) -> None:
+async def test_a_missing_file_or_route_is_404(site: Bridge, path: str) -> None:
     async with site.http.get(site.url + path) as response:
         assert response.status == 404
         assert (await response.json())["error"]["reason"] == "PATH_UNKNOWN"
 
 
-async def test_a_browser_that_asks_for_no_page_of_ours_is_shown_the_dashboards_word_for_it(
+async def test_a_browser_at_an_unknown_page_sees_the_dashboards_not_found_page(
     site: Bridge,
 ) -> None:
     headers = {"Accept": "text/html,application/xhtml+xml"}

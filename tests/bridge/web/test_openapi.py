@@ -15,7 +15,7 @@ def openapi() -> dict[str, Any]:
     return document(ROUTES)
 
 
-async def test_it_is_served_to_anybody_and_is_what_the_routes_say(bridge, openapi):
+async def test_it_is_public_and_describes_the_routes(bridge, openapi):
     async with bridge.http.get(f"{bridge.url}/api/v1/openapi.json") as answer:
         assert answer.status == 200
         assert await answer.json() == openapi
@@ -25,7 +25,7 @@ def test_a_validator_accepts_it(openapi):
     OpenAPIV31SpecValidator(openapi).validate()
 
 
-def test_it_has_every_unary_rpc_but_the_webhook_door(openapi):
+def test_it_has_every_unary_rpc_except_ingest_webhook(openapi):
     services = [
         escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
         payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
@@ -44,7 +44,7 @@ def test_it_has_every_unary_rpc_but_the_webhook_door(openapi):
     assert operations == unary - {"IngestWebhook"}
 
 
-async def test_each_door_that_it_names_is_there(bridge, openapi):
+async def test_every_endpoint_that_it_describes_exists(bridge, openapi):
     doors = {
         (method, path)
         for path, operations in openapi["paths"].items()
@@ -54,11 +54,11 @@ async def test_each_door_that_it_names_is_there(bridge, openapi):
     assert len(doors) == 4
     for method, path in doors:
         async with bridge.http.request(method, bridge.url + path) as answer:
-            # What asks for a body or a signature misses it, and says so.
+            # An endpoint that needs a body or a signature refuses the call, which is an answer too.
             assert answer.status == (200 if method == "get" else 400)
 
 
-def test_a_call_can_be_made_from_it_alone(openapi):
+def test_a_call_can_be_made_from_the_document_alone(openapi):
     cancel = openapi["paths"]["/api/v1/escrows/{escrow_id}:cancel"]["post"]
     assert {(p["name"], p["in"]) for p in cancel["parameters"]} == {
         ("escrow_id", "path"),

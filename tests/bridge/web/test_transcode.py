@@ -1,4 +1,4 @@
-"""The transcoder alone: what annotations can say and our own proto does not."""
+"""The transcoder alone, with annotations that our own proto does not use."""
 
 import time
 from typing import Any
@@ -121,7 +121,7 @@ def test_query_fields_nest_repeat_and_take_enums_by_name_or_number(routes):
         (".", "a"),
     ],
 )
-def test_a_query_field_that_cannot_be_is_named(routes, name, text):
+def test_a_wrong_query_field_is_named(routes, name, text):
     with pytest.raises(BadInput) as refused:
         asked(routes, "/v1/things", (name, text))
     assert refused.value.field.startswith(name)
@@ -149,7 +149,7 @@ def test_a_body_of_too_many_values_is_refused_before_it_is_read(routes, inner):
         asked(routes, "/v1/things/a:close", body=body)
 
 
-def test_a_body_may_fill_one_field_and_the_query_the_rest(routes):
+def test_a_body_may_set_one_field_and_the_query_the_rest(routes):
     found = asked(routes, "/v1/things/a/true", ("tags", "x"), body=b'{"payment_window": "2s"}')
     assert (found.name, list(found.tags)) == ("a", ["x"])
     assert found.terms.strict
@@ -177,6 +177,6 @@ def test_a_proto_that_contains_itself_can_be_described(routes):
     assert {"terms.strict", "terms.payment_window", "tags", "sizes"} <= names
 
 
-def test_recursion_ends_where_the_data_does(routes):
+def test_a_recursive_message_is_read_as_deep_as_its_data(routes):
     body = b'{"parts":[' * 200 + b"{}" + b"]}" * 200
     assert asked(routes, "/v1/things/a:close", body=body).parts[0].parts

@@ -1,4 +1,4 @@
-"""The webhook door."""
+"""The webhook endpoint: which answers make Razorpay send a webhook again."""
 
 import asyncio
 from io import BytesIO
@@ -68,7 +68,7 @@ async def test_without_a_signature_it_is_400_and_core_is_not_asked(
         (grpc.StatusCode.INTERNAL, "", 503),
     ],
 )
-async def test_a_refusal_for_good_is_400_and_all_else_503(
+async def test_a_final_refusal_is_400_and_everything_else_503(
     start_bridge: StartBridge, core: FakeCore, code: grpc.StatusCode, reason: str, status: int
 ) -> None:
     bridge = await start_bridge(webhook_s=0.2)
@@ -90,9 +90,7 @@ async def test_1_mib_is_taken_and_one_more_byte_is_413(bridge: Bridge, core: Fak
     assert (await deliver(bridge, b"x" * (3 * 1024 * 1024)))[0] == 413
 
 
-async def test_more_than_can_wait_at_once_are_503(
-    start_bridge: StartBridge, core: FakeCore
-) -> None:
+async def test_a_delivery_above_the_limit_is_503(start_bridge: StartBridge, core: FakeCore) -> None:
     bridge = await start_bridge(webhooks=0)
     assert (await deliver(bridge))[0] == 503
     assert not core.webhooks
