@@ -10,8 +10,10 @@ import structlog
 
 from bridge import config
 from bridge.limits import Limits
-from bridge.server import HUB, create_app, listener
-from holdfast import descriptors, log
+from bridge.server import HUB, create_app, listener, verifier_of
+from bridge.upstream.standing import token_problem
+from holdfast import descriptors, log, metrics
+from holdfast.tokens import KeysUnavailable
 
 EXIT_CONFIG = 2
 EXIT_PORT = 1
@@ -36,12 +38,16 @@ async def _serve(settings: config.Settings) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     logger = structlog.get_logger("bridge")
+    problem = await _token_problem(settings)
+    if problem:
+        print(f"The bridge cannot start:\n  - {problem}", file=sys.stderr)  # noqa: T201
+        return EXIT_CONFIG
     app = create_app(settings, _limits(logger))
     door = listener(app, shutdown_s=SHUTDOWN_S)
     try:
         try:
             await door.open(settings.bridge_host, settings.port)
-        except OSError as error:
+        except (OSError, metrics.PortTaken) as error:
             logger.error("the bridge cannot listen", why=str(error))
             return EXIT_PORT
         host, port = door.addresses[0][:2]
@@ -53,6 +59,17 @@ async def _serve(settings: config.Settings) -> int:
         await door.close()
     logger.info("the bridge is gone")
     return 0
+
+
+async def _token_problem(settings: config.Settings) -> str:
+    """Answer what is wrong with BRIDGE_TOKEN; nothing while its key server cannot say."""
+    verifier = verifier_of(settings)
+    try:
+        return await token_problem(verifier, settings.bridge_token.get_secret_value())
+    except KeysUnavailable:
+        return ""
+    finally:
+        await verifier.close()
 
 
 def _limits(logger: structlog.stdlib.BoundLogger) -> Limits:

@@ -95,6 +95,14 @@ class Limits:
 
     # How long a call of a socket waits for core.
     core_wait_s: float = 5.0
+    # How long a call to read an escrow may take when core is busy.
+    core_busy_s: float = 30.0
+    # Calls to read an escrow that are made for users at the same time; more wait in turn.
+    core_calls: int = 64
+    # How often the bridge asks how it stands with core.
+    standing_every_s: float = 1.0
+    # How long core may take to say that it serves before it counts as away.
+    standing_s: float = 4.0
     # Events that are read at once to catch up.
     catch_up_events: int = 100
     # The first pause before a stream that failed is opened again; it doubles.

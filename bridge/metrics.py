@@ -33,6 +33,10 @@ class Metrics:
         self.watches = self._gauge("watches", "Upstream streams, one for each escrow")
         self.follows = self._gauge("follows", "Upstream streams, one for each followed user")
         self.core_connected = self._gauge("core_connected", "1 while core is connected")
+        self.ready = self._gauge("ready", "1 while events can be delivered and webhooks taken")
+        self.token_left_s = self._gauge(
+            "token_left_seconds", "Seconds until BRIDGE_TOKEN expires; NaN while unknown"
+        )
         self.connections = self._gauge("connections", "Open connections of all kinds")
         self.connections_dropped = Counter(
             "holdfast_bridge_connections_dropped",

@@ -23,6 +23,7 @@ from bridge.metrics import Metrics
 from bridge.upstream.channel import CoreError, Tls
 from bridge.upstream.core import Core
 from bridge.upstream.follow import Follows
+from bridge.upstream.standing import Standing
 from bridge.upstream.stream import Encoder, Source
 from bridge.upstream.watch import Watches
 from bridge.web.api import Api
@@ -30,6 +31,7 @@ from bridge.web.demo import DemoLogin
 from bridge.web.origin import Hosts, Origins, cors
 from bridge.web.pages import Pages
 from bridge.web.webhook import WebhookDoor
+from holdfast.metrics import served
 from holdfast.tokens import Verifier
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
@@ -40,6 +42,7 @@ BODIES = web.AppKey("BODIES", Bodies)
 # Made when the app starts, because a channel belongs to the loop that runs.
 CORE = web.AppKey("CORE", Core)
 VERIFIER = web.AppKey("VERIFIER", Verifier)
+STANDING = web.AppKey("STANDING", Standing)
 HUB = web.AppKey("HUB", Hub)
 WEBHOOKS = web.AppKey("WEBHOOKS", WebhookDoor)
 
@@ -70,7 +73,8 @@ def _add_routes(app: web.Application) -> None:
     settings = app[SETTINGS]
     app.router.add_get("/healthz", _health)
     app.router.add_get("/readyz", _ready)
-    app.router.add_get("/metrics", _metrics)
+    if settings.metrics_listen is None:
+        app.router.add_get("/metrics", _metrics)
     app.router.add_get("/api/v1/ws", _socket)
     app.router.add_post("/api/v1/webhooks/razorpay", _webhook)
     if settings.demo_login and settings.jwt_secret is not None:
@@ -105,7 +109,13 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     core = app[CORE] = Core(
         settings.core_address, settings.bridge_token.get_secret_value(), limits, _tls(settings)
     )
-    verifier = app[VERIFIER] = _verifier(settings)
+    probe = Core(
+        settings.core_address, settings.bridge_token.get_secret_value(), limits, _tls(settings)
+    )
+    verifier = app[VERIFIER] = verifier_of(settings)
+    standing = app[STANDING] = Standing(
+        core, probe, settings.bridge_token.get_secret_value(), verifier, limits
+    )
     source = Source(core, limits, metrics, Encoder(limits.encoded_events))
     watches = Watches(source, limits.watches)
     follows = Follows(source, limits.follows)
@@ -115,15 +125,30 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     metrics.count_frames(lambda: flusher.frames_sent)
     metrics.core_connected.set_function(lambda: core.connected)
     penalties = Penalties(limits.flood_wait_s, asyncio.get_running_loop().time)
-    around = Surroundings(watches, follows, verifier, flusher, penalties, limits, metrics)
+    around = Surroundings(watches, follows, verifier, flusher, penalties, standing, limits, metrics)
     hub = app[HUB] = Hub(around, app[ORIGINS].admits, query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookDoor(core, app[BODIES], limits, metrics)
-    yield
+    telling: set[asyncio.Task[None]] = set()
+
+    def tell() -> None:
+        task = asyncio.create_task(hub.tell_live())
+        telling.add(task)
+        task.add_done_callback(telling.discard)
+
+    standing.changed = tell
+    metrics.token_left_s.set_function(lambda: standing.token_left_s)
+    metrics.ready.set_function(lambda: float(not standing.problem))
+    looking = asyncio.create_task(standing.run())
+    async with served(settings.metrics_listen, lambda: _rendered(app)):
+        yield
+    looking.cancel()
+    await asyncio.gather(looking, *telling, return_exceptions=True)
     await hub.close()
     await watches.close()
     await follows.close()
     await verifier.close()
     await core.close()
+    await probe.close()
 
 
 async def _close_sockets(app: web.Application) -> None:
@@ -131,7 +156,8 @@ async def _close_sockets(app: web.Application) -> None:
     await app[HUB].drain(notice_s=0)
 
 
-def _verifier(settings: Settings) -> Verifier:
+def verifier_of(settings: Settings) -> Verifier:
+    """Make the verifier that the settings ask for."""
     secret = settings.jwt_secret
     return Verifier(
         secret=None if secret is None else secret.get_secret_value(),
@@ -157,12 +183,19 @@ async def _ready(request: web.Request) -> web.Response:
         return web.json_response({"status": "draining"}, status=503)
     if not await request.app[CORE].serving():
         return web.json_response({"status": "core is away"}, status=503)
+    problem = request.app[STANDING].problem
+    if problem:
+        return web.json_response({"status": problem}, status=503)
     return web.json_response({"status": "ready"})
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    body = request.app[METRICS].render(await _last_check(request.app[CORE]))
+    body = await _rendered(request.app)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _rendered(app: web.Application) -> bytes:
+    return app[METRICS].render(await _last_check(app[CORE]))
 
 
 async def _last_check(core: Core) -> GetLastCheckResponse | None:

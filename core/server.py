@@ -61,7 +61,13 @@ OPTIONS = [
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_REQUESTS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Less than what a client of ours sends, or it would be told to calm down.
+    ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
+    # A client that fell silent is noticed after the first two together: 13 s. The HTTP/2 layer's
+    # own ping time-out (60 s by default) would rule over the second.
+    ("grpc.keepalive_time_ms", 8_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     # A second core on the same port must fail, not share it.
     ("grpc.so_reuseport", 0),
 ]

@@ -101,7 +101,7 @@ WINGS = {
     "bridge.config": {"holdfast"},
     "bridge.door": {"bridge.limits", "bridge.metrics", "holdfast"},
     "bridge.protocol": set(),
-    "bridge.upstream": {"bridge.protocol", "bridge.limits", "bridge.metrics"},
+    "bridge.upstream": {"bridge.protocol", "bridge.limits", "bridge.metrics", "holdfast"},
     "bridge.browser": {
         "bridge.door",
         "bridge.upstream",
@@ -121,7 +121,13 @@ WINGS = {
         "bridge.metrics",
         "holdfast",
     },
-    "bridge.__main__": {"bridge.server", "bridge.config", "bridge.limits", "holdfast"},
+    "bridge.__main__": {
+        "bridge.server",
+        "bridge.upstream",
+        "bridge.config",
+        "bridge.limits",
+        "holdfast",
+    },
     "holdfast": set(),
 }
 
@@ -136,7 +142,7 @@ DOORS = {
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
     "bridge.door": {"body", "reply"},
-    "bridge.upstream": {"core", "channel", "watch", "follow"},
+    "bridge.upstream": {"core", "channel", "watch", "follow", "standing"},
     "bridge.browser": set(),
     "bridge.web": set(),
 }

@@ -80,6 +80,11 @@ class Hub:
             return response
         return None
 
+    async def tell_live(self) -> None:
+        """Tell every browser whether events reach it now."""
+        async for session in self._in_slices(tuple(self._sessions)):
+            session.tell_live()
+
     async def drain(self, *, notice_s: float | None = None) -> None:
         """Refuse new browsers, let it be known (`/readyz`), then send each away with a slot of
         its own. Answers when all are gone, or cuts the rest off after `drain_close_s`."""

@@ -53,6 +53,7 @@ class Subscriptions:
         self._most = watches.source.limits.subscriptions
         self._subscriptions: dict[str, Subscription] = {}
         self._joining: dict[str, asyncio.Task[None]] = {}
+        self._checking: set[asyncio.Task[None]] = set()
 
     def subscribe(self, command: frames.Subscribe) -> None:
         """Begin a subscription, or answer again if there is one. The answer comes as frames."""
@@ -86,9 +87,30 @@ class Subscriptions:
         if to_all is not None and isinstance(ended, EscrowSubscription):
             to_all.take_over(ended)
 
+    def check_again(self) -> None:
+        """End what the owner's new token may not see."""
+        for subscription in self._subscriptions.values():
+            if isinstance(subscription, EscrowSubscription):
+                checking = asyncio.create_task(self._check(subscription))
+                self._checking.add(checking)
+                checking.add_done_callback(self._checking.discard)
+
+    async def _check(self, subscription: EscrowSubscription) -> None:
+        core = self._watches.source.core
+        while self._subscriptions.get(subscription.escrow_id) is subscription:
+            try:
+                await core.get_escrow_as(self._owner.identity, subscription.escrow_id)
+                return
+            except CoreError as error:
+                if not error.away:
+                    self._fail(subscription, error)
+                    return
+
     async def close(self) -> None:
         """End all subscriptions."""
-        joining = list(self._joining.values())
+        joining = [*self._joining.values(), *self._checking]
+        for checking in self._checking:
+            checking.cancel()
         # The one to `*` first, so that it does not take over from the others.
         for escrow_id in sorted(self._subscriptions, key=lambda one: one != frames.EVERYTHING):
             self.unsubscribe(escrow_id)

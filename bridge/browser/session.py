@@ -23,6 +23,7 @@ from bridge.protocol import frames
 from bridge.protocol.decoder import Kind, Message
 from bridge.protocol.errors import BadFrame, CloseCode, ErrorCode
 from bridge.upstream.follow import Follows
+from bridge.upstream.standing import Standing
 from bridge.upstream.watch import Watches
 from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 
@@ -36,6 +37,7 @@ class Surroundings:
     verifier: Verifier
     flusher: Flusher
     penalties: Penalties
+    standing: Standing
     limits: Limits
     metrics: Metrics
 
@@ -78,6 +80,8 @@ class Session:
                 self.identity.user_id, self.identity.expires_at, limits.ping_interval_s
             )
         )
+        if self._around.standing.problem:
+            self.tell_live()
         try:
             self._socket.listen(self, request)
             await self._heard.wait()
@@ -85,6 +89,12 @@ class Session:
                 await self._socket.hear_out(limits.close_s)
         finally:
             await self._leave()
+
+    def tell_live(self) -> None:
+        """Tell the browser whether events reach it now."""
+        problem = self._around.standing.problem
+        if not self._ended:
+            self._outbox.put(frames.live(not problem, problem))
 
     def admits(self) -> bool:
         """Count a frame; answer whether it is within the rate."""
@@ -227,8 +237,11 @@ class Session:
             text = "the token is another user's; the one before stays in force"
             self.refuse(ErrorCode.USER_MISMATCH, text, frame_id=frame_id)
             return
+        has_other_rights = set(identity.roles) != set(self.identity.roles)
         self.identity, self._noticed = identity, False
         self._outbox.put(frames.authenticated(identity.expires_at, frame_id))
+        if has_other_rights:
+            self._subscriptions.check_again()
 
     def refuse(
         self,

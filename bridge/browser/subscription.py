@@ -78,7 +78,7 @@ class EscrowSubscription:
 
         If `after` is newer than core's version, core's database was restored: the snapshot counts.
         """
-        escrow = await self._core.get_escrow(self.escrow_id, identity.token)
+        escrow = await self._core.get_escrow_as(identity, self.escrow_id)
         watch = self._watch = self._watches.hold(escrow)
         after = self._known_version if after is None else after
         if after is not None:

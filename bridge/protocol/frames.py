@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from time import time
 from typing import Any, TypeAlias
 
 from escrow.v1 import escrow_pb2 as pb
@@ -172,9 +173,16 @@ def connected(user_id: str, expires_at: float, ping_interval_s: float) -> bytes:
             "type": "connected",
             "user_id": user_id,
             "expires_at": int(expires_at),
+            "time": int(time()),
             "ping_interval": _plain(ping_interval_s),
         }
     )
+
+
+def live(is_live: bool, reason: str = "") -> bytes:
+    """Says whether what is subscribed to reaches the browser at this time."""
+    frame: dict[str, Any] = {"type": "live", "live": is_live}
+    return _frame(frame if is_live else {**frame, "reason": reason})
 
 
 def subscribed(escrow_id: str, version: int, data: bytes, frame_id: FrameId) -> bytes:

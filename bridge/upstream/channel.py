@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -27,8 +27,11 @@ _RETRY_S = 0.05
 _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
 _OPTIONS = (
     ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.keepalive_time_ms", 25_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    # A connection that fell silent is noticed after the two together: 13 s. The HTTP/2 layer's own
+    # ping time-out (60 s by default) would rule over the second.
+    ("grpc.keepalive_time_ms", 8_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -83,6 +86,8 @@ class _Road:
         else:
             self.channel = grpc.aio.secure_channel(address, tls.credentials(), options=_OPTIONS)
         self.ready = False
+        # Whether it answered when it was last asked for its health.
+        self.serves = True
 
 
 class Upstream:
@@ -173,23 +178,42 @@ class Upstream:
             call.cancel()
 
     async def serving(self) -> bool:
-        """Whether core says of itself that it serves."""
-        request = health_pb2.HealthCheckRequest()
-        try:
-            answer = await self.unary(
-                _HEALTH,
-                request,
-                health_pb2.HealthCheckResponse,
-                timeout_s=self._limits.health_s,
-            )
-        except CoreError as error:
-            return error.code == "UNIMPLEMENTED"
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        """Whether a core says of itself that it serves."""
+        return any(await self.serving_each(self._limits.health_s))
+
+    async def serving_each(self, timeout_s: float) -> list[bool]:
+        """Whether the core at each address says of itself that it serves, in their order."""
+        return list(await asyncio.gather(*(self._serves(road, timeout_s) for road in self._roads)))
+
+    def prefer(self, serving: Sequence[bool]) -> None:
+        """Use the addresses that serve, where there are some; in their order."""
+        for road, serves in zip(self._roads, serving, strict=True):
+            road.serves = serves
+
+    async def _serves(self, road: _Road, timeout_s: float) -> bool:
+        request, reply = health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse
+        end = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            left_s = end - asyncio.get_running_loop().time()
+            try:
+                answer = await self._call(_HEALTH, request, reply, None, left_s, road)
+            except CoreError as error:
+                if error.code != "UNAVAILABLE" or left_s <= _RETRY_S:
+                    return error.code == "UNIMPLEMENTED"
+                await asyncio.sleep(_RETRY_S)  # It may just be connecting.
+            else:
+                return bool(answer.status == reply.SERVING)
 
     async def _call(
-        self, path: str, request: Message, reply: type[Reply], token: str | None, timeout_s: float
+        self,
+        path: str,
+        request: Message,
+        reply: type[Reply],
+        token: str | None,
+        timeout_s: float,
+        road: _Road | None = None,
     ) -> Reply:
-        method = self._road(self._calls).channel.unary_unary(
+        method = (road or self._road(self._calls)).channel.unary_unary(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
@@ -205,6 +229,7 @@ class Upstream:
 
     def _road(self, turns: Iterator[int]) -> _Road:
         ready = [road for road in self._roads if road.ready] or self._roads
+        ready = [road for road in ready if road.serves] or ready
         return ready[next(turns) % len(ready)]
 
     async def _watch_road(self, road: _Road) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from escrow.v1 import escrow_pb2 as pb
@@ -11,6 +12,8 @@ from escrow.v1 import payment_service_pb2 as payments
 
 from bridge.limits import Limits
 from bridge.upstream.channel import CoreError, Tls, Upstream
+from bridge.upstream.turns import Turns
+from holdfast.tokens import Identity
 
 _ESCROWS = "/escrow.v1.EscrowService/"
 _PAYMENTS = "/escrow.v1.PaymentService/"
@@ -25,17 +28,43 @@ class Core(Upstream):
     ) -> None:
         super().__init__(addresses, limits, tls)
         self._token = token
+        self._turns = Turns(limits.core_calls)
 
-    async def get_escrow(self, escrow_id: str, token: str | None = None) -> pb.Escrow:
-        """Read the escrow as the owner of the token may see it. Raises CoreError."""
-        reply = await self.unary(
+    async def get_escrow(self, escrow_id: str) -> pb.Escrow:
+        """Read the escrow as the bridge itself. Raises CoreError."""
+        return (await self._get_escrow(escrow_id, self._token, self._limits.core_wait_s)).escrow
+
+    async def get_escrow_as(self, who: Identity, escrow_id: str) -> pb.Escrow:
+        """Read the escrow as this user may see it. Raises CoreError.
+
+        Waits `core_wait_s` for a core that is away; for one that is only busy it waits in turn, one
+        user after another, up to `core_busy_s`.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_s: float | None = None
+        while True:
+            await self.wait(self._limits.core_wait_s)
+            try:
+                async with self._turns.turn(who.user_id):
+                    reply = await self._get_escrow(escrow_id, who.token, self._limits.core_busy_s)
+                return reply.escrow
+            except CoreError as error:
+                give_up_s = give_up_s or loop.time() + self._limits.core_wait_s
+                if error.code != "UNAVAILABLE" or error.reason or loop.time() >= give_up_s:
+                    raise
+            await asyncio.sleep(self._limits.backoff_first_s)
+
+    async def _get_escrow(
+        self, escrow_id: str, token: str, timeout_s: float
+    ) -> service.GetEscrowResponse:
+        return await self.unary(
             _ESCROWS + "GetEscrow",
             service.GetEscrowRequest(escrow_id=escrow_id),
             service.GetEscrowResponse,
-            token=token or self._token,
-            repeatable=True,
+            token=token,
+            timeout_s=timeout_s,
+            repeatable=token == self._token,
         )
-        return reply.escrow
 
     async def list_events(
         self, escrow_id: str, after_version: int, token: str | None = None

@@ -163,15 +163,30 @@ class Api:
 
     async def _ask(self, route: Route, message: Message, core: Core, token: str) -> web.Response:
         await core.wait(CORE_WAIT_S)
-        answer = await core.unary(
-            route.rpc_path,
-            message,
-            route.reply,
-            token=token,
-            timeout_s=CALL_LIMIT_S,
-            repeatable=route.method == "GET" or bool(getattr(message, "request_id", "")),
-        )
+        is_read = route.method == "GET"
+        try:
+            answer = await core.unary(
+                route.rpc_path,
+                message,
+                route.reply,
+                token=token,
+                timeout_s=CALL_LIMIT_S,
+                repeatable=is_read or bool(getattr(message, "request_id", "")),
+            )
+        except CoreError as error:
+            raise (error if is_read else _of_unknown_outcome(error)) from None
         return web.Response(body=rendered(answer), content_type="application/json")
+
+
+def _of_unknown_outcome(error: CoreError) -> CoreError:
+    """Say that a call that changes something may have been done, and what is safe to do."""
+    if error.reason or not error.away:
+        return error
+    text = (
+        "Core's answer is missing, so the outcome is unknown. Send the call again with the same"
+        " request_id or Idempotency-Key: it is done once."
+    )
+    return CoreError(error.code, text, "OUTCOME_UNKNOWN")
 
 
 def _json(value: object) -> bytes:

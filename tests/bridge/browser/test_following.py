@@ -292,7 +292,7 @@ async def test_subscriptions_that_come_and_go_beside_all_send_each_event_once(
 async def test_when_a_subscription_to_an_escrow_fails_the_one_to_all_sends_its_events(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(core_wait_s=2)
+    bridge = await start_bridge(core_busy_s=2)
     await core.create("e1")
     async with bridge.browser() as browser:
         await follow(browser)
@@ -311,7 +311,7 @@ async def test_when_a_subscription_to_an_escrow_fails_the_one_to_all_sends_its_e
 async def test_a_snapshot_left_to_a_subscription_to_an_escrow_comes_when_that_fails(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(core_wait_s=2)
+    bridge = await start_bridge(core_busy_s=2)
     await core.create("e1")
     async with bridge.browser() as browser:
         core.answering.clear()

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 from bridge.limits import Limits
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from holdfast.tokens import Identity
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import SECRET, token
 from tests.fakes.core import FakeCore, fake_core
@@ -68,7 +69,7 @@ async def test_a_refusal_carries_cores_reason(core: FakeCore) -> None:
     core.refusals["GetEscrow"] = (grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATUS")
     opened = Core((core.address,), "x", Limits())
     with pytest.raises(CoreError) as refused:
-        await opened.get_escrow("e1", token())
+        await opened.get_escrow_as(Identity("buyer", ("user",), 9e9, token()), "e1")
     await opened.close()
     assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "WRONG_STATUS")
     assert not refused.value.away
@@ -77,7 +78,7 @@ async def test_a_refusal_carries_cores_reason(core: FakeCore) -> None:
 async def test_without_a_core_a_call_is_unavailable_after_the_wait() -> None:
     opened = Core(("localhost:1",), "x", Limits(core_wait_s=0.1))
     with pytest.raises(CoreError) as refused:
-        await opened.get_escrow("e1", token())
+        await opened.get_escrow_as(Identity("buyer", ("user",), 9e9, token()), "e1")
     await opened.close()
     assert refused.value.away
     assert not opened.connected

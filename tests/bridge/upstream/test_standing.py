@@ -1,0 +1,162 @@
+"""How the bridge stands with core: told to sockets and to /readyz, in time and with the reason."""
+
+import asyncio
+import time
+from typing import Any
+
+import grpc
+import pytest
+from pydantic import SecretStr
+
+from bridge.upstream import standing
+from bridge.upstream.standing import token_problem
+from holdfast.tokens import Verifier
+from tests.bridge.conftest import StartBridge
+from tests.fakes.bridge import SECRET, Bridge, token
+from tests.fakes.core import FakeCore
+from tests.fakes.wait import until
+
+SOON: dict[str, Any] = {"standing_every_s": 0.02, "standing_s": 0.3, "backoff_last_s": 0.1}
+
+
+async def ready(bridge: Bridge) -> tuple[int, str]:
+    async with bridge.http.get(f"{bridge.url}/readyz") as answer:
+        return answer.status, (await answer.json())["status"]
+
+
+async def until_ready(bridge: Bridge, status: int) -> str:
+    async with asyncio.timeout(10):
+        while True:
+            told, why = await ready(bridge)
+            if told == status:
+                return why
+            await asyncio.sleep(0.02)
+
+
+async def test_sockets_are_told_when_core_goes_and_when_it_is_back(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(**SOON)
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        await browser.subscribe("e1")
+        await core.stop()
+        away = await browser.until("live")
+        assert away == {"type": "live", "live": False, "reason": "core cannot be reached"}
+        async with bridge.browser() as late:
+            assert (await late.next())["live"] is False
+            await core.start()
+            for one in (browser, late):
+                assert await one.until("live") == {"type": "live", "live": True}
+        # What went on meanwhile comes by itself.
+        await core.append("e1")
+        assert (await browser.until("escrow_update"))["version"] == 2
+    assert await until_ready(bridge, 200) == "ready"
+
+
+async def test_core_that_says_it_does_not_serve_is_away(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(**SOON)
+    async with bridge.browser() as browser:
+        await core.set_serving(False)
+        assert (await browser.until("live"))["live"] is False
+        assert (await ready(bridge))[0] == 503
+        await core.set_serving(True)
+        assert (await browser.until("live"))["live"] is True
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED"),
+        (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
+    ],
+)
+async def test_a_core_that_refuses_the_bridge_itself_is_told(
+    start_bridge: StartBridge, core: FakeCore, code: grpc.StatusCode, reason: str
+) -> None:
+    bridge = await start_bridge(**SOON)
+    async with bridge.browser() as browser:
+        core.refusals["GetLastCheck"] = (code, reason)
+        assert "refuses BRIDGE_TOKEN" in (await browser.until("live"))["reason"]
+        assert "refuses BRIDGE_TOKEN" in await until_ready(bridge, 503)
+        await bridge.until_metric("holdfast_bridge_ready", 0)
+        core.refusals.clear()
+        assert (await browser.until("live"))["live"] is True
+        await bridge.until_metric("holdfast_bridge_ready", 1)
+    assert await until_ready(bridge, 200) == "ready"
+
+
+async def test_a_token_of_the_bridge_that_expires_in_mid_run_is_told(
+    start_bridge: StartBridge, core: FakeCore, capfd: pytest.CaptureFixture[str]
+) -> None:
+    short = token("bridge", roles=["service"], exp=time.time() + 2)
+    bridge = await start_bridge({"bridge_token": SecretStr(short)}, **SOON)
+    assert await until_ready(bridge, 200) == "ready"
+    # Core may be the first to say so.
+    assert "BRIDGE_TOKEN" in await until_ready(bridge, 503)
+    async with asyncio.timeout(10):
+        while "BRIDGE_TOKEN is not valid: it has expired" not in (await ready(bridge))[1]:
+            await asyncio.sleep(0.02)
+    out, err = capfd.readouterr()
+    assert "expires soon" in out + err
+    assert short not in out + err
+
+
+async def test_a_core_that_is_only_busy_is_not_away(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    """Nobody gets an error while core serves, however long the line is."""
+    bridge = await start_bridge(**SOON, core_calls=2, core_wait_s=0.3)
+    for number in range(30):
+        await core.create(f"e{number}")
+    async with bridge.browser() as browser:
+        core.answering.clear()
+        for number in range(30):
+            await browser.send("subscribe", escrow_id=f"e{number}")
+        await until(lambda: core.calls["GetEscrow"] >= 2)
+        await asyncio.sleep(1)  # Longer than core may be away.
+        assert core.calls["GetEscrow"] == 2
+        core.answering.set()
+        told = [await browser.next() for _ in range(30)]
+        assert {frame["type"] for frame in told} == {"subscribed"}
+
+
+async def test_fewer_rights_end_what_may_no_longer_be_seen(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
+    bridge = await start_bridge(**SOON)
+    await core.create("own", buyer_id="boss")
+    await core.create("strange", buyer_id="x", seller_id="y")
+    async with bridge.with_token(token("boss", roles=["admin"])) as browser:
+        for escrow_id in ("own", "strange"):
+            await browser.subscribe(escrow_id)
+        assert (await browser.ask("auth", token=token("boss", roles=["user"])))["type"] == (
+            "authenticated"
+        )
+        lost = await browser.until("error")
+        assert (lost["code"], lost["escrow_id"]) == ("ESCROW_NOT_FOUND", "strange")
+        await core.append("strange")
+        await core.append("own")
+        assert (await browser.until("escrow_update"))["escrow_id"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (token("bridge", roles=["user"]), "lacks the role service"),
+        (token("bridge", roles=["service"], exp=1), "it has expired"),
+        ("a.b.c", "is not valid"),
+    ],
+)
+async def test_what_is_wrong_with_a_token_is_said_without_it(text: str, words: str) -> None:
+    problem = await token_problem(Verifier(secret=SECRET), text)
+    assert words in problem
+    assert text not in problem
+
+
+async def test_a_good_token_has_no_problem() -> None:
+    good = token("bridge", roles=["service"])
+    assert await token_problem(Verifier(secret=SECRET), good) == ""
+    assert tuple(sorted(standing.ANNOUNCED_S, reverse=True)) == standing.ANNOUNCED_S
