@@ -37,6 +37,7 @@ from core.service.share import Pace, Shares
 from core.settlement.checkout import Checkout
 from core.settlement.reconcile import Reconciled
 from core.settlement.settle import Patience
+from holdfast import descriptors
 from holdfast.metrics import served
 from holdfast.tokens import Verifier
 
@@ -55,6 +56,14 @@ MAX_MESSAGE_BYTES = 2 << 20
 # Streams that may open at once; by default gRPC cancels more than about 1,000.
 MAX_PENDING_REQUESTS = 100_000
 
+# How long a connection may take until it speaks HTTP/2: gRPC itself would wait for two minutes.
+HANDSHAKE_S = 10.0
+# How long a connection without a call or a stream is kept. Its client makes another with its next
+# call.
+IDLE_S = 60.0
+# Files that may be open for everything but connections: the database's, the calls to Razorpay.
+DESCRIPTORS_KEPT = 256
+
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.server.max_pending_requests", MAX_PENDING_REQUESTS),
@@ -68,6 +77,8 @@ OPTIONS = [
     ("grpc.keepalive_time_ms", 8_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
+    ("grpc.max_connection_idle_ms", int(IDLE_S * 1000)),
     # A second core on the same port must fail, not share it.
     ("grpc.so_reuseport", 0),
 ]
@@ -114,7 +125,8 @@ async def serving(
         )
         stack.push_async_callback(verifier.close)
         server = grpc.aio.server(
-            interceptors=[Guard(verifier, Pace(_shares(settings)))], options=OPTIONS
+            interceptors=[Guard(verifier, Pace(_shares(settings)))],
+            options=[*OPTIONS, ("grpc.max_allowed_incoming_connections", _connections())],
         )
         # Before the database is touched: a port that is taken must change nothing.
         port = _bind(server, settings)
@@ -274,3 +286,8 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
     if not port:
         raise PortTaken(f"CORE_LISTEN: {address} cannot be bound; is another core running there?")
     return port
+
+
+def _connections() -> int:
+    """How many connections leave the files that core itself needs."""
+    return max(1, descriptors.raised() - DESCRIPTORS_KEPT)

@@ -70,6 +70,9 @@ class _Malformed:
 
 
 _MALFORMED = _Malformed()
+_MALFORMED_TEXT = (
+    "The request is not a valid message of its type: wrong bytes, or text that is not UTF-8."
+)
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -87,8 +90,10 @@ class Guard(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_OPEN):
-            return handler
+        if handler is None:
+            return None
+        if handler_call_details.method.startswith(_OPEN):
+            return _readable(handler)
         read = _careful(handler.request_deserializer)
         assert handler.unary_stream or handler.unary_unary, "no call of ours streams requests"
         if handler.unary_stream is not None:
@@ -136,11 +141,48 @@ class Guard(grpc.aio.ServerInterceptor):
         _verified.set(verified)
         self._pace.take(verified.caller)
         if request is _MALFORMED:
-            raise Refusal(
-                Reason.REQUEST_MALFORMED,
-                "The request is not a valid message of its type: wrong bytes, or text that is"
-                " not UTF-8.",
-            )
+            raise Refusal(Reason.REQUEST_MALFORMED, _MALFORMED_TEXT)
+
+
+def _readable(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+    """Have an open call refuse what it cannot read, which gRPC would log and call UNKNOWN."""
+    read, write = _careful(handler.request_deserializer), handler.response_serializer
+    # The types of gRPC's handlers are those of its synchronous half.
+    stream: Any = handler.stream_stream
+    watch: Any = handler.unary_stream
+    ask: Any = handler.unary_unary
+    if stream is not None:
+
+        async def conversing(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+            async for response in stream(_legible(requests, context), context):
+                yield response
+
+        return grpc.stream_stream_rpc_method_handler(conversing, read, write)
+    if watch is not None:
+
+        async def watching(request: Any, context: Any) -> AsyncIterator[Any]:
+            await _refuse_malformed(request, context)
+            async for response in watch(request, context):
+                yield response
+
+        return grpc.unary_stream_rpc_method_handler(watching, read, write)
+
+    async def asking(request: Any, context: Any) -> Any:
+        await _refuse_malformed(request, context)
+        return await ask(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(asking, read, write)
+
+
+async def _legible(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    async for request in requests:
+        await _refuse_malformed(request, context)
+        yield request
+
+
+async def _refuse_malformed(request: Any, context: Any) -> None:
+    if request is _MALFORMED:
+        await _abort(context, Refusal(Reason.REQUEST_MALFORMED, _MALFORMED_TEXT))
 
 
 def _bearer(context: grpc.aio.ServicerContext[Any, Any]) -> str:

@@ -55,6 +55,26 @@ async def test_a_call_that_does_not_exist_is_unimplemented(lite: Counter) -> Non
     assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+async def test_bytes_that_an_open_call_cannot_read_are_refused_without_a_word_in_the_log(
+    lite: Counter, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    stream: Any = lite.channel.stream_stream(method)
+    call = stream(iter([b"\xff\xff"]), timeout=LIMIT_S)
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call.read()
+    assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert not caplog.records
+
+
 async def test_a_mistake_of_ours_tells_nothing_of_the_inside(
     lite: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
