@@ -102,7 +102,7 @@ class Limits:
     # How often the bridge asks how it stands with core.
     standing_every_s: float = 1.0
     # How long core may take to say that it serves before it counts as away.
-    standing_s: float = 4.0
+    standing_s: float = 3.0
     # Events that are read at once to catch up.
     catch_up_events: int = 100
     # The first pause before a stream that failed is opened again; it doubles.

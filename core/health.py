@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         self._heartbeats = heartbeats
         self._clock_problem = clock_problem
         self._probing: asyncio.Task[None] | None = None
+        self._probed_s = 0.0
         self._told: dict[str, int] = {}
         # Why this core cannot do its job, by the part that is at fault.
         self.problems: dict[str, str] = {}
@@ -100,11 +102,21 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         condition = self._store.condition
         if condition.quiet_s < FAILING_AFTER_S:
             return ""
-        return condition.problem or f"nothing was committed for {condition.quiet_s:.0f} s"
+        if condition.problem:
+            return condition.problem
+        # Not by the silence alone: the whole process may have been paused.
+        hangs_s = time.monotonic() - self._probed_s if self._is_probing else 0.0
+        if hangs_s < FAILING_AFTER_S - PROBE_AFTER_S:
+            return ""
+        return f"a try to commit has not ended for {hangs_s:.0f} s"
+
+    @property
+    def _is_probing(self) -> bool:
+        return self._probing is not None and not self._probing.done()
 
     def _probe_when_quiet(self) -> None:
-        is_probing = self._probing is not None and not self._probing.done()
-        if not is_probing and self._store.condition.quiet_s >= PROBE_AFTER_S:
+        if not self._is_probing and self._store.condition.quiet_s >= PROBE_AFTER_S:
+            self._probed_s = time.monotonic()
             self._probing = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:

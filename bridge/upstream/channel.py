@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -99,6 +99,9 @@ class Upstream:
         # Taken apart, because a subscription makes one of each: together they would fall in step.
         self._calls, self._streams = count(), count()
         self._connected = asyncio.Event()
+        self._some_serve = True
+        # Calls that are cut when core is found not to serve.
+        self._under_way: set[Any] = set()
         self._watchers = [asyncio.create_task(self._watch_road(road)) for road in self._roads]
 
     async def close(self) -> None:
@@ -186,9 +189,14 @@ class Upstream:
         return list(await asyncio.gather(*(self._serves(road, timeout_s) for road in self._roads)))
 
     def prefer(self, serving: Sequence[bool]) -> None:
-        """Use the addresses that serve, where there are some; in their order."""
+        """Use the addresses that serve; where none does, core is away. In the addresses' order."""
         for road, serves in zip(self._roads, serving, strict=True):
             road.serves = serves
+        self._some_serve = any(serving)
+        self._say_connected()
+        if not self._some_serve:
+            for call in tuple(self._under_way):
+                call.cancel()
 
     async def _serves(self, road: _Road, timeout_s: float) -> bool:
         request, reply = health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse
@@ -219,11 +227,18 @@ class Upstream:
             response_deserializer=reply.FromString,
         )
         call = method(request, metadata=_metadata(token), timeout=max(timeout_s, 0))
+        self._under_way.add(call)
         try:
             answer: Reply = await call
         except grpc.aio.AioRpcError as error:
             raise _core_error(error) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise CoreError("UNAVAILABLE", "core is away") from None
         finally:
+            self._under_way.discard(call)
             call.cancel()
         return answer
 
@@ -238,11 +253,14 @@ class Upstream:
             if state is grpc.ChannelConnectivity.SHUTDOWN:
                 return
             road.ready = state is grpc.ChannelConnectivity.READY
-            if any(one.ready for one in self._roads):
-                self._connected.set()
-            else:
-                self._connected.clear()
+            self._say_connected()
             await road.channel.wait_for_state_change(state)
+
+    def _say_connected(self) -> None:
+        if self._some_serve and any(road.ready for road in self._roads):
+            self._connected.set()
+        else:
+            self._connected.clear()
 
 
 def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:

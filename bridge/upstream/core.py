@@ -41,17 +41,22 @@ class Core(Upstream):
         user after another, up to `core_busy_s`.
         """
         loop = asyncio.get_running_loop()
-        give_up_s: float | None = None
+        give_up_s = loop.time() + self._limits.core_wait_s
+        has_failed = False
         while True:
-            await self.wait(self._limits.core_wait_s)
+            await self.wait(give_up_s - loop.time())
             try:
                 async with self._turns.turn(who.user_id):
                     reply = await self._get_escrow(escrow_id, who.token, self._limits.core_busy_s)
                 return reply.escrow
             except CoreError as error:
-                give_up_s = give_up_s or loop.time() + self._limits.core_wait_s
-                if error.code != "UNAVAILABLE" or error.reason or loop.time() >= give_up_s:
+                is_lost = error.code == "UNAVAILABLE" and not error.reason
+                if not is_lost or (has_failed and loop.time() >= give_up_s):
                     raise
+            if not has_failed:
+                # Whoever was long in the line still waits a moment for a core that has just gone.
+                has_failed = True
+                give_up_s = max(give_up_s, loop.time() + self._limits.backoff_last_s)
             await asyncio.sleep(self._limits.backoff_first_s)
 
     async def _get_escrow(
