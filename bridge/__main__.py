@@ -1,4 +1,7 @@
-"""`python -m bridge`: serves until SIGTERM or SIGINT, then drains."""
+"""`python -m bridge`: serves until SIGTERM or SIGINT, then drains.
+
+`python -m bridge check https://host` tries a public address instead.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 import structlog
 
 from bridge import config
+from bridge.check import command
 from bridge.limits import Limits
 from bridge.server import HUB, create_app, listener, verifier_of
 from bridge.upstream.standing import token_problem
@@ -22,7 +26,10 @@ SHUTDOWN_S = 5.0
 
 
 def main() -> None:
-    """Exit with 2 when a setting is wrong, with 1 when the port is taken."""
+    """Exit with 2 when a setting is wrong, with 1 when the port is taken. A check has exit codes
+    of its own."""
+    if sys.argv[1:2] == ["check"]:
+        raise SystemExit(command.main(sys.argv[2:]))
     try:
         settings = config.read()
     except config.ConfigError as error:

@@ -82,7 +82,8 @@ def _names(line: str) -> str:
 def _value_gone(named: re.Match[str]) -> str:
     value = named["value"]
     is_word = _WORD.fullmatch(named["name"]) and not _DIGIT.search(value)
-    return named[0] if not value or is_word else named["name"] + MARK
+    is_switch = len(value) == 1 and value.isdigit()
+    return named[0] if not value or is_word or is_switch else named["name"] + MARK
 
 
 def _pieces(line: str) -> str:

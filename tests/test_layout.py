@@ -99,6 +99,7 @@ WINGS = {
     "bridge.limits": set(),
     "bridge.metrics": set(),
     "bridge.config": {"holdfast"},
+    "bridge.check": {"bridge.protocol", "holdfast"},
     "bridge.door": {"bridge.limits", "bridge.metrics", "holdfast"},
     "bridge.protocol": set(),
     "bridge.upstream": {"bridge.protocol", "bridge.limits", "bridge.metrics", "holdfast"},
@@ -122,6 +123,7 @@ WINGS = {
         "holdfast",
     },
     "bridge.__main__": {
+        "bridge.check",
         "bridge.server",
         "bridge.upstream",
         "bridge.config",
@@ -141,6 +143,7 @@ DOORS = {
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
+    "bridge.check": {"command"},
     "bridge.door": {"body", "reply"},
     "bridge.upstream": {"core", "channel", "watch", "follow", "standing"},
     "bridge.browser": set(),
@@ -155,6 +158,7 @@ ONLY = {
     "razorpay": {"core.razorpay"},
     "requests": {"core.razorpay"},
     "aiohttp": {
+        "bridge.check",
         "bridge.door",
         "bridge.browser",
         "bridge.web",

@@ -79,6 +79,7 @@ def test_a_token_that_is_cut_everywhere_is_taken_out_after_its_name() -> None:
     "text",
     [
         "token refused",
+        "set ALLOW_QUERY_TOKEN=0 on the bridge",
         "the token is missing or too long; sign in again",
         "token: it has expired",
         "the bearer of news, the tokens of all",
