@@ -1,5 +1,5 @@
-"""The port: connections as they come, the heads and bodies that peers owe us, how they are refused.
+"""The HTTP port (the bridge's *door*): accepts connections, reads heads and bodies, refuses them.
 
-Must never know a route, nor wait for a peer without a limit. `server` opens it; others read bodies
-and refuse by it.
+Must never know a route, nor wait for a peer without a limit. `server` opens it by `listener`; other
+wings read bodies by `body` and refuse by `reply`.
 """

@@ -1,7 +1,7 @@
-"""The bodies of requests: read within a time, a size, a share for each user, and all in all.
+"""Reads the bodies of requests, with limits on time, on size, on each user and on all together.
 
-Must never hold anything else while it waits for a peer's bytes: whoever reads a body takes its slot
-only afterwards.
+Must never hold anything else while it waits for a peer's bytes: a call takes its slot only after
+its body was read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RETRY_AFTER_S = 1
 
 
 class BodyRefused(Exception):
-    """The body cannot be taken; `answer` says why, with this `status`."""
+    """The body was refused. `answer` is the response to send, with the status `status`."""
 
     def __init__(self, status: int, code: str, reason: str, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class BodyRefused(Exception):
         if status == 429:
             self.answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
         if status == 408:
-            # The rest of the body may come after all, and would be taken for a request.
+            # The rest of the body may still come, and would be parsed as a request.
             self.answer.force_close()
 
 
@@ -44,11 +44,11 @@ class _Reading:
 
 
 class Bodies:
-    """Reads bodies as they come on the wire."""
+    """Reads bodies as they are on the wire, without decompressing them."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # By age. Together they hold so many bytes.
+        # The oldest first, and the bytes that they hold together.
         self._readings: dict[_Reading, None] = {}
         self._held = 0
         self._of_user: Counter[str] = Counter()
@@ -56,9 +56,9 @@ class Bodies:
     async def read(
         self, request: web.Request, *, most: int, within_s: float, user_id: str = ""
     ) -> bytes:
-        """Read all of it, at most `most` bytes. `user_id` is who has proved to be the sender.
+        """Read the whole body, at most `most` bytes. `user_id` is the authenticated sender.
 
-        Raises BodyRefused; ConnectionError where the peer is gone.
+        Raises BodyRefused, or ConnectionError if the peer is gone.
         """
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             # A compressed body that was cut off may look like an empty one.
@@ -68,7 +68,7 @@ class Bodies:
             raise _too_large(most)
         if not request.can_read_body:
             return b""
-        with self._share(user_id), _owing(request):
+        with self._share(user_id), _waiting_for(request):
             return await self._read(request, most, within_s)
 
     async def _read(self, request: web.Request, most: int, within_s: float) -> bytes:
@@ -99,7 +99,7 @@ class Bodies:
         reading.body += chunk
         self._held += len(chunk)
         while self._held > self._limits.bodies_bytes:
-            # Who began first has had most time.
+            # The one that began first has had the most time.
             oldest = next(iter(self._readings))
             self._forget(oldest)
             oldest.timeout.reschedule(asyncio.get_running_loop().time())
@@ -115,7 +115,7 @@ class Bodies:
             yield
             return
         if self._of_user[user_id] >= self._limits.bodies_per_user:
-            text = "Too many bodies of this user are still on their way. Try again."
+            text = "Too many requests of this user are still being received. Try again."
             raise BodyRefused(429, "RESOURCE_EXHAUSTED", "TOO_MANY_BODIES", text)
         self._of_user[user_id] += 1
         try:
@@ -127,17 +127,17 @@ class Bodies:
 
 
 @contextmanager
-def _owing(request: web.Request) -> Iterator[None]:
-    """Let the crowd know that we wait for this peer."""
+def _waiting_for(request: web.Request) -> Iterator[None]:
+    """Tell the crowd that we wait for this peer's body."""
     connection = request.protocol
     if not isinstance(connection, Connection):
         yield
         return
-    connection.owes_body()
+    connection.waits_for_body()
     try:
         yield
     finally:
-        connection.paid()
+        connection.has_body()
 
 
 def _too_large(most: int) -> BodyRefused:

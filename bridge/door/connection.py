@@ -1,6 +1,7 @@
-"""One connection: aiohttp's, but it tells for what it waits, and every error has our shape.
+"""One HTTP connection: aiohttp's own, which also tells the crowd what it waits for.
 
-Must never log what a stranger sent: a request that cannot be read may hold a token.
+Every error that it answers has our JSON form. Must never log what a peer sent: a request that
+cannot be parsed may contain a token.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=limits.idle_s,
             lingering_time=limits.rest_s,
-            # An inflated body has no limit, and a signature is over the bytes as they came.
+            # A decompressed body has no limit, and a signature covers the bytes as they were sent.
             auto_decompress=False,
             # No access log: the path of a WebSocket may carry a token.
             access_log=None,  # type: ignore[arg-type]
@@ -46,7 +47,7 @@ class Connection(web.RequestHandler):
         peer = transport.get_extra_info("peername")
         self.address = network(peer[0]) if isinstance(peer, tuple) else ""
         super().connection_made(transport)
-        self._crowd.owes_head(self)
+        self._crowd.waits_for_head(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -55,21 +56,21 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._is_idle:
             self._is_idle = False
-            self._crowd.owes_head(self)
+            self._crowd.waits_for_head(self)
         super().data_received(data)
         self._tell_broken_body()
 
     def drop(self) -> None:
-        """Cut the connection, whatever it still has to read."""
+        """Close the connection at once, even if data is still to be sent."""
         if self.transport is not None:
             self.transport.abort()
 
-    def owes_body(self) -> None:
-        """Tell that we wait for the body of the request."""
-        self._crowd.owes(self)
+    def waits_for_body(self) -> None:
+        """Tell the crowd that we wait for the body of the request."""
+        self._crowd.waits_for(self)
 
-    def paid(self) -> None:
-        """Tell that we do not wait any more."""
+    def has_body(self) -> None:
+        """Tell the crowd that the body is there."""
         self._crowd.busy(self)
 
     async def finish_response(
@@ -77,7 +78,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = reply.shaped(resp)
-        self._crowd.owes(self)
+        self._crowd.waits_for(self)
         try:
             async with asyncio.timeout(self._answer_s):
                 told = await super().finish_response(request, resp, start_time)
@@ -108,7 +109,7 @@ class Connection(web.RequestHandler):
             response = reply.refuse(
                 500, "INTERNAL", "INTERNAL", "Something went wrong here. Try again."
             )
-        # No signal of the app marks an answer to what is no request.
+        # The app's signal does not run for a request that could not be parsed.
         reply.mark(response)
         response.force_close()
         return response
@@ -117,8 +118,8 @@ class Connection(web.RequestHandler):
         _log.error("a connection failed unexpectedly", exc_info=kw.get("exc_info", True))
 
     def _tell_broken_body(self) -> None:
-        """aiohttp queues what it cannot parse behind the request whose body it was, which would
-        wait for the rest in vain."""
+        """End a body that cannot be parsed. aiohttp queues the error behind the request, which
+        would wait for the rest of its body in vain."""
         request = self._current_request
         if request is None or not self._messages:
             return
@@ -135,5 +136,5 @@ def _unreadable(error: HttpProcessingError) -> web.Response:
     if isinstance(error, LineTooLong):
         text = "A line of the request's head is too long."
         return reply.refuse(431, "INVALID_ARGUMENT", "HEAD_TOO_LARGE", text)
-    text = "This is not an HTTP request."
+    text = "This is not a valid HTTP request."
     return reply.refuse(400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", text)

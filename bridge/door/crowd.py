@@ -1,8 +1,8 @@
-"""All connections of the port, and for which of them we wait.
+"""All connections of the port (the *crowd*), and which of them we are waiting for.
 
-When there are too many, the one that has kept us waiting longest gives way: first those that have
-not yet asked for anything, then those that are slow with a body, or idle. Must never cut one whose
-request is being served, or that is a WebSocket.
+When there are too many, it closes the one that has kept us waiting longest: first among those that
+have not sent a whole head yet, then among those that are slow with a body, or idle. Must never
+close a connection whose request is being served, or that is a WebSocket.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ class Peer(Protocol):
 
     @property
     def address(self) -> str:
-        """Where it comes from; connections of one address share a limit."""
+        """The client's address; the connections of one address share a limit."""
 
     def drop(self) -> None:
-        """Cut it."""
+        """Close it at once."""
 
 
 class Crowd:
-    """Counts connections, and cuts those that take too long or too much room."""
+    """Counts connections, and closes those that take too long or are too many."""
 
     def __init__(
         self, limits: Limits, clock_s: Callable[[], float], dropped: Callable[[str], None]
     ) -> None:
-        """`clock_s` is monotonic. `dropped` is told why a connection was cut or not let in."""
+        """`clock_s` is monotonic. Calls `dropped` with the reason when it closes or refuses one."""
         self.count = 0
         self._most = limits.connections
         self._most_heads = min(limits.heads_per_address, max(1, limits.connections // 2))
         self._head_s = limits.head_s
         self._clock_s = clock_s
         self._dropped = dropped
-        # Since when we wait for their heads, and for whatever else they owe us; oldest first.
+        # Connections whose head we wait for, with the time since when, and those that we wait for
+        # otherwise; the oldest first.
         self._heads: dict[Peer, float] = {}
         self._others: dict[Peer, None] = {}
         self._heads_of: defaultdict[str, dict[Peer, None]] = defaultdict(dict)
 
     def enter(self) -> bool:
-        """Count one more connection and make room for it; False where there is no room."""
+        """Count one more connection and make room for it; False if there is no room."""
         if self.count >= self._most and not self.make_room():
             self._dropped("full")
             return False
@@ -55,20 +56,20 @@ class Crowd:
         return True
 
     def make_room(self) -> bool:
-        """Cut the connection that has kept us waiting longest; False where none does."""
+        """Close the connection that has kept us waiting longest; False if we wait for none."""
         for peer in (*self._first(self._heads), *self._first(self._others)):
             self._cut(peer, "crowd")
             return True
         return False
 
     def leave(self, peer: Peer | None) -> None:
-        """Count one connection less; None stands for one that never came to be."""
+        """Count one connection less. `peer` is None if the connection could not be set up."""
         self.count -= 1
         if peer is not None:
             self.busy(peer)
 
-    def owes_head(self, peer: Peer) -> None:
-        """We wait for the head of a request from now on."""
+    def waits_for_head(self, peer: Peer) -> None:
+        """Note that we wait for the head of a request from now on."""
         self.busy(peer)
         mine = self._heads_of[peer.address]
         if len(mine) >= self._most_heads:
@@ -76,13 +77,13 @@ class Crowd:
         self._heads_of[peer.address][peer] = None
         self._heads[peer] = self._clock_s()
 
-    def owes(self, peer: Peer) -> None:
-        """We wait for a body, for an answer to be read, or for nothing at all from now on."""
+    def waits_for(self, peer: Peer) -> None:
+        """Note that we wait for a body, for the peer to read an answer, or that it is idle."""
         self.busy(peer)
         self._others[peer] = None
 
     def busy(self, peer: Peer) -> None:
-        """We do not wait for the peer any more: it is being served, or gone."""
+        """Note that we do not wait for the peer: it is being served, or gone."""
         self._others.pop(peer, None)
         if self._heads.pop(peer, None) is None:
             return
@@ -92,7 +93,7 @@ class Crowd:
             del self._heads_of[peer.address]
 
     def sweep(self) -> None:
-        """Cut those whose heads have taken too long."""
+        """Close the connections whose head has taken too long."""
         oldest_s = self._clock_s() - self._head_s
         while self._heads:
             peer, since_s = next(iter(self._heads.items()))
@@ -111,7 +112,7 @@ class Crowd:
 
 
 def network(host: str) -> str:
-    """What counts as one address: of IPv6 the network of 64 bits, which one household has."""
+    """Answer what counts as one address: for IPv6 its /64 network, which one household has."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
 """Accepts connections, a few in each turn of the loop, and hands them to aiohttp.
 
-asyncio's own accept loop takes as many as there are before anybody is served, and logs a traceback
-for each one that finds no descriptor. Must never accept more than the crowd has room for.
+asyncio's own accept loop accepts all that are waiting before it serves any, and logs a traceback
+for each one without a file descriptor. Must never accept more than the crowd has room for.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from bridge.metrics import Metrics
 from holdfast.log import Sparing
 
 _log = Sparing("bridge.door")
-# Connections that the kernel queues until we accept them; it keeps no more than `somaxconn`. One
-# that finds the queue full is tried again only after a second.
+# Connections that the kernel queues until we accept them, at most `somaxconn`. A client that finds
+# the queue full tries again only after a second.
 BACKLOG = 4_096
 
 
@@ -32,7 +32,7 @@ class Listener:
     def __init__(
         self, app: web.Application, limits: Limits, metrics: Metrics, *, shutdown_s: float
     ) -> None:
-        """What is being answered at the end may take `shutdown_s` to finish."""
+        """`shutdown_s` is how long open requests may take at the end."""
         self.app = app
         self._limits = limits
         self._runner = web.AppRunner(app, shutdown_timeout=shutdown_s)
@@ -43,12 +43,13 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._joining: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        # Given up for a moment when there are no descriptors, so that one can be turned away.
+        # A spare file descriptor. It is closed for a moment when there is no other, so that a
+        # waiting connection can be accepted and closed.
         self._spare = -1
 
     @property
     def addresses(self) -> list[Any]:
-        """Where it listens, as `getsockname` says it."""
+        """The addresses at which it listens, as `getsockname` answers them."""
         return [one.getsockname() for one in self._sockets]
 
     @property
@@ -57,9 +58,9 @@ class Listener:
         return self._runner.server
 
     async def open(self, host: str, port: int) -> None:
-        """Start the app and listen. Raises OSError where the address cannot be had."""
+        """Start the app and listen. Raises OSError if the address is unknown or in use."""
         await self._runner.setup()
-        # asyncio knows how a host becomes addresses; listening we do ourselves.
+        # asyncio resolves the host and binds; we listen and accept ourselves.
         bound = await self._loop.create_server(asyncio.Protocol, host, port, start_serving=False)
         self._spare = os.open(os.devnull, os.O_RDONLY)
         self._sockets = [one.dup() for one in bound.sockets]
@@ -71,7 +72,7 @@ class Listener:
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def close(self) -> None:
-        """Accept nothing more, let what is under way finish, and stop the app."""
+        """Accept nothing more, let open requests finish, and stop the app."""
         for one in self._sockets:
             self._loop.remove_reader(one)
             one.close()
@@ -113,7 +114,7 @@ class Listener:
             raise
 
     def _out_of_descriptors(self, listening: socket.socket, error: OSError) -> None:
-        """Turn the next one away, make room, and look again in a moment."""
+        """Close the next connection, make room, and accept again in a moment."""
         _log.warning("a connection cannot be accepted", why=str(error))
         self._dropped.labels("descriptors").inc()
         self.crowd.make_room()

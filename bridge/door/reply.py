@@ -1,4 +1,4 @@
-"""Refusals over HTTP, in the one shape of CONTRACT.md section 6."""
+"""Error responses over HTTP, all in one form: `{"error": {"code", "reason", "message"}}`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from aiohttp import web
 
-# No answer of ours may be kept by anybody on its way, nor taken for something else than it is.
+# No cache may keep a JSON response, and no browser may guess another type for it.
 _MARKS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _JSON = "application/json"
 
-# What a refusal says in headers must survive its new shape, and whom CORS lets read it.
+# The headers that a converted error keeps, beside those of CORS.
 _KEPT = ("Allow", "Retry-After", "Upgrade", "Vary", "WWW-Authenticate", "Content-Range")
 
 
@@ -20,7 +20,7 @@ def refuse(
 ) -> web.Response:
     """Answer `{"error":{"code","reason","message"}}`; `code` is a name of google.rpc.Code.
 
-    `fields` are the ones that are wrong, each with what is: they come as `"fields"` where some are.
+    `fields` are the fields that are wrong, each with its problem. They become `"fields"`, if any.
     """
     error: dict[str, Any] = {"code": code, "reason": reason, "message": message}
     wrong = [{"field": field, "message": problem} for field, problem in fields]
@@ -30,7 +30,7 @@ def refuse(
 
 
 def shaped(error: web.HTTPException) -> web.Response:
-    """Turn a refusal of aiohttp's own into one of ours, with the headers that say more."""
+    """Convert an error of aiohttp's to our form, with the headers that matter."""
     response = _in_our_words(error)
     for name, value in error.headers.items():
         if name in _KEPT or name.startswith("Access-Control-"):
@@ -46,18 +46,18 @@ def _in_our_words(error: web.HTTPException) -> web.Response:
         text = "This path does not take that method."
         return refuse(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", text)
     if error.status == 417:
-        text = "The only expectation that can be met is 100-continue."
+        text = "The only expectation that is supported is 100-continue."
         return refuse(417, "INVALID_ARGUMENT", "EXPECTATION_FAILED", text)
     return refuse(error.status, "FAILED_PRECONDITION", "REFUSED", error.reason)
 
 
 def mark(response: web.StreamResponse) -> None:
-    """Say of a JSON answer that nobody keeps it, and that it is nothing else."""
+    """Set the headers of a JSON response."""
     if response.content_type == _JSON:
         for name, value in _MARKS.items():
             response.headers.setdefault(name, value)
 
 
 async def mark_json(_request: web.Request, response: web.StreamResponse) -> None:
-    """Mark an answer before it is sent: for an app's `on_response_prepare`."""
+    """Mark a response before it is sent: for an app's `on_response_prepare`."""
     mark(response)

@@ -68,7 +68,9 @@ STATUS_OF_CODE = {
     "DATA_LOSS": 500,
 }
 _RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
-_KEYS_AWAY = CoreError("UNAVAILABLE", "tokens cannot be checked right now", "KEYS_UNAVAILABLE")
+_KEYS_AWAY = CoreError(
+    "UNAVAILABLE", "Tokens cannot be checked right now. Try again.", "KEYS_UNAVAILABLE"
+)
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
 
 ROUTES = routes_of(
@@ -215,26 +217,26 @@ def _query(request: web.Request) -> list[tuple[str, str]]:
             max_num_fields=QUERY_FIELDS,
         )
     except ValueError as error:
-        raise BadInput("", f"the query cannot be read: {error}") from None
+        raise BadInput("", f"The query cannot be parsed: {error}.") from None
 
 
 async def _no_route(request: web.Request, methods: set[str]) -> web.Response:
-    # The doors that are not RPCs are aiohttp's own; it alone knows which methods they take.
+    # aiohttp routes the endpoints that are not RPCs, and knows which methods they take.
     for resource in request.app.router.resources():
         if resource.canonical.startswith(PREFIX):
             methods |= (await resource.resolve(request))[1]
     allowed = sorted(methods - {"*"} | ({"HEAD"} if "GET" in methods else set()))
     if not allowed:
-        return refuse(404, "NOT_FOUND", "PATH_UNKNOWN", f"there is nothing at {request.path}")
+        return refuse(404, "NOT_FOUND", "PATH_UNKNOWN", f"There is nothing at {request.path}.")
     listed = ", ".join(allowed)
-    message = f"{request.path} takes {listed}, not {request.method}"
+    message = f"{request.path} takes {listed}, not {request.method}."
     response = refuse(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", message)
     response.headers["Allow"] = listed
     return response
 
 
 def _no_token() -> web.Response:
-    message = "the header Authorization must be: Bearer <token>"
+    message = "The header Authorization must be: Bearer <token>."
     response = refuse(401, "UNAUTHENTICATED", "TOKEN_MISSING", message)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -242,7 +244,7 @@ def _no_token() -> web.Response:
 
 def _bad_token(error: TokenRefused) -> web.Response:
     reason = "TOKEN_EXPIRED" if error.expired else "TOKEN_INVALID"
-    message = f"the token is not good: {error}; sign in again"
+    message = f"The token is not valid: {error}. Log in again."
     return _refused(CoreError("UNAUTHENTICATED", message, reason))
 
 

@@ -1,4 +1,4 @@
-"""Hands out tokens to whoever asks: the demo's login. Open only with DEMO_LOGIN=1."""
+"""The demo login: issues a token to anybody who asks. Only with DEMO_LOGIN=1."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bridge.limits import Limits
 from bridge.web.origin import Hosts, Origins
 from holdfast.subject import MAX_USER_ID_CHARACTERS
 
-# The body of a demo login.
+# The most bytes in the body of a demo login.
 BODY_BYTES = 16 * 1024
 ROLES = ("user", "admin", "service")
 
 
 class DemoLogin:
-    """POST /api/v1/demo/token: `{"user_id","roles"}` to `{"token"}`, good for `demo_token_s`."""
+    """POST /api/v1/demo/token: `{"user_id","roles"}` to `{"token"}`, valid for `demo_token_s`."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class DemoLogin:
         if not self._origins.admits(request):
             return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", "This origin may not log in.")
         if not self._hosts.names_us(request):
-            # A name that somebody else lets point here would make their page our own.
-            text = "The demo's login answers only at this machine's own names."
+            # DNS rebinding: another site's name that points here would make its pages our own.
+            text = "The demo login answers only at this machine's own names, such as localhost."
             return refuse(403, "PERMISSION_DENIED", "HOST_REFUSED", text)
         try:
             body = await self._bodies.read(request, most=BODY_BYTES, within_s=self._body_s)

@@ -1,4 +1,4 @@
-"""Which web pages may speak to this bridge: its own, and those of ALLOWED_ORIGINS.
+"""Which web pages may call this bridge: its own, and those of ALLOWED_ORIGINS.
 
 A request without an Origin header does not come from a web page and passes.
 """
@@ -33,7 +33,7 @@ class Origins:
             return True
         if origin.lower() in self._allowed or _host(origin) == request.host.lower():
             return True
-        # A proxy that sets another Host refuses our own pages: only both values tell.
+        # Both values are logged: behind a proxy that changes Host, our own pages look foreign.
         host = request.headers.get("Host", "")
         _log.warning("a page of a foreign origin was refused", origin=origin, host=host)
         return False
@@ -44,7 +44,7 @@ class Origins:
 
 
 class Hosts:
-    """The names of this machine, by the Host header that a request was made to."""
+    """The names under which this machine may be called, checked against the Host header."""
 
     def __init__(self, bridge_host: str, allowed_origins: tuple[str, ...]) -> None:
         names = {urlsplit(origin).hostname for origin in allowed_origins}
@@ -59,7 +59,7 @@ class Hosts:
         return name in self._names or is_loopback(name)
 
 
-# As BRIDGE_HOST these are no names.
+# Values of BRIDGE_HOST that are not names of the machine.
 _ANYWHERE = frozenset({None, "", "0.0.0.0", "::"})  # noqa: S104
 
 

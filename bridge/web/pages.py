@@ -1,6 +1,6 @@
 """Serves the built dashboard at `/`, with the security headers that a payment page needs.
 
-Must never answer 200 for what is not there: a page is what the dashboard's router knows as one.
+Must never answer 200 for a page that does not exist: only ROUTES are pages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bridge.door.reply import refuse
 
 DIST = Path(__file__).parents[1] / "dashboard" / "dist"
 HINT = "The dashboard is not built. `make run` builds it; the API is at /api/v1/.\n"
-# What the dashboard's router shows a page for (bridge/dashboard/src/App.tsx).
+# The pages of the dashboard's router (bridge/dashboard/src/App.tsx).
 ROUTES = ("", "new", "settings", "escrows/:id")
 ROBOTS = "User-agent: *\nDisallow: /\n"
 # Vite names every file in this folder by a hash of its content.
@@ -63,11 +63,11 @@ class Pages:
             file = (self._dist / path).resolve()
             return file if file.is_relative_to(self._dist) and file.is_file() else None
         except (ValueError, OSError):
-            # A zero byte, or a name longer than a name can be.
+            # The name has a zero byte, or is too long.
             return None
 
     def _missing(self, headers: dict[str, str]) -> web.Response:
-        """The dashboard's own word for it, where there is a dashboard."""
+        """Answer 404 with the dashboard, which has a page for this, or with the hint."""
         index = self._dist / "index.html"
         headers = {**headers, "Cache-Control": "no-cache"}
         if not index.is_file():
@@ -96,7 +96,7 @@ async def _give_robots(_request: web.Request) -> web.Response:
 def _policy(pay_url: str | None, host: str) -> str:
     """Allow our own origin, Razorpay Checkout (script, frame, calls) and the sandbox's pages.
 
-    Not every browser takes a WebSocket to our own host for 'self', so it is named as well.
+    Our own WebSocket is named as well, because not every browser counts it as 'self'.
     """
     parts = urlsplit(pay_url or "")
     pay = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""

@@ -1,4 +1,4 @@
-"""How many calls may be under way: of all, and of one user."""
+"""Limits the calls that run at the same time: all of them, and those of one user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARE = CoreError(
 
 
 class Slots:
-    """Taken when all of a request is there, so that nobody holds one by being slow."""
+    """A call takes one when its whole request is there, so that a slow client holds none."""
 
     def __init__(self, most: int, most_of_user: int) -> None:
         self._most = most
@@ -25,7 +25,7 @@ class Slots:
 
     @contextmanager
     def taken(self, user_id: str) -> Iterator[None]:
-        """Hold one slot. Raises CoreError (UNAVAILABLE, RESOURCE_EXHAUSTED) where none is left."""
+        """Hold one slot. Raises CoreError (UNAVAILABLE, RESOURCE_EXHAUSTED) if none is left."""
         if self._taken >= self._most:
             raise _BUSY
         if self._of_user[user_id] >= self._most_of_user:

@@ -26,7 +26,7 @@ from google.protobuf.message import Message
 
 from bridge.web import literal
 
-# Values in the JSON of a body, the commas and brackets in its texts included.
+# Values in the JSON of a body. Commas and opening brackets are counted, those in strings included.
 VALUES_MOST = 20_000
 _METHODS = ("get", "put", "post", "delete", "patch")
 _VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)(?:=([^}]*))?\}")
@@ -163,7 +163,7 @@ def _compiled(template: str, segment: str) -> tuple[re.Pattern[str], tuple[str, 
 def _load(body: bytes) -> Any:
     if not body.strip():
         return {}
-    # Each of these costs time, whatever it is; within a text they count for nothing else.
+    # Every value takes time to parse, so that many of them in a small body must be refused too.
     if sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MOST:
         raise BadInput("", f"The body has more than {VALUES_MOST} values.")
     try:

@@ -1,7 +1,7 @@
-"""The webhook door: Razorpay's raw bytes to core, and what became of them back.
+"""The webhook endpoint: passes Razorpay's raw bytes to core, and answers the outcome.
 
-Knows neither the secret nor what is inside. Whatever is not known to be done or refused for good
-is answered 503, so that Razorpay sends it again.
+It knows neither the secret nor the content. Unless core has taken the webhook, or refused it for
+good, the answer is 503, so that Razorpay sends it again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class WebhookDoor:
         except BodyRefused as refused:
             return self._refuse_body(refused)
         if self._inside >= self._limits.webhooks:
-            return self._refuse("busy", 503, "UNAVAILABLE", "BUSY", "too many deliveries at once")
+            text = "Too many webhooks are under way. Send this one again."
+            return self._refuse("busy", 503, "UNAVAILABLE", "BUSY", text)
         self._inside += 1
         try:
             return await self._take(request, body)
@@ -48,7 +49,7 @@ class WebhookDoor:
     async def _take(self, request: web.Request, body: bytes) -> web.Response:
         signature = _header(request, "X-Razorpay-Signature")
         if not signature:
-            text = "X-Razorpay-Signature is missing"
+            text = "The header X-Razorpay-Signature is missing."
             return self._refuse("refused", 400, "INVALID_ARGUMENT", "SIGNATURE_INVALID", text)
         try:
             outcome = await self._core.ingest_webhook(
@@ -61,7 +62,7 @@ class WebhookDoor:
 
     def _refuse_body(self, refused: BodyRefused) -> web.Response:
         if refused.status == 413:
-            text = "a delivery has at most 1 MiB"
+            text = "The body of a webhook must have at most 1 MiB."
             return self._refuse("too_big", 413, "INVALID_ARGUMENT", "WEBHOOK_TOO_BIG", text)
         if refused.status == 400:
             text = "The body cannot be read."
@@ -74,8 +75,8 @@ class WebhookDoor:
             reason = error.reason or "WEBHOOK_MALFORMED"
             return self._refuse("refused", 400, "INVALID_ARGUMENT", reason, error.message)
         if not error.away:
-            _log.error("core cannot take a webhook", code=error.code, reason=error.reason)
-        text = "core is away; send it again"
+            _log.error("core refused a webhook", code=error.code, reason=error.reason)
+        text = "Core is unavailable. Send the webhook again."
         return self._refuse("unavailable", 503, "UNAVAILABLE", "CORE_UNAVAILABLE", text)
 
     def _refuse(
@@ -86,6 +87,6 @@ class WebhookDoor:
 
 
 def _header(request: web.Request, name: str) -> str:
-    """The header's text; empty where it is missing or is no text that gRPC could carry."""
+    """Answer a header; empty if it is missing or not ASCII, which gRPC could not carry."""
     value = request.headers.get(name, "")
     return value if value.isascii() else ""

@@ -35,7 +35,7 @@ class Street:
         self.seen += 1
         address = address or f"10.1.0.{self.seen}"
         someone = Someone(address)
-        self.crowd.owes_head(someone)
+        self.crowd.waits_for_head(someone)
         return someone
 
 
@@ -51,7 +51,7 @@ def test_when_all_are_taken_the_one_silent_longest_gives_way() -> None:
 def test_who_has_asked_for_nothing_gives_way_before_who_is_slow_or_idle() -> None:
     street = Street(Limits(connections=2))
     slow, silent = street.enter(), street.enter()
-    street.crowd.owes(slow)
+    street.crowd.waits_for(slow)
     street.enter()
     assert (slow.is_cut, silent.is_cut) == (False, True)
     street.crowd.leave(silent)
@@ -82,11 +82,11 @@ def test_a_head_has_its_time_from_when_it_was_awaited() -> None:
     street.now_s = 10.1
     street.crowd.sweep()
     assert (early.is_cut, late.is_cut) == (True, False)
-    street.crowd.owes_head(late)
+    street.crowd.waits_for_head(late)
     street.now_s = 19
     street.crowd.sweep()
     assert not late.is_cut
-    street.crowd.owes(late)
+    street.crowd.waits_for(late)
     street.now_s = 99
     street.crowd.sweep()
     assert not late.is_cut
