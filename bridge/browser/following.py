@@ -31,7 +31,7 @@ class UserSubscription:
         outbox: Outbox,
         follows: Follows,
         to_escrow: Callable[[str], EscrowSubscription | None],
-        on_vanish: Callable[[Subscription, CoreError], None],
+        on_refused: Callable[[Subscription, CoreError], None],
     ) -> None:
         self.escrow_id = frames.EVERYTHING
         self._user_id = user_id
@@ -40,7 +40,7 @@ class UserSubscription:
         self._core: Core = follows.source.core
         # Finds the socket's subscription to one escrow.
         self._to_escrow = to_escrow
-        self._on_vanish = on_vanish
+        self._on_refused = on_refused
         self._follow: Follow | None = None
         self._is_live = False
         self._asked: list[frames.FrameId] = [frame_id]
@@ -104,8 +104,8 @@ class UserSubscription:
             self._send_snapshot(escrow_id)
         self._outbox.put(event.wire, event.count)
 
-    def vanish(self, error: CoreError) -> None:
-        self._on_vanish(self, error)
+    def refused(self, error: CoreError) -> None:
+        self._on_refused(self, error)
 
     def hand_over(self, escrow_id: str) -> int | None:
         """Leave an escrow to a subscription that begins; answer the version to go on after.
@@ -180,7 +180,7 @@ class UserSubscription:
         except CoreError as error:
             # End the whole subscription, so that no event is missing from it unnoticed. Core has
             # refused the bridge and not the user: whatever its code, the user may try again.
-            self._on_vanish(self, CoreError("UNAVAILABLE", error.message))
+            self._on_refused(self, CoreError("UNAVAILABLE", error.message))
             return
         known = self._behind.pop(escrow_id)
         del self._fills[escrow_id]

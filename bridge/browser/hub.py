@@ -1,4 +1,4 @@
-"""All browsers of this process: who may connect, who is still there, how they are sent away."""
+"""All WebSockets of this process: who may connect, which are alive, and the shutdown of all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from bridge.browser.session import Session, Surroundings
+from bridge.browser.session import Session, Shared
 from bridge.browser.socket import SUBPROTOCOL, accept
 from bridge.door.reply import refuse
 from bridge.protocol import handshake
@@ -24,30 +24,30 @@ _log = Sparing("bridge.browser")
 
 
 class Hub:
-    """The WebSocket door."""
+    """Serves the WebSocket endpoint."""
 
     def __init__(
         self,
-        around: Surroundings,
+        shared: Shared,
         admits: Callable[[web.BaseRequest], bool],
         *,
         query_token: bool,
     ) -> None:
         """`admits` says whether the page that a request comes from may connect."""
         self.draining = False
-        self._around = around
-        self._limits = around.limits
+        self._shared = shared
+        self._limits = shared.limits
         self._admits = admits
         self._query_token = query_token
         self._sessions: set[Session] = set()
-        # All that are upgraded: beside the sessions those that are being turned away.
+        # All upgraded connections: the sessions, and those that are being turned away.
         self._upgraded = self._leaving = 0
         self._of_user: Counter[str] = Counter()
         self._sweeper = asyncio.create_task(self._sweep())
-        around.metrics.sockets.set_function(lambda: len(self._sessions))
+        shared.metrics.sockets.set_function(lambda: len(self._sessions))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """GET /api/v1/ws: 403 for a foreign page, 426 for no upgrade, 503 while going away."""
+        """GET /api/v1/ws: 403 for a foreign page, 426 without an upgrade, 503 during shutdown."""
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -59,10 +59,10 @@ class Hub:
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if not self._admits(request):
-            text = "The Origin is neither the host that was asked nor one of ALLOWED_ORIGINS."
+            text = "This Origin may not connect: it is neither our host nor one of ALLOWED_ORIGINS."
             return refuse(403, "PERMISSION_DENIED", "ORIGIN_REFUSED", text)
         if not handshake.asks(request.headers):
-            text = "Ask for a WebSocket, with Connection and Upgrade."
+            text = "This is a WebSocket. Ask for one, with the headers Connection and Upgrade."
             response = refuse(426, "FAILED_PRECONDITION", "UPGRADE_REQUIRED", text)
             response.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
             return response
@@ -86,8 +86,8 @@ class Hub:
             session.tell_live()
 
     async def drain(self, *, notice_s: float | None = None) -> None:
-        """Refuse new browsers, let it be known (`/readyz`), then send each away with a slot of
-        its own. Answers when all are gone, or cuts the rest off after `drain_close_s`."""
+        """Shut down: refuse new connections, fail `/readyz`, then tell each browser to reconnect in
+        a slot of its own, and close it. After `drain_close_s` it cuts those that are left."""
         if self.draining:
             return
         self.draining = True
@@ -95,8 +95,8 @@ class Hub:
             await asyncio.sleep(self._limits.drain_notice_s if notice_s is None else notice_s)
         sessions = tuple(self._sessions)
         slot_ms = self._limits.reconnect_slots_s * 1000 / max(len(sessions), 1)
-        async for place, session in self._in_slices(enumerate(sessions)):
-            session.go_away(int(place * slot_ms))
+        async for slot, session in self._in_slices(enumerate(sessions)):
+            session.go_away(int(slot * slot_ms))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.drain_close_s):
                 await asyncio.gather(*(session.over() for session in sessions))
@@ -110,7 +110,7 @@ class Hub:
 
     async def _admit(self, request: web.Request) -> web.StreamResponse:
         try:
-            identity = await self._around.verifier.verify(self._token(request))
+            identity = await self._shared.verifier.verify(self._token(request))
         except TokenRefused as error:
             _log.info("token refused", why=str(error))
             return await self._turn_away(request, CloseCode.BAD_TOKEN)
@@ -121,7 +121,7 @@ class Hub:
             return await self._turn_away(request, CloseCode.TOO_MANY_CONNECTIONS)
         self._of_user[user_id] += 1
         try:
-            await asyncio.sleep(self._around.penalties.rest_s(user_id))
+            await asyncio.sleep(self._shared.penalties.rest_s(user_id))
             return await self._run(request, identity)
         finally:
             self._of_user[user_id] -= 1
@@ -132,7 +132,7 @@ class Hub:
         response, socket = await accept(request, self._limits)
         if socket is None:
             return response
-        session = Session(socket, identity, self._around)
+        session = Session(socket, identity, self._shared)
         self._sessions.add(session)
         try:
             if self.draining:
@@ -143,13 +143,13 @@ class Hub:
         return response
 
     async def _turn_away(self, request: web.Request, code: CloseCode) -> web.StreamResponse:
-        self._around.metrics.closes.labels(str(code.value)).inc()
+        self._shared.metrics.closes.labels(str(code.value)).inc()
         response, socket = await accept(request, self._limits)
         if socket is None:
             return response
         self._leaving += 1
         try:
-            # Strangers that do not answer the close frame must not fill the bridge.
+            # Peers that do not answer the close frame must not fill the bridge.
             is_crowd = self._leaving > self._limits.leaving
             await socket.turn_away(code, request, 0 if is_crowd else self._limits.close_s)
         finally:
@@ -168,7 +168,7 @@ class Hub:
         return ""
 
     async def _sweep(self) -> None:
-        """One wheel for all: a timer or a task for each socket would cost more than the socket."""
+        """Check all sessions. A timer or a task for each would cost more than its socket."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._limits.tick_s)

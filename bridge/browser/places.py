@@ -88,7 +88,7 @@ class Subscriptions:
             to_all.take_over(ended)
 
     def check_again(self) -> None:
-        """End what the owner's new token may not see."""
+        """End the subscriptions that the owner's new token does not allow."""
         for subscription in self._subscriptions.values():
             if isinstance(subscription, EscrowSubscription):
                 checking = asyncio.create_task(self._check(subscription))

@@ -1,7 +1,7 @@
-"""One browser: its commands, its subscriptions, its token, its end.
+"""The session of one browser: its commands, its subscriptions, its token and its end.
 
-Nothing here waits for the browser: what it is told goes through the outbox, and what core has to
-be asked runs beside the reading, so that a ping is answered at any time.
+Nothing here waits for the browser: frames to it go through the outbox. Calls to core run in tasks
+of their own, so that a ping is answered at any time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every session is given."""
+class Shared:
+    """What all sessions share."""
 
     watches: Watches
     follows: Follows
@@ -49,26 +49,26 @@ class Session:
         self,
         socket: Socket,
         identity: Identity,
-        around: Surroundings,
+        shared: Shared,
     ) -> None:
         self.identity = identity
         self._socket = socket
         self._transport = transport = socket.transport
-        self._around = around
-        self._limits = around.limits
+        self._shared = shared
+        self._limits = shared.limits
         self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(transport, around.flusher, around.limits, self._too_slow)
+        self._outbox = Outbox(transport, shared.flusher, shared.limits, self._too_slow)
         self._subscriptions = Subscriptions(
-            self, self._outbox, around.watches, around.follows, around.metrics
+            self, self._outbox, shared.watches, shared.follows, shared.metrics
         )
         self._authenticating: asyncio.Task[None] | None = None
         self._ended = False
-        # Set when nothing more will be heard; `_answer` is the code of the peer's own close.
+        # Set when no more messages will come. `_answer` is the code of the peer's close frame.
         self._heard = asyncio.Event()
         self._answer = 1000
         self._is_broken = False
         self._over = asyncio.Event()
-        self._allowance = float(around.limits.frames_burst)
+        self._allowance = float(shared.limits.frames_burst)
         self._heard_at = self._pinged_at = self._counted_at = self._loop.time()
         self._noticed = False
 
@@ -80,19 +80,19 @@ class Session:
                 self.identity.user_id, self.identity.expires_at, limits.ping_interval_s
             )
         )
-        if self._around.standing.problem:
+        if self._shared.standing.problem:
             self.tell_live()
         try:
             self._socket.listen(self, request)
             await self._heard.wait()
             if self._is_broken:
-                await self._socket.hear_out(limits.close_s)
+                await self._socket.wait_until_quiet(limits.close_s)
         finally:
             await self._leave()
 
     def tell_live(self) -> None:
         """Tell the browser whether events reach it now."""
-        problem = self._around.standing.problem
+        problem = self._shared.standing.problem
         if not self._ended:
             self._outbox.put(frames.live(not problem, problem))
 
@@ -105,7 +105,7 @@ class Session:
         return self._allowance >= 0
 
     def hear(self, message: Message) -> None:
-        """Take a message. Once the connection has been ended, only the peer's answer matters."""
+        """Handle a message. After our close frame, only the peer's answer to it matters."""
         if message.kind is Kind.CLOSE:
             self._answer = message.code
             self._heard.set()
@@ -113,20 +113,24 @@ class Session:
             self._obey(message)
 
     def broken(self, code: CloseCode) -> None:
-        """End, for the peer broke the protocol or a limit."""
+        """Close the connection, because the peer broke the protocol or a limit."""
         if code is CloseCode.TOO_FAST and not self._ended:
-            self._around.penalties.add(self.identity.user_id)
-            self.refuse(ErrorCode.RATE_LIMITED, "too many frames a second")
+            self._shared.penalties.add(self.identity.user_id)
+            text = f"At most {self._limits.frames_per_s:g} frames a second are allowed."
+            self.refuse(ErrorCode.RATE_LIMITED, text)
         self.end(code)
         self._is_broken = True
         self._heard.set()
 
     def lost(self) -> None:
-        """Take that the connection is gone."""
+        """Note that the connection is lost."""
         self._heard.set()
 
     def check(self, now: float) -> None:
-        """Do what time asks for: pings, the token's end. `now` is the loop's clock."""
+        """Do what is due: ping, drop a silent peer, announce and enforce the token's expiry.
+
+        `now` is the loop's time.
+        """
         if self._ended:
             return
         left_s = self.identity.expires_at - time()
@@ -134,12 +138,12 @@ class Session:
             self.end(CloseCode.BAD_TOKEN)
         elif left_s <= self._limits.token_notice_s and not self._noticed:
             self._noticed = True
-            text = f"the token expires in {math.ceil(left_s)} s; send a fresh one with auth"
+            text = f"The token expires in {math.ceil(left_s)} s. Send a fresh one with auth."
             self.refuse(ErrorCode.TOKEN_EXPIRING, text)
         waited_s = now - self._pinged_at
         if self._heard_at < self._pinged_at:
             if waited_s >= self._limits.ping_silence_s:
-                self._around.metrics.closes.labels("1006").inc()
+                self._shared.metrics.closes.labels("1006").inc()
                 self._transport.abort()
         elif waited_s >= self._limits.ping_interval_s:
             self._pinged_at = now
@@ -151,24 +155,26 @@ class Session:
         self.end(CloseCode.RESTART)
 
     def end(self, code: CloseCode) -> None:
-        """Write what the browser takes now and the close frame; its answer ends `run`, or `close_s`
-        does. The first end is the one that counts."""
+        """Send what the browser can take now, and then a close frame.
+
+        `run` ends with the browser's answer, or after `close_s`. A second call does nothing.
+        """
         if self._ended:
             return
         self._ended = True
-        self._around.metrics.closes.labels(str(code.value)).inc()
+        self._shared.metrics.closes.labels(str(code.value)).inc()
         self._outbox.finish(frames.close(code, code.reason))
         self._loop.call_later(self._limits.close_s, self.cut)
 
     def cut(self) -> None:
-        """End the connection now, but let the kernel deliver what it has already taken."""
+        """Close the connection now. Data that is in the kernel already is still delivered."""
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
             self._transport.close()
 
     async def over(self) -> None:
-        """Wait until `run` has nothing more to do."""
+        """Wait until `run` has ended."""
         await self._over.wait()
 
     def _too_slow(self) -> None:
@@ -176,7 +182,7 @@ class Session:
 
     async def _leave(self) -> None:
         if not self._ended:
-            # The browser said goodbye, or is gone.
+            # The browser has closed the connection, or it is lost.
             self._ended = True
             self._outbox.finish(frames.close(self._answer))
         if self._authenticating is not None:
@@ -184,7 +190,7 @@ class Session:
             await asyncio.gather(self._authenticating, return_exceptions=True)
         await self._subscriptions.close()
         self._transport.close()
-        # A peer that does not read would keep what is unsent in memory for ever.
+        # Otherwise a peer that does not read would keep the unsent data in memory for ever.
         self._loop.call_later(self._limits.close_s, self._transport.abort)
         self._over.set()
 
@@ -192,7 +198,7 @@ class Session:
         if message.kind is Kind.TEXT:
             self._take(message.text)
         elif message.kind is Kind.BINARY:
-            self.refuse(ErrorCode.BAD_FRAME, "binary frames mean nothing here")
+            self.refuse(ErrorCode.BAD_FRAME, "Binary frames are not supported. Send JSON as text.")
         elif message.kind is Kind.PING:
             self._outbox.put(frames.ws_pong(message.data))
 
@@ -215,26 +221,26 @@ class Session:
 
     def _authenticate(self, command: frames.Authenticate) -> None:
         if self._authenticating is not None and not self._authenticating.done():
-            text = "the token before this one is still being checked"
+            text = "The previous token is still being checked. Send this one again."
             self.refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
             return
         self._authenticating = asyncio.create_task(self._renew(command))
 
     async def _renew(self, command: frames.Authenticate) -> None:
         try:
-            identity = await self._around.verifier.verify(command.token)
+            identity = await self._shared.verifier.verify(command.token)
         except TokenRefused:
-            text = "the token is invalid or expired; the one before stays in force"
+            text = "The token is invalid or expired. The connection keeps its previous token."
             self.refuse(ErrorCode.TOKEN_INVALID, text, frame_id=command.frame_id)
         except KeysUnavailable:
-            text = "tokens cannot be checked right now"
+            text = "Tokens cannot be checked right now. Send the token again."
             self.refuse(ErrorCode.UNAVAILABLE, text, frame_id=command.frame_id)
         else:
             self._take_over(identity, command.frame_id)
 
     def _take_over(self, identity: Identity, frame_id: frames.FrameId) -> None:
         if identity.user_id != self.identity.user_id:
-            text = "the token is another user's; the one before stays in force"
+            text = "The token belongs to another user. The connection keeps its previous token."
             self.refuse(ErrorCode.USER_MISMATCH, text, frame_id=frame_id)
             return
         has_other_rights = set(identity.roles) != set(self.identity.roles)
@@ -252,5 +258,5 @@ class Session:
         frame_id: frames.FrameId = None,
     ) -> None:
         """Tell the browser that a command failed."""
-        self._around.metrics.errors.labels(code.name).inc()
+        self._shared.metrics.errors.labels(code.name).inc()
         self._outbox.put(frames.error(code, text, escrow_id=escrow_id, frame_id=frame_id))

@@ -1,7 +1,8 @@
-"""One upgraded connection: hands on what it hears, and hears a peer out that it closes.
+"""One WebSocket connection: decodes what arrives and passes each message on.
 
-Must never end a connection by itself: a session ends it in its own order. Stands where aiohttp's
-own WebSocket parser would, which reads all that has come before anybody can say stop.
+Must never close a connection that has a session: the session does that, in its own order. It takes
+the place of aiohttp's own WebSocket parser, which parses everything that has arrived before the
+application can stop it.
 """
 
 from __future__ import annotations
@@ -18,30 +19,31 @@ from bridge.protocol.decoder import Decoder, Kind, Message, Violation
 from bridge.protocol.errors import CloseCode
 
 SUBPROTOCOL = "bearer"
-# What the kernel may hold unsent for one socket: a slow reader shows early, a far one stays fast.
+# Unsent bytes that the kernel holds for one socket: few, so that a slow reader is noticed early,
+# but enough for a distant one.
 UNSENT_BYTES = 128 * 1024
-# A peer that says nothing for so long has sent all of its frame, and has read our close frame.
+# How long a peer must send nothing before it counts as done with its frame.
 QUIET_S = 0.3
 
 
 class Listener(Protocol):
-    """Whom a socket tells what it hears."""
+    """Receives the messages of a socket."""
 
     def admits(self) -> bool:
         """Whether one more frame is within the rate."""
 
     def hear(self, message: Message) -> None:
-        """Take a message."""
+        """Handle a message."""
 
     def broken(self, code: CloseCode) -> None:
-        """The peer broke the protocol or a limit: nothing more will be heard."""
+        """The peer broke the protocol or a limit: there will be no more messages."""
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """The connection is lost."""
 
 
 class Socket:
-    """Made by `accept`. Hears nothing until somebody listens."""
+    """Made by `accept`. Reads nothing until `listen` is called."""
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
         self.transport = transport
@@ -53,7 +55,7 @@ class Socket:
         self._decoder: Decoder
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Take what has come; what aiohttp asks of a parser."""
+        """Decode received bytes. aiohttp calls this method of its parser."""
         self._heard_at = self._loop.time()
         try:
             for message in self._decoder.feed(data):
@@ -63,25 +65,25 @@ class Socket:
         return False, b""
 
     def feed_eof(self) -> None:
-        """Take that the connection is lost; what aiohttp asks of a parser."""
+        """Note that the connection is lost. aiohttp calls this method of its parser."""
         self._gone.set()
         self._listener.lost()
 
     def listen(self, listener: Listener, request: web.Request) -> None:
-        """Begin to hear, and hand on what has come meanwhile."""
+        """Start to read, beginning with the bytes that have arrived already."""
         self._listener = listener
         self._decoder = Decoder(self._limits.frame_bytes, listener.admits)
         request.protocol.set_parser(self)  # type: ignore[arg-type]
 
     def stop(self) -> None:
-        """Hear nothing more."""
+        """Ignore everything that arrives from now on."""
         self._decoder.stop()
 
-    async def hear_out(self, timeout_s: float) -> None:
-        """Wait until the peer is quiet or gone, at most `timeout_s`, and forget what it says.
+    async def wait_until_quiet(self, timeout_s: float) -> None:
+        """Wait until the peer stops sending or is gone, at most `timeout_s`; ignore what it sends.
 
-        A connection that is closed while the peer still sends is reset by the kernel, and the
-        close frame before it is lost: a browser would not learn why.
+        If a connection is closed while the peer is still sending, the kernel resets it and the
+        close frame is lost. The browser would then not learn why it was closed.
         """
         self.stop()
         end = self._loop.time() + timeout_s
@@ -89,18 +91,18 @@ class Socket:
             await _within(QUIET_S, self._gone)
 
     async def turn_away(self, code: CloseCode, request: web.Request, wait_s: float) -> None:
-        """Close at once, and wait at most so long for the peer's answer."""
+        """Send a close frame, wait at most `wait_s` for the peer's answer, and close."""
         self.transport.write(frames.close(code, code.reason))
         leaving = _Leaving(self._limits.frames_burst)
         self.listen(leaving, request)
         await _within(wait_s, leaving.over)
         if leaving.is_rude:
-            await self.hear_out(wait_s)
+            await self.wait_until_quiet(wait_s)
         self.transport.close()
 
 
 class _Leaving:
-    """Waits for the answer to a close frame; a browser may have sent more before it saw that."""
+    """Waits for the answer to a close frame. Ignores the frames that were sent before it."""
 
     def __init__(self, frames_most: int) -> None:
         self._frames = frames_most
@@ -124,7 +126,7 @@ class _Leaving:
 
 
 async def accept(request: web.Request, limits: Limits) -> tuple[web.StreamResponse, Socket | None]:
-    """Answer the handshake with 101; without a Socket where the peer has gone meanwhile."""
+    """Answer the handshake with 101. The Socket is None if the peer is gone."""
     headers = handshake.answer(request.headers, SUBPROTOCOL)
     response = web.StreamResponse(status=101, headers=headers)
     response.force_close()

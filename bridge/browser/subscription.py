@@ -46,7 +46,7 @@ class EscrowSubscription:
         outbox: Outbox,
         watches: Watches,
         known_version: int | None,
-        on_vanish: Callable[[Subscription, CoreError], None],
+        on_refused: Callable[[Subscription, CoreError], None],
     ) -> None:
         self.escrow_id = escrow_id
         # The version of the last event that was sent, in catching up or live.
@@ -57,7 +57,7 @@ class EscrowSubscription:
         self._core = watches.source.core
         # The version that the socket has from its subscription to `*`: this one goes on after it.
         self._known_version = known_version
-        self._on_vanish = on_vanish
+        self._on_refused = on_refused
         self._watch: Watch | None = None
         # The escrow as core gave it, while it is newer than the shared stream.
         self._ahead: pb.Escrow | None = None
@@ -103,8 +103,8 @@ class EscrowSubscription:
             self.version = event.version
             self._outbox.put(event.wire, event.count)
 
-    def vanish(self, error: CoreError) -> None:
-        self._on_vanish(self, error)
+    def refused(self, error: CoreError) -> None:
+        self._on_refused(self, error)
 
     def _answer(self) -> None:
         watch = self._watch

@@ -1,6 +1,6 @@
-"""Two catalogues: error frames (a command failed) and closes (a connection ends).
+"""Two catalogues: error codes (a command failed) and close codes (a connection ended).
 
-CONTRACT: of the close codes 4400 to 4403 are final; after any other a browser comes back.
+Close codes 4400 to 4403 are final. After any other code a browser reconnects.
 """
 
 from __future__ import annotations
@@ -19,21 +19,27 @@ class ErrorCode(Enum):
     BAD_FRAME = (
         False,
         "The frame is not JSON, not an object or binary, its `type` is unknown, or a field is"
-        " missing or wrong. The connection lives on.",
+        " missing or wrong. The connection stays open.",
     )
-    ESCROW_NOT_FOUND = (False, "The escrow does not exist, or is not the user's to see.")
-    FORBIDDEN = (False, "Core refuses this user.")
-    TOO_MANY_SUBSCRIPTIONS = (False, "The connection has as many subscriptions as it may have.")
+    ESCROW_NOT_FOUND = (False, "The escrow does not exist, or this user may not see it.")
+    FORBIDDEN = (False, "Core does not allow this user to do that.")
+    TOO_MANY_SUBSCRIPTIONS = (
+        False,
+        "The connection has as many subscriptions as it can have. Unsubscribe from one first.",
+    )
     RATE_LIMITED = (True, "The browser sends too many frames. The connection is closed with 4429.")
     UNAVAILABLE = (
         True,
-        "Core did not answer in time, or the key server does not. Send the command again.",
+        "Core, or the server of the token's keys, did not answer in time. Send the command again.",
     )
-    TOKEN_EXPIRING = (True, "The token ends in a moment. Send a fresh one with `auth`.")
-    TOKEN_INVALID = (False, "The token of an `auth` is not good. The one before stays in force.")
+    TOKEN_EXPIRING = (True, "The token is about to expire. Send a fresh one with `auth`.")
+    TOKEN_INVALID = (
+        False,
+        "The token of an `auth` is invalid or expired. The connection keeps its previous token.",
+    )
     USER_MISMATCH = (
         False,
-        "The token of an `auth` is another user's. The one before stays in force.",
+        "The token of an `auth` belongs to another user. The connection keeps its previous token.",
     )
 
     def __init__(self, retry: bool, meaning: str) -> None:
@@ -42,7 +48,7 @@ class ErrorCode(Enum):
 
 
 class CloseCode(IntEnum):
-    """Why a connection ends. 4400 (bad use), 4402 and 4403 (forbidden) are kept for final ends."""
+    """Why the bridge closes a connection. 4400, 4402 and 4403 are reserved for final closes."""
 
     MALFORMED = 1002
     NOT_UTF8 = 1007
@@ -61,28 +67,28 @@ class CloseCode(IntEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether coming back would not help."""
+        """Whether a reconnect would not help."""
         return self in _FINAL
 
 
-# The whole range is kept for final ends, so that a browser need not know each code.
+# The whole range is reserved for final closes, so that a browser need not know each code.
 _FINAL = range(4400, 4404)
 
 _CLOSE_REASONS = {
-    CloseCode.MALFORMED: "that is not the WebSocket protocol",
-    CloseCode.NOT_UTF8: "the text is not UTF-8",
-    CloseCode.TOO_BIG: "the frame is larger than 64 KiB",
-    CloseCode.RESTART: "this server is about to go; reconnect",
-    CloseCode.TRY_LATER: "tokens cannot be checked right now; reconnect",
-    CloseCode.BAD_TOKEN: "the token is missing, invalid or expired",
-    CloseCode.TOO_SLOW: "too many frames wait for this reader; reconnect and resume",
-    CloseCode.TOO_MANY_CONNECTIONS: "too many connections of this user",
-    CloseCode.TOO_FAST: "too many frames a second",
+    CloseCode.MALFORMED: "The frame breaks the WebSocket protocol.",
+    CloseCode.NOT_UTF8: "The text is not UTF-8.",
+    CloseCode.TOO_BIG: "The frame is larger than 64 KiB.",
+    CloseCode.RESTART: "This server is shutting down. Reconnect.",
+    CloseCode.TRY_LATER: "Tokens cannot be checked right now. Reconnect.",
+    CloseCode.BAD_TOKEN: "The token is missing, invalid or expired.",
+    CloseCode.TOO_SLOW: "Too many frames wait to be read. Reconnect and resume.",
+    CloseCode.TOO_MANY_CONNECTIONS: "This user has too many connections.",
+    CloseCode.TOO_FAST: "Too many frames a second.",
 }
 
 
 class BadFrame(Exception):
-    """What came is not a command. `frame_id` is the frame's own where one could be read."""
+    """The frame is not a command. `frame_id` is the frame's `id`, if it could be read."""
 
     def __init__(self, message: str, frame_id: str | int | None = None) -> None:
         super().__init__(message)

@@ -180,7 +180,7 @@ def connected(user_id: str, expires_at: float, ping_interval_s: float) -> bytes:
 
 
 def live(is_live: bool, reason: str = "") -> bytes:
-    """Says whether what is subscribed to reaches the browser at this time."""
+    """Tell whether events reach the browser now; `reason` says why not."""
     frame: dict[str, Any] = {"type": "live", "live": is_live}
     return _frame(frame if is_live else {**frame, "reason": reason})
 
