@@ -21,13 +21,15 @@ from holdfast.tokens import KeysUnavailable
 
 EXIT_CONFIG = 2
 EXIT_PORT = 1
-# What is being answered when the drain is over may finish; a webhook takes no longer.
+# How long open requests may take after the drain; a webhook takes no longer.
 SHUTDOWN_S = 5.0
 
 
 def main() -> None:
-    """Exit with 2 when a setting is wrong, with 1 when the port is taken. A check has exit codes
-    of its own."""
+    """Exit with 2 if a setting is wrong, with 1 if the port is in use.
+
+    `check` has exit codes of its own.
+    """
     if sys.argv[1:2] == ["check"]:
         raise SystemExit(command.main(sys.argv[2:]))
     try:
@@ -60,16 +62,16 @@ async def _serve(settings: config.Settings) -> int:
         host, port = door.addresses[0][:2]
         logger.info("the bridge is ready", address=f"http://{host}:{port}")
         await stop.wait()
-        logger.info("the bridge drains")
+        logger.info("the bridge is draining")
         await app[HUB].drain()
     finally:
         await door.close()
-    logger.info("the bridge is gone")
+    logger.info("the bridge has stopped")
     return 0
 
 
 async def _token_problem(settings: config.Settings) -> str:
-    """Answer what is wrong with BRIDGE_TOKEN; nothing while its key server cannot say."""
+    """Answer what is wrong with BRIDGE_TOKEN; empty also if its key server does not answer."""
     verifier = verifier_of(settings)
     try:
         return await token_problem(verifier, settings.bridge_token.get_secret_value())

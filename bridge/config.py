@@ -1,4 +1,7 @@
-"""Every setting of the bridge, read once, checked and frozen. No other room of it reads them."""
+"""Every setting of the bridge: read once, checked and frozen.
+
+No other module of the bridge reads the environment.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from holdfast.settings import MAX_PORT, ConfigError, SharedSettings
 
 __all__ = ["ConfigError", "Settings", "read"]
 
-# What pydantic takes for true.
+# The texts that pydantic reads as true.
 _YES = frozenset({"1", "true", "t", "yes", "y", "on"})
 
-# A variable with one of these prefixes that is no setting is taken for a misspelled one.
+# An unknown variable with one of these prefixes is refused as a misspelled setting.
 _PREFIXES = ("JWT_", "BRIDGE_", "CORE_", "GRPC_TLS_", "DEMO_", "ALLOWED_", "ALLOW_")
 # Both processes may share one environment; these belong to core or to `make run`.
 _OF_OTHERS = frozenset({"CORE_LISTEN", "DEMO_DATA"})

@@ -1,6 +1,6 @@
-"""Every size, wait and rate of the bridge, named once; CONTRACT figures are the defaults.
+"""Every size, wait and rate of the bridge, each with a name and its default.
 
-Frozen: `server.create_app` takes one, so that a test may shorten a wait without changing a rule.
+`server.create_app` takes a `Limits`, so that a test can shorten a wait.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ class Limits:
     sockets_per_user: int = 20
     # Connections of this process; one more gets 503.
     sockets: int = 20_000
-    # Those among them that are turned away and may take their time to answer the close frame.
+    # Connections among them that are turned away and have `close_s` to answer the close frame; one
+    # more is cut at once.
     leaving: int = 2_000
 
     # The port.
 
-    # Connections of all kinds. Where the process may have fewer descriptors, fewer of both are
-    # served, and the start of the log says so.
+    # Connections of all kinds. If the process may have fewer file descriptors, it serves fewer
+    # connections and sockets, and says so in the log at its start.
     connections: int = 24_000
-    # Descriptors that are kept for everything but connections.
+    # File descriptors that are kept for everything except connections.
     descriptors_kept: int = 256
     # Connections of one address (of IPv6: one /64) that have not yet sent a whole head, at most
     # half of all; one more cuts the oldest of them.
@@ -52,11 +53,11 @@ class Limits:
     body_s: float = 10.0
     # How long the body of a webhook may take: Razorpay gives up after five seconds.
     webhook_body_s: float = 5.0
-    # Bodies of one user's calls that are on their way; one more gets 429.
+    # Bodies of one user's calls that are being received; one more gets 429.
     bodies_per_user: int = 64
-    # What all bodies that are on their way hold together; more cuts the oldest of them.
+    # Bytes of all bodies together that are being received; beyond it the oldest body gets 408.
     bodies_bytes: int = 64 * 1024 * 1024
-    # How long the rest of a body is heard out that was refused.
+    # How long the rest of a refused body is read and ignored.
     rest_s: float = 2.0
     # How long a peer may take to read an answer.
     answer_s: float = 120.0
@@ -71,11 +72,11 @@ class Limits:
     outbox_frames: int = 256
     # Bytes that wait, with the same end.
     outbox_bytes: int = 1024 * 1024
-    # The most that is handed to the kernel at once, and so the most that waits beside the outbox.
+    # Bytes that are passed to the kernel at once, and so the most that waits outside the outbox.
     write_bytes: int = 64 * 1024
-    # How often a socket that takes nothing is looked at again.
+    # The pause before a socket that takes no bytes is tried again.
     stall_s: float = 0.02
-    # How long the loop may be held by a fan-out or a flush before others get their turn.
+    # How long a fan-out or a flush may hold the event loop before other tasks get their turn.
     slice_s: float = 0.0015
 
     # The life of a connection.
@@ -84,7 +85,7 @@ class Limits:
     ping_interval_s: float = 25.0
     # How long a pinged connection may be silent before it is dropped.
     ping_silence_s: float = 10.0
-    # How long before its end a token is announced to end (TOKEN_EXPIRING).
+    # How long before its expiry a token is announced to expire (TOKEN_EXPIRING).
     token_notice_s: float = 30.0
     # The sweeper looks at every socket this often.
     tick_s: float = 0.5
@@ -99,7 +100,7 @@ class Limits:
     core_busy_s: float = 30.0
     # Calls to read an escrow that are made for users at the same time; more wait in turn.
     core_calls: int = 64
-    # How often the bridge asks how it stands with core.
+    # How often the bridge checks whether core answers and accepts its token.
     standing_every_s: float = 1.0
     # How long core may take to say that it serves before it counts as away.
     standing_s: float = 3.0
@@ -109,9 +110,9 @@ class Limits:
     backoff_first_s: float = 0.05
     # The longest such pause.
     backoff_last_s: float = 2.0
-    # Streams that resume at the same moment spread themselves at this rate.
+    # The rate at which streams resume that were broken at the same moment.
     resumes_per_s: float = 1000.0
-    # The longest time over which they spread themselves.
+    # The longest time over which their resumption is spread.
     resume_spread_s: float = 2.0
     # How long a stream may be silent: core's heartbeat comes every 15 s, and three may be missed.
     watch_silence_s: float = 45.0
@@ -119,22 +120,23 @@ class Limits:
     watches: int = 50_000
     # Events of a watched escrow that are kept, so that a late subscriber joins without a gap.
     history_events: int = 64
-    # Users whose escrows are all followed, one upstream stream each.
+    # Users who are subscribed to `*`, one upstream stream each.
     follows: int = 20_000
-    # Open escrows of one user that are told, and escrows of all kinds that are compared after core
-    # was away, the newest first: of an older one that has ended an event may then be missed.
+    # Open escrows of one user whose snapshots are sent for `*`, and escrows of all kinds that are
+    # compared after core was away, the newest first. Of an older one that has ended, an event may
+    # then be missed.
     user_escrows: int = 10_000
     # Users whose escrows are compared at the same time.
     comparisons: int = 16
     # Escrows in one page of ListEscrows: core's own limit.
     list_page: int = 200
-    # Events that are kept encoded, for the streams of all who are concerned.
+    # Encoded events that are kept, because several streams deliver the same event.
     encoded_events: int = 256
-    # How long a stream outlives its last subscriber: a page that reloads finds it again.
+    # How long a stream stays open after its last subscriber, so that a reloaded page finds it.
     linger_s: float = 3.0
     # How long core may take to answer whether it serves.
     health_s: float = 1.0
-    # How long core may take to answer for its last check of the books.
+    # How long core may take to answer the result of its last check of the books.
     books_s: float = 1.0
 
     # HTTP.
@@ -153,21 +155,21 @@ class Limits:
     large_bodies: int = 32
     # Those of one user among them; one more gets 429.
     large_bodies_per_user: int = 4
-    # How long a token of the demo's login is good.
+    # How long a token of the demo login is valid.
     demo_token_s: int = 12 * 3600
 
     # Shutdown.
 
-    # How long `/readyz` fails before the sockets are sent away.
+    # How long `/readyz` fails before the sockets are told to reconnect.
     drain_notice_s: float = 0.5
-    # How long they may take to go before they are cut.
+    # How long they may take to close before they are cut.
     drain_close_s: float = 3.0
-    # The time over which they are told to come back, each in a slot of its own.
+    # The time over which they reconnect, each in a slot of its own.
     reconnect_slots_s: float = 5.0
 
     def within(self, descriptors: int) -> Limits:
-        """What can be kept of this with so many descriptors: both kinds of connections shrink
-        alike."""
+        """Answer limits that so many file descriptors allow: `connections` and `sockets` shrink in
+        proportion."""
         connections = max(1, descriptors - self.descriptors_kept)
         if connections >= self.connections:
             return self

@@ -1,4 +1,4 @@
-"""What the bridge counts, in a registry of its own so that two apps in a process do not clash."""
+"""The bridge's metrics, in a registry of their own, so that two apps in a process do not clash."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Metrics:
         self.connections = self._gauge("connections", "Open connections of all kinds")
         self.connections_dropped = Counter(
             "holdfast_bridge_connections_dropped",
-            "Connections cut or not accepted, by what they kept us waiting for or exceeded",
+            "Connections cut or not accepted, by reason",
             ["why"],
             registry=self.registry,
         )
@@ -67,11 +67,11 @@ class Metrics:
         )
 
     def count_frames(self, read: Callable[[], int]) -> None:
-        """Publish a number that the flusher counts by itself, cheaper than a Counter's lock."""
+        """Publish the flusher's own count of frames, which costs less than a Counter's lock."""
         self.registry.register(_Frames(read))
 
     def render(self, check: GetLastCheckResponse | None) -> bytes:
-        """Write all families as Prometheus reads them; without a check of the books, none of it."""
+        """Write all metrics in Prometheus' text format; those of the books only with a check."""
         books = CollectorRegistry()
         if check is not None and check.HasField("check_time"):
             books.register(_Books(check))

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bridge.browser.hub import Hub
 from bridge.browser.outbox import Flusher
 from bridge.browser.penalty import Penalties
-from bridge.browser.session import Surroundings
+from bridge.browser.session import Shared
 from bridge.config import Settings
 from bridge.door.body import Bodies
 from bridge.door.listener import Listener
@@ -65,7 +65,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> web.Applicat
 
 
 def listener(app: web.Application, *, shutdown_s: float) -> Listener:
-    """Make what serves the app on a port; what is being answered at the end may take so long."""
+    """Make the listener for the app. `shutdown_s` is how long open requests may take at the end."""
     return Listener(app, app[LIMITS], app[METRICS], shutdown_s=shutdown_s)
 
 
@@ -125,8 +125,8 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     metrics.count_frames(lambda: flusher.frames_sent)
     metrics.core_connected.set_function(lambda: core.connected)
     penalties = Penalties(limits.flood_wait_s, asyncio.get_running_loop().time)
-    around = Surroundings(watches, follows, verifier, flusher, penalties, standing, limits, metrics)
-    hub = app[HUB] = Hub(around, app[ORIGINS].admits, query_token=settings.allow_query_token)
+    shared = Shared(watches, follows, verifier, flusher, penalties, standing, limits, metrics)
+    hub = app[HUB] = Hub(shared, app[ORIGINS].admits, query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookDoor(core, app[BODIES], limits, metrics)
     telling: set[asyncio.Task[None]] = set()
 
@@ -152,12 +152,12 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _close_sockets(app: web.Application) -> None:
-    # Before aiohttp cuts the connections; without effect where `__main__` has drained already.
+    # Before aiohttp cuts the connections. Does nothing if `__main__` has drained already.
     await app[HUB].drain(notice_s=0)
 
 
 def verifier_of(settings: Settings) -> Verifier:
-    """Make the verifier that the settings ask for."""
+    """Make the token verifier, by the settings."""
     secret = settings.jwt_secret
     return Verifier(
         secret=None if secret is None else secret.get_secret_value(),

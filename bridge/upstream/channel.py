@@ -1,6 +1,6 @@
-"""The way to core: one channel for each of its addresses, calls that wait for it, streams.
+"""The gRPC client of core: a channel for each address, calls that wait for core, and streams.
 
-The only room of the bridge that knows gRPC. Must never start a call that it does not cancel.
+The only module of the bridge that imports gRPC. Must never start a call that it does not cancel.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _RETRY_S = 0.05
 _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
 _OPTIONS = (
     ("grpc.lb_policy_name", "round_robin"),
-    # A connection that fell silent is noticed after the two together: 13 s. The HTTP/2 layer's own
-    # ping time-out (60 s by default) would rule over the second.
+    # A silent connection is noticed after the sum of the two: 13 s. Without the third, the ping
+    # time-out of gRPC's HTTP/2 layer (60 s by default) would override the second.
     ("grpc.keepalive_time_ms", 8_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
@@ -38,17 +38,17 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    # Channels to one address would share a connection, and a restarted app a dead one.
+    # Otherwise channels to one address share a connection, and a restarted app gets a dead one.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 @dataclass(eq=False)
 class CoreError(Exception):
-    """Core's refusal, or its absence (`code` UNAVAILABLE).
+    """An error that core answered, or that core could not be reached (`code` UNAVAILABLE).
 
-    `code` is a name of google.rpc.Code; `reason` is of core's catalogue, or empty; `fields` are the
-    bad ones, each with its description, in core's order.
+    `code` is a name of google.rpc.Code. `reason` is a name of core's catalogue, or empty. `fields`
+    are the wrong fields, each with its description, in core's order.
     """
 
     code: str
@@ -58,13 +58,13 @@ class CoreError(Exception):
 
     @property
     def away(self) -> bool:
-        """Whether core could not be asked, as opposed to having refused."""
+        """Whether core gave no answer, as opposed to a refusal."""
         return self.code in _AWAY
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Files of PEM text. Core's certificate is the trusted root; with `client` it is shown too."""
+    """PEM files. Core's certificate is the trusted root; with `client` it is our own as well."""
 
     cert: Path
     key: Path
@@ -77,7 +77,7 @@ class Tls:
         return grpc.ssl_channel_credentials(cert, self.key.read_bytes(), cert)
 
 
-class _Road:
+class _Endpoint:
     """One address of core, and whether it is connected now."""
 
     def __init__(self, address: str, tls: Tls | None) -> None:
@@ -91,24 +91,27 @@ class _Road:
 
 
 class Upstream:
-    """Calls core. Several addresses are used in turn, those first that are connected."""
+    """Calls core. Uses several addresses in turn, the connected ones first."""
 
     def __init__(self, addresses: tuple[str, ...], limits: Limits, tls: Tls | None = None) -> None:
         self._limits = limits
-        self._roads = [_Road(address, tls) for address in addresses]
-        # Taken apart, because a subscription makes one of each: together they would fall in step.
+        self._endpoints = [_Endpoint(address, tls) for address in addresses]
+        # Two counters, because a subscription makes one call and one stream. With one counter, all
+        # calls would go to one of two addresses, and all streams to the other.
         self._calls, self._streams = count(), count()
         self._connected = asyncio.Event()
         self._some_serve = True
-        # Calls that are cut when core is found not to serve.
+        # The calls under way, which are cut when no core serves any more.
         self._under_way: set[Any] = set()
-        self._watchers = [asyncio.create_task(self._watch_road(road)) for road in self._roads]
+        self._watchers = [
+            asyncio.create_task(self._watch_endpoint(endpoint)) for endpoint in self._endpoints
+        ]
 
     async def close(self) -> None:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        await asyncio.gather(*(road.channel.close() for road in self._roads))
+        await asyncio.gather(*(endpoint.channel.close() for endpoint in self._endpoints))
 
     @property
     def connected(self) -> bool:
@@ -120,7 +123,7 @@ class Upstream:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
         except TimeoutError:
-            raise CoreError("UNAVAILABLE", "core is away") from None
+            raise CoreError("UNAVAILABLE", "Core is unavailable. Try again.") from None
 
     async def unary(
         self,
@@ -158,9 +161,9 @@ class Upstream:
         token: str,
         silence_s: float,
     ) -> AsyncGenerator[Reply, None]:
-        """Read a server stream. Ends, or raises CoreError, with it; UNAVAILABLE also when nothing
-        has come for `silence_s`."""
-        method = self._road(self._streams).channel.unary_stream(
+        """Read a server stream. Ends with it, or raises CoreError: UNAVAILABLE also if nothing has
+        come for `silence_s`."""
+        method = self._pick(self._streams).channel.unary_stream(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
@@ -174,7 +177,7 @@ class Upstream:
                     return
                 yield message
         except TimeoutError:
-            raise CoreError("UNAVAILABLE", "core's stream fell silent") from None
+            raise CoreError("UNAVAILABLE", "Core's stream has fallen silent.") from None
         except grpc.aio.AioRpcError as error:
             raise _core_error(error) from None
         finally:
@@ -186,25 +189,32 @@ class Upstream:
 
     async def serving_each(self, timeout_s: float) -> list[bool]:
         """Whether the core at each address says of itself that it serves, in their order."""
-        return list(await asyncio.gather(*(self._serves(road, timeout_s) for road in self._roads)))
+        return list(
+            await asyncio.gather(
+                *(self._serves(endpoint, timeout_s) for endpoint in self._endpoints)
+            )
+        )
 
     def prefer(self, serving: Sequence[bool]) -> None:
-        """Use the addresses that serve; where none does, core is away. In the addresses' order."""
-        for road, serves in zip(self._roads, serving, strict=True):
-            road.serves = serves
+        """Use only the addresses that serve. If none does, core counts as away and calls are cut.
+
+        `serving` is in the order of the addresses.
+        """
+        for endpoint, serves in zip(self._endpoints, serving, strict=True):
+            endpoint.serves = serves
         self._some_serve = any(serving)
         self._say_connected()
         if not self._some_serve:
             for call in tuple(self._under_way):
                 call.cancel()
 
-    async def _serves(self, road: _Road, timeout_s: float) -> bool:
+    async def _serves(self, endpoint: _Endpoint, timeout_s: float) -> bool:
         request, reply = health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse
         end = asyncio.get_running_loop().time() + timeout_s
         while True:
             left_s = end - asyncio.get_running_loop().time()
             try:
-                answer = await self._call(_HEALTH, request, reply, None, left_s, road)
+                answer = await self._call(_HEALTH, request, reply, None, left_s, endpoint)
             except CoreError as error:
                 if error.code != "UNAVAILABLE" or left_s <= _RETRY_S:
                     return error.code == "UNIMPLEMENTED"
@@ -219,9 +229,9 @@ class Upstream:
         reply: type[Reply],
         token: str | None,
         timeout_s: float,
-        road: _Road | None = None,
+        endpoint: _Endpoint | None = None,
     ) -> Reply:
-        method = (road or self._road(self._calls)).channel.unary_unary(
+        method = (endpoint or self._pick(self._calls)).channel.unary_unary(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
@@ -242,22 +252,22 @@ class Upstream:
             call.cancel()
         return answer
 
-    def _road(self, turns: Iterator[int]) -> _Road:
-        ready = [road for road in self._roads if road.ready] or self._roads
-        ready = [road for road in ready if road.serves] or ready
+    def _pick(self, turns: Iterator[int]) -> _Endpoint:
+        ready = [endpoint for endpoint in self._endpoints if endpoint.ready] or self._endpoints
+        ready = [endpoint for endpoint in ready if endpoint.serves] or ready
         return ready[next(turns) % len(ready)]
 
-    async def _watch_road(self, road: _Road) -> None:
+    async def _watch_endpoint(self, endpoint: _Endpoint) -> None:
         while True:
-            state = road.channel.get_state(try_to_connect=True)
+            state = endpoint.channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.SHUTDOWN:
                 return
-            road.ready = state is grpc.ChannelConnectivity.READY
+            endpoint.ready = state is grpc.ChannelConnectivity.READY
             self._say_connected()
-            await road.channel.wait_for_state_change(state)
+            await endpoint.channel.wait_for_state_change(state)
 
     def _say_connected(self) -> None:
-        if self._some_serve and any(road.ready for road in self._roads):
+        if self._some_serve and any(endpoint.ready for endpoint in self._endpoints):
             self._connected.set()
         else:
             self._connected.clear()

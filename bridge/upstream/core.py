@@ -1,4 +1,4 @@
-"""What the bridge asks core, call by call: as a user with a user's token, as itself without."""
+"""The calls that the bridge makes to core: as a user with that user's token, or as itself."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class Core(Upstream):
     async def list_events(
         self, escrow_id: str, after_version: int, token: str | None = None
     ) -> list[pb.EscrowEvent]:
-        """Read one page of the events after a version (exclusive) that has some, oldest first.
+        """Read one page of the events after a version (exclusive), oldest first.
 
-        Raises CoreError; UNAVAILABLE too where there are none, or one is missing among them, so
-        that no gap is ever passed on.
+        Raises CoreError. It is UNAVAILABLE also if there are no events or one is missing, so that
+        no gap is ever passed on.
         """
         reply = await self.unary(
             _ESCROWS + "ListEvents",
@@ -92,7 +92,7 @@ class Core(Upstream):
         )
         versions = [event.version for event in reply.events]
         if not versions or versions != list(range(after_version + 1, versions[-1] + 1)):
-            raise CoreError("UNAVAILABLE", "core's record has a gap")
+            raise CoreError("UNAVAILABLE", "An event is missing from core's answer.")
         return list(reply.events)
 
     async def list_escrows(self, user_id: str) -> AsyncGenerator[pb.Escrow, None]:
@@ -113,7 +113,7 @@ class Core(Upstream):
             request.page_token = reply.next_page_token
 
     async def ingest_webhook(self, body: bytes, signature: str, event_id: str) -> str:
-        """Hand one delivery to core; answer its outcome in lower case. Raises CoreError."""
+        """Pass one webhook to core; answer its outcome in lower case. Raises CoreError."""
         reply = await self.unary(
             _PAYMENTS + "IngestWebhook",
             payments.IngestWebhookRequest(body=body, signature=signature, event_id=event_id),
@@ -126,7 +126,7 @@ class Core(Upstream):
         return outcome.removeprefix("WEBHOOK_OUTCOME_").lower()
 
     async def last_check(self) -> ledger.GetLastCheckResponse:
-        """Ask what core's own check of the books has last found. Raises CoreError."""
+        """Read the result of core's last check of the books. Raises CoreError."""
         return await self.unary(
             _LEDGER + "GetLastCheck",
             ledger.GetLastCheckRequest(),
@@ -138,13 +138,13 @@ class Core(Upstream):
     def watch(
         self, escrow_id: str, after_version: int
     ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
-        """Follow an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
+        """Watch an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
         return self._watch(
             service.WatchEscrowRequest(escrow_id=escrow_id, after_version=after_version)
         )
 
     def follow(self, user_id: str) -> AsyncGenerator[service.WatchEscrowResponse, None]:
-        """Follow all that concerns a user, as `watch` does."""
+        """Watch all escrows that concern a user, as `watch` does for one."""
         return self._watch(service.WatchEscrowRequest(user_id=user_id))
 
     def _watch(

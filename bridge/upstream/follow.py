@@ -41,10 +41,10 @@ class Follow(Stream):
         self,
         user_id: str,
         source: Source,
-        siblings: Callable[[], int],
+        stream_count: Callable[[], int],
         turns: asyncio.Semaphore,
     ) -> None:
-        super().__init__(user_id, source, siblings)
+        super().__init__(user_id, source, stream_count)
         self._turns = turns
         # The newest state of each escrow that is not final. Serialized, because there may be many
         # and they are seldom read.
@@ -66,7 +66,7 @@ class Follow(Stream):
             async with asyncio.timeout(self._limits.core_wait_s):
                 await self._opened.wait()
         except TimeoutError:
-            raise CoreError("UNAVAILABLE", "core is away") from None
+            raise CoreError("UNAVAILABLE", "Core is unavailable. Try again.") from None
         if self.refusal is not None:
             raise self.refusal
 
@@ -76,11 +76,11 @@ class Follow(Stream):
             async with self._turns:
                 await self._compare(snapshots)
             self._opened.set()
-            self._thrives()
+            self._note_success()
             async for message in messages:
                 if message.WhichOneof("message") == "event":
                     self._take(message.event)
-                self._thrives()
+                self._note_success()
 
     def _is_final(self, error: CoreError) -> bool:
         # Core takes the `sub` of the token for no user id: no escrow can name such a user.

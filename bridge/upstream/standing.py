@@ -1,7 +1,7 @@
-"""How this bridge stands with core: whether it can deliver events and take webhooks, or why not.
+"""Whether this bridge can do its job, deliver events and take webhooks, or why not.
 
-Asks core's health, and core itself with the bridge's own token, over connections of its own, so
-that no load is before it in a queue: a core that is busy is not away.
+It asks for core's health, and makes a call with the bridge's own token. It has connections of its
+own, so that its calls wait behind no others: a core that is only busy does not count as away.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 _log = structlog.get_logger("bridge.upstream.standing")
 
-AWAY = "core cannot be reached"
-REFUSED = "core refuses BRIDGE_TOKEN; set a fresh one with the role service, and restart"
-# How long before its end the bridge's token is announced to expire, in seconds.
+AWAY = "Core cannot be reached."
+REFUSED = (
+    "Core refuses BRIDGE_TOKEN. Set a fresh one with the role service, and restart the bridge."
+)
+# How long before the expiry of BRIDGE_TOKEN a warning is logged, in seconds.
 ANNOUNCED_S = (30 * 86_400.0, 7 * 86_400.0, 86_400.0, 3_600.0, 600.0)
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
 class Standing:
-    """Looks now and then; whoever asks gets the answer of the last look."""
+    """Checks once every `standing_every_s`, and keeps what the last check has found."""
 
     def __init__(
         self, core: Core, probe: Core, token: str, verifier: Verifier, limits: Limits
     ) -> None:
-        """Make one for `core`; `probe` leads to the same addresses and is used by nothing else."""
+        """`probe` is a client of the same addresses as `core`, which nothing else uses."""
         self._core = core
         self._probe = probe
         self._token = token
@@ -43,7 +45,7 @@ class Standing:
         self._expires_at: float | None = None
         # Why the bridge cannot do its job; empty while it can.
         self.problem = ""
-        # Called after each look that changed it.
+        # Called after each check that has changed `problem`.
         self.changed: Callable[[], None] = lambda: None
 
     @property
@@ -52,13 +54,13 @@ class Standing:
         return float("nan") if self._expires_at is None else self._expires_at - time()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(self._limits.standing_every_s)
 
     async def look(self) -> None:
-        """Find out how things stand now."""
+        """Check now, and set `problem`."""
         problem = await self._token_problem() or await self._core_problem()
         if problem != self.problem:
             if problem:
@@ -74,7 +76,7 @@ class Standing:
             if not problem:
                 self._expires_at = (await self._verifier.verify(self._token)).expires_at
         except KeysUnavailable:
-            return ""  # Nobody knows; core may.
+            return ""  # It cannot be checked here; core may know.
         self._announce()
         return problem
 
@@ -101,9 +103,9 @@ class Standing:
 
 
 async def token_problem(verifier: Verifier, token: str) -> str:
-    """Answer what is wrong with a token for the bridge; empty when nothing is.
+    """Answer what is wrong with a token for the bridge; empty if nothing is.
 
-    Raises KeysUnavailable where nobody can tell.
+    Raises KeysUnavailable if it cannot be checked now.
     """
     try:
         identity = await verifier.verify(token)

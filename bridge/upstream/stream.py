@@ -1,6 +1,7 @@
-"""What all shared upstream streams have in common: found by key, counted, kept a moment, resumed.
+"""What watches and follows have in common: streams from core that many sockets share.
 
-However many sockets look at the same thing, core is asked for it once.
+Core is asked once for each escrow or user, whatever the number of sockets. A stream is found by its
+key, resumed when it breaks, and closed a little after its last holder.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ _log = structlog.get_logger("bridge.upstream.stream")
 
 
 class Subscriber(Protocol):
-    """Who is told. Neither call may block."""
+    """Receives the events of a stream. Neither method may block."""
 
     def deliver(self, event: frames.EventFrames) -> None:
         """Take the next event."""
 
-    def vanish(self, error: CoreError) -> None:
-        """Core refuses the stream for good; there will be no more."""
+    def refused(self, error: CoreError) -> None:
+        """Core has refused the stream for good: there will be no more events."""
 
 
 class Gap(Exception):
-    """Core's stream does not continue where ours stands: it has to be opened anew."""
+    """An event is missing from core's stream, which has to be opened again."""
 
 
 class Encoder:
-    """Event to bytes, once for all streams that carry it."""
+    """Encodes each event once, for all streams that deliver it."""
 
     def __init__(self, events: int) -> None:
         self._events = events
@@ -60,7 +61,7 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What every stream is given."""
+    """What all streams share."""
 
     core: Core
     limits: Limits
@@ -69,18 +70,18 @@ class Source:
 
 
 class Stream(ABC):
-    """One stream of core's, opened again whenever it ends, until it is closed or refused."""
+    """One stream from core. It is opened again whenever it ends, until it is closed or refused."""
 
-    def __init__(self, key: str, source: Source, siblings: Callable[[], int]) -> None:
+    def __init__(self, key: str, source: Source, stream_count: Callable[[], int]) -> None:
         self.key = key
         self.subscribers: set[Subscriber] = set()
         self.holds = 0
-        # Why core refuses it for good.
+        # The error with which core has refused it for good.
         self.refusal: CoreError | None = None
         self._source = source
         self._core = source.core
         self._limits = source.limits
-        self._siblings = siblings
+        self._stream_count = stream_count
         self._failures = 0
         self._life = asyncio.create_task(self._live())
 
@@ -90,16 +91,16 @@ class Stream(ABC):
 
     @abstractmethod
     async def _once(self) -> None:
-        """Open the stream and hand on what comes; call `_thrives` when something good has come.
+        """Open the stream and deliver its events; call `_note_success` when it works.
 
-        Ends with the stream, or raises CoreError or Gap.
+        Returns when the stream ends, or raises CoreError or Gap.
         """
 
     @abstractmethod
     def _is_final(self, error: CoreError) -> bool:
-        """Whether asking again is of no use."""
+        """Whether opening the stream again would not help."""
 
-    def _thrives(self) -> None:
+    def _note_success(self) -> None:
         self._failures = 0
 
     async def _live(self) -> None:
@@ -107,7 +108,7 @@ class Stream(ABC):
             try:
                 await self._once()
             except CoreError as error:
-                self._note(error)
+                self._note_failure(error)
             except Gap as gap:
                 _log.error("a gap in core's stream", stream=self.key, gap=str(gap))
             self._failures += 1
@@ -116,24 +117,27 @@ class Stream(ABC):
                     await self._core.wait(self._limits.core_wait_s)
             await asyncio.sleep(self._pause_s())
 
-    def _note(self, error: CoreError) -> None:
+    def _note_failure(self, error: CoreError) -> None:
         if self._is_final(error):
             self._end(error)
         elif not error.away and self._failures & (self._failures - 1) == 0:
-            # Said at the 1st, 2nd, 3rd, 5th, 9th … time: all streams may fail at once.
+            # Logged at the 1st, 2nd, 3rd, 5th, 9th … failure: all streams may fail at once.
             _log.error("core refuses a stream", code=error.code, reason=error.reason)
 
     def _end(self, error: CoreError) -> None:
         self.refusal = error
         for subscriber in tuple(self.subscribers):
-            subscriber.vanish(error)
+            subscriber.refused(error)
 
     def _pause_s(self) -> float:
-        """Exponential with jitter; the first try is spread over the number of streams, so that a
-        restarted core meets a stream of them and not a wall."""
+        """Exponential back-off with jitter.
+
+        The first attempts are spread over a time that grows with the number of streams, so that a
+        restarted core does not get all of them at once.
+        """
         limits = self._limits
         if self._failures == 1:
-            spread_s = min(limits.resume_spread_s, self._siblings() / limits.resumes_per_s)
+            spread_s = min(limits.resume_spread_s, self._stream_count() / limits.resumes_per_s)
             return random.uniform(0, max(spread_s, limits.backoff_first_s))  # noqa: S311
         most_s = min(limits.backoff_last_s, limits.backoff_first_s * 2 ** min(self._failures, 16))
         return random.uniform(most_s / 2, most_s)  # noqa: S311
@@ -147,7 +151,7 @@ S = TypeVar("S", bound=Stream)
 
 
 class Streams(Generic[S]):
-    """All streams of one kind, by key; `most` of them at a time."""
+    """All streams of one kind, by key; at most `most` of them."""
 
     def __init__(self, source: Source, most: int) -> None:
         self.source = source
@@ -159,7 +163,7 @@ class Streams(Generic[S]):
         return len(self._streams)
 
     def release(self, stream: S) -> None:
-        """Give a hold back; the last one lets the stream end after a moment."""
+        """Release a hold. After the last one the stream is closed, `linger_s` later."""
         stream.holds -= 1
         if stream.holds == 0:
             linger_s = self.source.limits.linger_s
@@ -176,7 +180,7 @@ class Streams(Generic[S]):
         stream = self._streams.get(key)
         if stream is None or stream.refusal is not None:
             if len(self._streams) >= self._most:
-                raise CoreError("UNAVAILABLE", "this bridge holds too many streams")
+                raise CoreError("UNAVAILABLE", "This bridge has too many streams open.")
             stream = self._streams[key] = make()
         stream.holds += 1
         return stream

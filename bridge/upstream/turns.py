@@ -1,6 +1,6 @@
-"""Turns for calls to a busy core: so many at a time, and users one after another.
+"""Limits the calls to core that run at the same time, and serves users in turn.
 
-Whoever asks for much waits behind their own questions, and not before everybody else's.
+A user with many calls waits for those, and does not delay the calls of others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 
 class Turns:
-    """A semaphore whose waiters are served round by round, one of each key."""
+    """A semaphore that serves its waiters round-robin, one of each key."""
 
     def __init__(self, most: int) -> None:
         self._free = most
@@ -37,7 +37,7 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._hand_on()  # It had been given a moment before.
+                self._hand_on()  # The turn came just before the cancellation.
             raise
 
     def _hand_on(self) -> None:
@@ -45,7 +45,7 @@ class Turns:
             key, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
             if turns:
-                self._waiting[key] = turns  # To the end of the line.
+                self._waiting[key] = turns  # To the end of the queue.
             if not turn.done():
                 turn.set_result(None)
                 return

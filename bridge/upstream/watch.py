@@ -24,8 +24,8 @@ from bridge.upstream.stream import Gap, Source, Stream, Streams
 class Watch(Stream):
     """The stream of one escrow. `Watches` makes it and counts its holders."""
 
-    def __init__(self, escrow: pb.Escrow, source: Source, siblings: Callable[[], int]) -> None:
-        super().__init__(escrow.escrow_id, source, siblings)
+    def __init__(self, escrow: pb.Escrow, source: Source, stream_count: Callable[[], int]) -> None:
+        super().__init__(escrow.escrow_id, source, stream_count)
         self.escrow = escrow
         self._history: deque[frames.EventFrames] = deque(maxlen=self._limits.history_events)
         self._snapshot: tuple[int, bytes] | None = None
@@ -51,7 +51,7 @@ class Watch(Stream):
         async with aclosing(self._core.watch(self.key, self.version)) as messages:
             async for message in messages:
                 await self._take(message)
-                self._thrives()
+                self._note_success()
 
     def _is_final(self, error: CoreError) -> bool:
         return error.code == "NOT_FOUND"

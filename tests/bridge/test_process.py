@@ -77,7 +77,7 @@ async def test_a_signal_drains_and_ends_with_0(
         assert await browser.closed() == 1012
     _out, err = await asyncio.wait_for(process.communicate(), LIMIT_S)
     assert process.returncode == 0
-    assert b"the bridge is gone" in err
+    assert b"the bridge has stopped" in err
     assert b"Traceback" not in err
 
 

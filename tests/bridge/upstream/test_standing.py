@@ -42,7 +42,7 @@ async def test_sockets_are_told_when_core_goes_and_when_it_is_back(
         await browser.subscribe("e1")
         await core.stop()
         away = await browser.until("live")
-        assert away == {"type": "live", "live": False, "reason": "core cannot be reached"}
+        assert away == {"type": "live", "live": False, "reason": "Core cannot be reached."}
         async with bridge.browser() as late:
             assert (await late.next())["live"] is False
             await core.start()
