@@ -203,7 +203,7 @@ class Upstream:
         for endpoint, serves in zip(self._endpoints, serving, strict=True):
             endpoint.serves = serves
         self._some_serve = any(serving)
-        self._say_connected()
+        self._note_connected()
         if not self._some_serve:
             for call in tuple(self._under_way):
                 call.cancel()
@@ -246,7 +246,7 @@ class Upstream:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise CoreError("UNAVAILABLE", "core is away") from None
+            raise CoreError("UNAVAILABLE", "Core is unavailable. Try again.") from None
         finally:
             self._under_way.discard(call)
             call.cancel()
@@ -263,10 +263,10 @@ class Upstream:
             if state is grpc.ChannelConnectivity.SHUTDOWN:
                 return
             endpoint.ready = state is grpc.ChannelConnectivity.READY
-            self._say_connected()
+            self._note_connected()
             await endpoint.channel.wait_for_state_change(state)
 
-    def _say_connected(self) -> None:
+    def _note_connected(self) -> None:
         if self._some_serve and any(endpoint.ready for endpoint in self._endpoints):
             self._connected.set()
         else:

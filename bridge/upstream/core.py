@@ -54,7 +54,7 @@ class Core(Upstream):
                 if not is_lost or (has_failed and loop.time() >= give_up_s):
                     raise
             if not has_failed:
-                # Whoever was long in the line still waits a moment for a core that has just gone.
+                # Also a call that has waited long in turn gives a core that has just gone a moment.
                 has_failed = True
                 give_up_s = max(give_up_s, loop.time() + self._limits.backoff_last_s)
             await asyncio.sleep(self._limits.backoff_first_s)

@@ -329,7 +329,8 @@ async def test_a_snapshot_left_to_a_subscription_to_an_escrow_comes_when_that_fa
 async def test_while_core_is_away_a_subscribe_waits_and_then_fails(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(core_wait_s=0.3)
+    # The bridge does not notice within the test that core is away, so that no `live` frame comes.
+    bridge = await start_bridge(core_wait_s=0.3, standing_s=60)
     await core.stop()
     async with bridge.browser() as browser:
         answer = await browser.ask("subscribe", escrow_id="*", id=1)
@@ -341,7 +342,7 @@ async def test_while_core_is_away_a_subscribe_waits_and_is_then_answered(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     # Long enough for any machine. The test before this one shows how long the wait is.
-    bridge = await start_bridge(core_wait_s=60)
+    bridge = await start_bridge(core_wait_s=60, standing_s=60)
     await core.create("e1")
     await core.stop()
     async with bridge.browser() as browser:

@@ -390,7 +390,7 @@ async def test_each_refusal_of_core_has_its_error_frame(
 async def test_a_new_subscription_waits_for_core_and_then_gives_up(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(core_wait_s=0.3)
+    bridge = await start_bridge(core_wait_s=0.3, standing_s=60)
     await core.create("e1")
     await core.stop()
     async with bridge.browser() as browser:
@@ -399,8 +399,9 @@ async def test_a_new_subscription_waits_for_core_and_then_gives_up(
 
 
 async def test_a_new_subscription_waits_for_core_and_gets_it(
-    bridge: Bridge, core: FakeCore
+    start_bridge: StartBridge, core: FakeCore
 ) -> None:
+    bridge = await start_bridge(standing_s=60)
     await core.create("e1")
     await core.stop()
     async with bridge.browser() as browser:
