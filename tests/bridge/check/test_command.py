@@ -170,8 +170,8 @@ def test_an_address_is_read_as_a_browser_writes_it() -> None:
     assert (read.origin, read.socket) == ("https://pay.example", "wss://pay.example/api/v1/ws")
     local = address.read("http://[::1]:8000")
     assert local.is_local
-    assert not local.is_open_line
-    assert address.read("http://pay.example").is_open_line
+    assert not local.is_unencrypted
+    assert address.read("http://pay.example").is_unencrypted
 
 
 @pytest.mark.parametrize(

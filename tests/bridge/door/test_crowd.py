@@ -1,4 +1,4 @@
-"""Who gives way when connections are too many or too slow."""
+"""Which connections are closed when there are too many, or when they are too slow."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from bridge.limits import Limits
 
 
 @dataclass(eq=False)
-class Someone:
+class FakePeer:
     address: str = "10.0.0.1"
     is_cut: bool = False
 
@@ -18,7 +18,7 @@ class Someone:
 
 
 @dataclass
-class Street:
+class Room:
     """A crowd with a clock of its own, and why connections were cut."""
 
     limits: Limits
@@ -29,92 +29,92 @@ class Street:
     def __post_init__(self) -> None:
         self.crowd = Crowd(self.limits, lambda: self.now_s, self.why.append)
 
-    def enter(self, address: str = "") -> Someone:
-        """Someone new, by default from an address of their own."""
+    def enter(self, address: str = "") -> FakePeer:
+        """Add a connection, by default from an address of its own."""
         assert self.crowd.enter()
         self.seen += 1
         address = address or f"10.1.0.{self.seen}"
-        someone = Someone(address)
+        someone = FakePeer(address)
         self.crowd.waits_for_head(someone)
         return someone
 
 
-def test_when_all_are_taken_the_one_silent_longest_gives_way() -> None:
-    street = Street(Limits(connections=3))
-    first, second, third = (street.enter() for _ in range(3))
-    street.crowd.busy(first)
-    street.enter()
+def test_when_there_are_too_many_the_one_silent_longest_is_closed() -> None:
+    room = Room(Limits(connections=3))
+    first, second, third = (room.enter() for _ in range(3))
+    room.crowd.busy(first)
+    room.enter()
     assert [one.is_cut for one in (first, second, third)] == [False, True, False]
-    assert street.why == ["crowd"]
+    assert room.why == ["crowd"]
 
 
-def test_who_has_asked_for_nothing_gives_way_before_who_is_slow_or_idle() -> None:
-    street = Street(Limits(connections=2))
-    slow, silent = street.enter(), street.enter()
-    street.crowd.waits_for(slow)
-    street.enter()
+def test_connections_without_a_request_are_closed_before_slow_or_idle_ones() -> None:
+    room = Room(Limits(connections=2))
+    slow, silent = room.enter(), room.enter()
+    room.crowd.waits_for(slow)
+    room.enter()
     assert (slow.is_cut, silent.is_cut) == (False, True)
-    street.crowd.leave(silent)
-    (newest,) = street.crowd._heads
-    street.crowd.busy(newest)
-    assert street.crowd.enter()
+    room.crowd.leave(silent)
+    (newest,) = room.crowd._heads
+    room.crowd.busy(newest)
+    assert room.crowd.enter()
     assert slow.is_cut
 
 
-def test_who_is_being_served_never_gives_way() -> None:
-    street = Street(Limits(connections=2))
-    served = [street.enter(), street.enter()]
+def test_a_connection_that_is_being_served_is_never_closed() -> None:
+    room = Room(Limits(connections=2))
+    served = [room.enter(), room.enter()]
     for one in served:
-        street.crowd.busy(one)
-    assert not street.crowd.enter()
-    assert street.why == ["full"]
-    assert street.crowd.count == 2
-    street.crowd.leave(served[0])
-    assert street.crowd.enter()
+        room.crowd.busy(one)
+    assert not room.crowd.enter()
+    assert room.why == ["full"]
+    assert room.crowd.count == 2
+    room.crowd.leave(served[0])
+    assert room.crowd.enter()
     assert not any(one.is_cut for one in served)
 
 
-def test_a_head_has_its_time_from_when_it_was_awaited() -> None:
-    street = Street(Limits(head_s=10))
-    early = street.enter()
-    street.now_s = 6
-    late = street.enter()
-    street.now_s = 10.1
-    street.crowd.sweep()
+def test_the_time_of_a_head_counts_from_when_it_is_awaited() -> None:
+    room = Room(Limits(head_s=10))
+    early = room.enter()
+    room.now_s = 6
+    late = room.enter()
+    room.now_s = 10.1
+    room.crowd.sweep()
     assert (early.is_cut, late.is_cut) == (True, False)
-    street.crowd.waits_for_head(late)
-    street.now_s = 19
-    street.crowd.sweep()
+    room.crowd.waits_for_head(late)
+    room.now_s = 19
+    room.crowd.sweep()
     assert not late.is_cut
-    street.crowd.waits_for(late)
-    street.now_s = 99
-    street.crowd.sweep()
+    room.crowd.waits_for(late)
+    room.now_s = 99
+    room.crowd.sweep()
     assert not late.is_cut
-    assert street.why == ["head"]
+    assert room.why == ["head"]
 
 
-def test_one_address_has_a_share_of_those_who_have_not_asked_yet() -> None:
-    street = Street(Limits(connections=8, heads_per_address=3))
-    asked = street.enter("10.0.0.1")
-    street.crowd.busy(asked)
-    mine = [street.enter("10.0.0.1") for _ in range(4)]
-    others = [street.enter("10.0.0.2") for _ in range(3)]
+def test_one_address_has_a_share_of_the_connections_without_a_request() -> None:
+    room = Room(Limits(connections=8, heads_per_address=3))
+    asked = room.enter("10.0.0.1")
+    room.crowd.busy(asked)
+    mine = [room.enter("10.0.0.1") for _ in range(4)]
+    others = [room.enter("10.0.0.2") for _ in range(3)]
     assert [one.is_cut for one in mine] == [True, False, False, False]
     assert not any(one.is_cut for one in [asked, *others])
-    assert street.why == ["address"]
+    assert room.why == ["address"]
 
 
-def test_nothing_is_left_of_who_has_gone() -> None:
-    street = Street(Limits())
-    here = [street.enter(f"10.0.0.{n}") for n in range(5)]
+def test_nothing_is_kept_of_a_connection_that_is_gone() -> None:
+    room = Room(Limits())
+    here = [room.enter(f"10.0.0.{n}") for n in range(5)]
     for one in here:
-        street.crowd.leave(one)
-    street.crowd.enter()
-    street.crowd.leave(None)
-    assert street.crowd.count == 0
-    assert not street.crowd._heads
-    assert not street.crowd._heads_of
-    assert not street.crowd._others
+        room.crowd.leave(one)
+    room.crowd.enter()
+    room.crowd.leave(None)
+    assert room.crowd.count == 0
+    assert not room.crowd._heads
+    assert not room.crowd._heads_of
+    assert not room.crowd._others
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
     assert (network(one) == network(other)) is same
 
 
-def test_limits_shrink_with_the_descriptors_that_there_are() -> None:
+def test_limits_shrink_with_the_available_descriptors() -> None:
     assert Limits().within(1 << 20) == Limits()
     small = Limits().within(1024)
     assert small.connections == 1024 - 256

@@ -1,4 +1,4 @@
-"""The port as a stranger meets it: silence, rubbish, and what no client library would send."""
+"""The port against bad clients: silence, rubbish, and what no client library would send."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 
 
 class Caller:
-    """One connection that says what it is told to, and tells whether it has been cut."""
+    """One connection, which sends what the test gives and knows whether it was cut."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -39,7 +39,7 @@ async def caller(bridge: Bridge, wire: bytes = b"") -> AsyncIterator[Caller]:
 
 
 @pytest.mark.parametrize("wire", [b"", b"G", GET], ids=["nothing", "a letter", "half a head"])
-async def test_a_head_that_does_not_come_ends_the_connection(
+async def test_a_connection_without_a_head_is_closed(
     start_bridge: StartBridge, wire: bytes
 ) -> None:
     bridge = await start_bridge(head_s=0.2)
@@ -48,7 +48,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(
     assert await bridge.metric('holdfast_bridge_connections_dropped_total{why="head"}') == 1
 
 
-async def test_a_head_that_drips_has_no_more_time(start_bridge: StartBridge) -> None:
+async def test_a_slow_head_gets_no_more_time(start_bridge: StartBridge) -> None:
     bridge = await start_bridge(head_s=0.3)
     began = time.monotonic()
     async with caller(bridge, GET) as slow:
@@ -88,7 +88,7 @@ async def test_a_websocket_outlives_every_limit_of_heads_and_idleness(
         assert await browser.ask("ping") == {"type": "pong"}
 
 
-async def test_with_all_connections_taken_by_the_silent_others_are_served(
+async def test_others_are_served_while_silent_connections_take_all_places(
     start_bridge: StartBridge,
 ) -> None:
     bridge = await start_bridge(connections=20)
@@ -135,7 +135,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("wire", MALFORMED, ids=range(len(MALFORMED)))
-async def test_what_is_no_request_gets_our_shape_and_no_token_is_logged(
+async def test_a_malformed_request_gets_our_json_error_and_no_token_is_logged(
     bridge: Bridge,
     wire: bytes,
     caplog: pytest.LogCaptureFixture,
@@ -169,7 +169,7 @@ async def test_what_is_no_request_gets_our_shape_and_no_token_is_logged(
         (b"GET /api/v1/escrows HTTP/1.1\r\n", 401, "TOKEN_MISSING"),
     ],
 )
-async def test_every_refusal_has_our_shape(
+async def test_every_error_has_our_json_form(
     bridge: Bridge, wire: bytes, status: int, reason: str
 ) -> None:
     reply = await raw(bridge, wire + b"Host: x\r\n\r\n")
@@ -181,13 +181,13 @@ async def test_every_refusal_has_our_shape(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/config", "/api/v1/openapi.json"])
-async def test_every_json_answer_is_kept_by_nobody(bridge: Bridge, path: str) -> None:
+async def test_no_json_response_may_be_cached(bridge: Bridge, path: str) -> None:
     async with bridge.http.get(bridge.url + path) as response:
         assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_a_body_that_breaks_off_says_nothing_in_the_log(
+async def test_a_body_that_breaks_off_logs_nothing(
     bridge: Bridge, core: FakeCore, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for path in ("webhooks/razorpay", "escrows", "demo/token"):

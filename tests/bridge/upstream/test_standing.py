@@ -1,4 +1,4 @@
-"""How the bridge stands with core: told to sockets and to /readyz, in time and with the reason."""
+"""Whether the bridge can do its job: sockets and /readyz say so in time, and why not."""
 
 import asyncio
 import time
@@ -54,7 +54,7 @@ async def test_sockets_are_told_when_core_goes_and_when_it_is_back(
     assert await until_ready(bridge, 200) == "ready"
 
 
-async def test_core_that_says_it_does_not_serve_is_away(
+async def test_a_core_that_says_it_does_not_serve_counts_as_away(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(**SOON)
@@ -73,7 +73,7 @@ async def test_core_that_says_it_does_not_serve_is_away(
         (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
     ],
 )
-async def test_a_core_that_refuses_the_bridge_itself_is_told(
+async def test_a_core_that_refuses_the_bridge_fails_readyz_and_tells_sockets(
     start_bridge: StartBridge, core: FakeCore, code: grpc.StatusCode, reason: str
 ) -> None:
     bridge = await start_bridge(**SOON)
@@ -88,7 +88,7 @@ async def test_a_core_that_refuses_the_bridge_itself_is_told(
     assert await until_ready(bridge, 200) == "ready"
 
 
-async def test_a_token_of_the_bridge_that_expires_in_mid_run_is_told(
+async def test_a_bridge_token_that_expires_while_running_is_reported(
     start_bridge: StartBridge, core: FakeCore, capfd: pytest.CaptureFixture[str]
 ) -> None:
     short = token("bridge", roles=["service"], exp=time.time() + 2)
@@ -105,7 +105,7 @@ async def test_a_token_of_the_bridge_that_expires_in_mid_run_is_told(
 async def test_a_core_that_is_only_busy_is_not_away(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    """Nobody gets an error while core serves, however long the line is."""
+    """Nobody gets an error while core serves, however many calls wait."""
     bridge = await start_bridge(**SOON, core_calls=2, core_wait_s=0.3)
     for number in range(30):
         await core.create(f"e{number}")
@@ -121,7 +121,7 @@ async def test_a_core_that_is_only_busy_is_not_away(
         assert {frame["type"] for frame in told} == {"subscribed"}
 
 
-async def test_fewer_rights_end_what_may_no_longer_be_seen(
+async def test_a_token_with_fewer_roles_ends_subscriptions_that_it_does_not_allow(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     bridge = await start_bridge(**SOON)
@@ -148,7 +148,7 @@ async def test_fewer_rights_end_what_may_no_longer_be_seen(
         ("a.b.c", "is not valid"),
     ],
 )
-async def test_what_is_wrong_with_a_token_is_said_without_it(text: str, words: str) -> None:
+async def test_the_problem_of_a_token_is_named_without_the_token(text: str, words: str) -> None:
     problem = await token_problem(Verifier(secret=SECRET), text)
     assert words in problem
     assert text not in problem

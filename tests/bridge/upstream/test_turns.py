@@ -1,11 +1,11 @@
-"""Turns: so many at a time, users one after another, and none lost."""
+"""Turns: a limit on calls at a time, users served in turn, and no turn lost."""
 
 import asyncio
 
 from bridge.upstream.turns import Turns
 
 
-async def test_users_are_served_round_by_round() -> None:
+async def test_users_are_served_round_robin() -> None:
     turns, served = Turns(1), []
     goes_on = asyncio.Event()
 
@@ -42,7 +42,7 @@ async def test_no_more_than_the_limit_are_served_at_once() -> None:
     assert (most, inside) == (3, 0)
 
 
-async def test_whoever_gives_up_loses_nobody_a_turn() -> None:
+async def test_a_cancelled_wait_loses_no_turn() -> None:
     turns = Turns(2)
 
     async def ask(user: str) -> None:
