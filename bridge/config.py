@@ -101,7 +101,7 @@ def _contradictions(environ: Mapping[str, str]) -> list[str]:
 
 
 def _demo_beside_money(environ: Mapping[str, str]) -> list[str]:
-    """The demo's login hands anybody a token: it must not stand beside real money."""
+    """The demo login gives anybody a token, so it must not be on with real money."""
     if environ.get("DEMO_LOGIN", "").lower() not in _YES:
         return []
     wrong = []

@@ -30,7 +30,7 @@ from bridge.web.api import Api
 from bridge.web.demo import DemoLogin
 from bridge.web.origin import Hosts, Origins, cors
 from bridge.web.pages import Pages
-from bridge.web.webhook import WebhookDoor
+from bridge.web.webhook import WebhookEndpoint
 from holdfast.metrics import served
 from holdfast.tokens import Verifier
 
@@ -44,7 +44,7 @@ CORE = web.AppKey("CORE", Core)
 VERIFIER = web.AppKey("VERIFIER", Verifier)
 STANDING = web.AppKey("STANDING", Standing)
 HUB = web.AppKey("HUB", Hub)
-WEBHOOKS = web.AppKey("WEBHOOKS", WebhookDoor)
+WEBHOOKS = web.AppKey("WEBHOOKS", WebhookEndpoint)
 
 
 def create_app(settings: Settings, limits: Limits | None = None) -> web.Application:
@@ -127,7 +127,7 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     penalties = Penalties(limits.flood_wait_s, asyncio.get_running_loop().time)
     shared = Shared(watches, follows, verifier, flusher, penalties, standing, limits, metrics)
     hub = app[HUB] = Hub(shared, app[ORIGINS].admits, query_token=settings.allow_query_token)
-    app[WEBHOOKS] = WebhookDoor(core, app[BODIES], limits, metrics)
+    app[WEBHOOKS] = WebhookEndpoint(core, app[BODIES], limits, metrics)
     telling: set[asyncio.Task[None]] = set()
 
     def tell() -> None:

@@ -1,4 +1,4 @@
-"""The address that is tried. Pure."""
+"""The public address that is checked. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from holdfast.loopback import is_loopback
 
-# As a browser leaves them out of Host and Origin.
+# Browsers leave these out of Host and Origin.
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -16,7 +16,7 @@ class Address:
     """A public address: its origin, as a browser writes it."""
 
     scheme: str
-    host: str  # With the port, where one is given.
+    host: str  # With the port, if one is given.
     is_local: bool
 
     @property
@@ -25,17 +25,17 @@ class Address:
 
     @property
     def socket(self) -> str:
-        """Where a page of this origin opens its WebSocket."""
+        """The address at which a page of this origin opens its WebSocket."""
         return f"{'wss' if self.scheme == 'https' else 'ws'}://{self.host}/api/v1/ws"
 
     @property
-    def is_open_line(self) -> bool:
-        """Whether a token would cross a network that others can read."""
+    def is_unencrypted(self) -> bool:
+        """Whether a token would cross a network without encryption."""
         return self.scheme == "http" and not self.is_local
 
 
 def read(text: str) -> Address:
-    """Read what was typed. Raises ValueError with a sentence."""
+    """Parse an address. Raises ValueError, whose message says why."""
     try:
         parts = urlsplit(text)
         name, _port = parts.hostname or "", parts.port

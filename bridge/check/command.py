@@ -1,4 +1,4 @@
-"""The command line of the check, and the order in which things are tried."""
+"""The command line of the check, and the order of its steps."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _HTTPS = "Serve it over https; a page of https may not even open a ws:// address
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check an address. Answers 0 when all is well, 1 when something is wrong, and 2 when nothing
-    could be tried."""
+    """Check an address. Answers 0 if all is well, 1 if something is wrong, and 2 if the address
+    could not be reached."""
     parser = argparse.ArgumentParser(
         prog="python -m bridge check",
         description="Try a public address of a bridge as a browser would, and say what is wrong.",
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--token",
         help="a user's token for the WebSocket and the API; `-` reads it from standard input."
-        " Without it the demo's login is asked for one",
+        " Without it the check asks the demo login for one",
     )
     parser.add_argument(
         "--wait", type=float, metavar="SECONDS", help="how long to try an idle connection"
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str]) -> int:
 async def check(
     where: Address, token: str, *, wait_s: float | None, say: Callable[[str], None]
 ) -> int:
-    """Try everything; answers the exit code. Lines go to `say` as they are found."""
+    """Try everything; answer the exit code. `say` gets each finding at once."""
     report = Report(say)
-    # As a browser that meets the address for the first time: a connection for each request.
+    # A new connection for each request, like a browser that visits for the first time.
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as http:
         try:
@@ -72,13 +72,13 @@ async def _check(
     pages = Pages(http, where, report)
     await pages.alive()
     await pages.ready()
-    if where.is_open_line:
+    if where.is_unencrypted:
         report.wrong("this is plain http: everybody on the way can read the tokens", _HTTPS)
         token = ""
     await pages.page()
     await pages.webhook()
     await pages.canary()
-    if not where.is_open_line:
+    if not where.is_unencrypted:
         token = token or await pages.demo_token()
     if token:
         await pages.api(token)

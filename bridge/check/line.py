@@ -1,4 +1,4 @@
-"""The WebSocket part: does it open, does what is sent come at once, does it stay open."""
+"""Checks the WebSocket: does it open, do frames come at once, does it stay open when idle?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bridge.check.report import Report
 from bridge.protocol.errors import CloseCode
 
 SUBPROTOCOL = "bearer"
-# How long a frame may take, and the handshake.
+# How long the handshake, or a frame, may take.
 FRAME_S = 5.0
-# How much longer than the bridge's ping interval the silence is tried.
+# How much longer than the bridge's ping interval the connection is kept idle.
 SPARE_S = 5.0
 # How many pings are sent one after another.
 PINGS = 3
-# A clock that is further off than this is worth a note.
+# A clock that is off by more than this gets a note.
 CLOCK_S = 30.0
 
 _UPGRADE = (
@@ -41,7 +41,7 @@ _BUFFERING = (
 
 
 class Line:
-    """One WebSocket, tried step by step."""
+    """One WebSocket (the *line*), tried step by step."""
 
     def __init__(self, http: aiohttp.ClientSession, address: Address, report: Report) -> None:
         self._http = http
@@ -51,8 +51,10 @@ class Line:
         self._connected: dict[str, Any] = {}
 
     async def check(self, token: str, *, is_good: bool, wait_s: float | None) -> None:
-        """Try all of it with a token, or with one that `is_good` says is none, as far as that
-        goes. `wait_s` is how long the silence lasts; by default as long as the pings demand."""
+        """Try everything. With a fake token (not `is_good`), only its refusal can be tried.
+
+        `wait_s` is how long the connection is kept idle, by default longer than the ping interval.
+        """
         if not await self._open(token):
             return
         try:
@@ -150,7 +152,7 @@ class Line:
         return False
 
     async def _silent(self, wait_s: float | None) -> None:
-        """Say nothing for longer than the bridge lets a connection be silent."""
+        """Send nothing for longer than the bridge's ping interval."""
         interval_s = float(self._connected.get("ping_interval", 0))
         wait_s = interval_s + SPARE_S if wait_s is None else wait_s
         began, pings = time.monotonic(), 0
@@ -189,7 +191,7 @@ class Line:
         )
 
     async def _next(self, within_s: float, *, pings: bool = False) -> aiohttp.WSMessage | None:
-        """The next message; None when there was none in time. Pings are answered."""
+        """Answer the next message, or None if none comes in time. Answers pings."""
         try:
             async with asyncio.timeout(within_s):
                 while True:

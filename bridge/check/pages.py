@@ -1,4 +1,4 @@
-"""The plain HTTP part: does the bridge answer, and does what it needs come through to it."""
+"""Checks plain HTTP: does the bridge answer, and does the proxy pass on what it needs?"""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import aiohttp
 from bridge.check.address import Address
 from bridge.check.report import Report, Stop
 
-# How long one answer may take.
+# How long a response may take.
 ANSWER_S = 10.0
-# What a webhook may have at most, less its head.
+# Bytes of the webhook that is tried: a little less than the largest that the bridge takes.
 WEBHOOK_BYTES = 1_000_000
-# A token that is none, and is found again wherever it is repeated.
+# A fake token, which is easy to find wherever a response repeats it.
 CANARY = "eyJhbGciOiJub25lIn0.e30.holdfast-check-canary"
 _CAREFUL = ("no-referrer", "origin", "same-origin", "strict-origin")
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -24,7 +24,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer; `error` is the `reason` of a refusal of ours, or empty."""
+    """One response; `error` is the `reason` of the bridge's error, or empty."""
 
     status: int
     headers: dict[str, str]
@@ -46,12 +46,12 @@ class Answer:
 
     @property
     def where(self) -> str:
-        """Where it sends us, or empty."""
+        """The address that it redirects to, or empty."""
         return self.headers.get("location", "") if self.status in _REDIRECTS else ""
 
 
 class Pages:
-    """Asks one address, and reports what comes of it."""
+    """Makes requests to one address, and reports the findings."""
 
     def __init__(self, http: aiohttp.ClientSession, address: Address, report: Report) -> None:
         self._http = http
@@ -59,7 +59,7 @@ class Pages:
         self._report = report
 
     async def ask(self, method: str, path: str, origin: str = "", **more: Any) -> Answer:
-        """Make one request. Raises Stop where nobody answers."""
+        """Make one request. Raises Stop if there is no response."""
         url = (origin or self._address.origin) + path
         began = time.monotonic()
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
@@ -78,7 +78,7 @@ class Pages:
         return Answer(answer.status, headers, body, time.monotonic() - began)
 
     async def alive(self) -> None:
-        """`/healthz`. Raises Stop where it is not Holdfast that answers."""
+        """Try `/healthz`. Raises Stop if the response is not a bridge's."""
         answer = await self.ask("GET", "/healthz")
         if answer.where:
             raise Stop(f"it redirects to {answer.where}: check that address", is_wrong=True)
@@ -98,7 +98,7 @@ class Pages:
         )
 
     async def page(self) -> None:
-        """The dashboard's headers: they show which Host the bridge was asked for."""
+        """Check the dashboard's headers, which show the Host that the bridge saw."""
         answer = await self.ask("GET", "/")
         policy = answer.headers.get("content-security-policy", "")
         host = self._address.host
@@ -123,7 +123,7 @@ class Pages:
             )
 
     async def webhook(self) -> None:
-        """As large a delivery as there may be, with no signature."""
+        """Send an unsigned webhook of nearly the largest size."""
         body = b"x" * WEBHOOK_BYTES
         answer = await self.ask("POST", "/api/v1/webhooks/razorpay", data=body)
         if answer.error == "SIGNATURE_INVALID":
@@ -152,11 +152,11 @@ class Pages:
         else:
             self._report.wrong(
                 f"the JSON API answers {answer.status} {answer.error}".rstrip(),
-                "If the reason begins with TOKEN, give a good one with --token.",
+                "If the reason begins with TOKEN, give a valid token with --token.",
             )
 
     async def canary(self) -> None:
-        """Whether a token in a URL is repeated to somebody."""
+        """Check whether a response repeats a token of the URL."""
         path = f"/api/v1/ws?token={CANARY}"
         answer = await self.ask("GET", path)
         told = "\n".join((answer.body, *answer.headers.values()))
@@ -177,7 +177,7 @@ class Pages:
     async def _open_canary(self, path: str) -> None:
         host = self._address.host.rpartition(":")[0] or self._address.host
         if self._address.host != host:
-            return  # Beside a port of its own there is no plain http to ask.
+            return  # With a port in the address, there is no known port for plain http.
         try:
             answer = await self.ask("GET", path, origin=f"http://{host}")
         except Stop:
@@ -194,7 +194,7 @@ class Pages:
             self._report.good("plain http redirects to https")
 
     async def demo_token(self) -> str:
-        """A token of the demo's login, where it is open; or empty."""
+        """Get a token of the demo login; empty if the demo login is off."""
         config = await self.ask("GET", "/api/v1/config")
         if not config.told.get("demo_login"):
             return ""

@@ -1,4 +1,4 @@
-"""What was found, a line for each thing that was tried."""
+"""The findings, one line for each step of the check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from holdfast.redact import redacted
 
 
 class Stop(Exception):
-    """Nothing more can be tried. `is_wrong` tells a broken address from one that is not there."""
+    """The check cannot go on. `is_wrong` is false if the address could not be reached at all."""
 
     def __init__(self, why: str, *, is_wrong: bool) -> None:
         super().__init__(why)
@@ -16,7 +16,7 @@ class Stop(Exception):
 
 
 class Report:
-    """Writes each finding at once, for some take a while."""
+    """Writes each finding at once, because some steps take a while."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -26,13 +26,13 @@ class Report:
         self._line("ok", text)
 
     def wrong(self, text: str, remedy: str) -> None:
-        """Say what does not work, and what to do about it."""
+        """Report what does not work, and what to do about it."""
         self.wrongs += 1
         self._line("WRONG", text)
         self._line("", remedy)
 
     def note(self, text: str) -> None:
-        """Say what is no fault, and worth to know."""
+        """Report what is not wrong, but worth knowing."""
         self._line("note", text)
 
     def _line(self, word: str, text: str) -> None:

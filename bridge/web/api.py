@@ -1,7 +1,7 @@
-"""JSON over HTTP: every annotated RPC of core under /api/v1, and what a page must know to begin.
+"""The JSON API: every annotated RPC of core under /api/v1, and the settings that a page needs.
 
-No route is written by hand: transcode reads them from the proto. Must never decide who may do what:
-the caller's own token, once it is found to be good, goes on to core, which does.
+No route is written by hand: transcode reads them from the proto. Must never decide who may do what.
+It checks that the caller's token is valid and passes it on to core, which decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from holdfast.loopback import is_loopback
 from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
 
 PREFIX = "/api/v1"
-# The body of a call.
+# Bytes in the body of a call.
 BODY_LIMIT_BYTES = 1024 * 1024
 # Longer bodies are transcoded one after another.
 LARGE_BODY_BYTES = 8 * 1024
@@ -82,7 +82,7 @@ ROUTES = routes_of(
 
 
 class Api:
-    """Serves ROUTES. `core_of` and `verifier_of` find what an app opens only after routing."""
+    """Serves ROUTES. `core_of` and `verifier_of` find what the app makes after its routes."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Api:
         self._config = _json(_page_config(demo_login, pay_url))
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes. After all others under PREFIX: the last one takes what is left there."""
+        """Add the routes, after all others under PREFIX: the last one takes what is left there."""
         app.router.add_get(f"{PREFIX}/config", self._give_config)
         app.router.add_get(f"{PREFIX}/openapi.json", self._give_openapi)
         app.router.add_route("*", PREFIX + r"{path:(/[\s\S]*)?}", self.serve)
@@ -115,7 +115,7 @@ class Api:
         return web.Response(body=_openapi(), content_type="application/json")
 
     async def serve(self, request: web.Request) -> web.Response:
-        """Answer one call, whatever it is: an answer of core, or an error in the one shape."""
+        """Answer one call: with core's answer, or with an error in our JSON form."""
         routes = matching(ROUTES, request.rel_url.raw_path)
         method = "GET" if request.method == "HEAD" else request.method
         route = next((route for route in routes if route.method == method), None)
@@ -181,7 +181,7 @@ class Api:
 
 
 def _of_unknown_outcome(error: CoreError) -> CoreError:
-    """Say that a call that changes something may have been done, and what is safe to do."""
+    """Make the error of a call that may have changed something: it says what is safe to do."""
     if error.reason or not error.away:
         return error
     text = (

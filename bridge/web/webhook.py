@@ -20,7 +20,7 @@ _log = structlog.get_logger("bridge.web.webhook")
 _FOR_GOOD = frozenset({"SIGNATURE_INVALID", "WEBHOOK_MALFORMED"})
 
 
-class WebhookDoor:
+class WebhookEndpoint:
     """POST /api/v1/webhooks/razorpay."""
 
     def __init__(self, core: Core, bodies: Bodies, limits: Limits, metrics: Metrics) -> None:
