@@ -1,11 +1,11 @@
 # Holdfast. Everything a fresh machine needs is Python 3.11 or newer and make.
-# Set-up is kept in stamps under .venv, so that only a change of its inputs repeats it.
+# Stamp files under .venv record what is set up, so that a step runs again only if its inputs change.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python …` overrules it.
+# The first Python on the PATH that is new enough. `make PYTHON=/path/to/python …` overrides it.
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13 python3.14 python,\
 	$(if $(shell $(p) -c '$(ENOUGH)' >/dev/null 2>&1 && echo found),$(p))))
@@ -14,19 +14,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTO := $(shell find proto -name '*.proto')
 
-# The dashboard takes part once it is there; Node.js for it comes as a wheel (the extra `web`).
+# The dashboard is built if its folder is there. Node.js for it comes as a wheel (the extra `web`).
 DASHBOARD := $(if $(wildcard bridge/dashboard/package.json),bridge/dashboard)
 npm = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(DASHBOARD)
 WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/lib/*' -not -path '*/test-results/*'))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# uv needs a quarter of pip's time, but knows none of pip's settings, a mirror's address among them:
-# where it fails, pip has its turn.
+# uv takes a quarter of pip's time, but does not read pip's settings, such as the address of a mirror.
+# If uv fails, pip installs.
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(1) || \
 	$(BIN)/python -m pip install --quiet $(1)
-# npm works for the dashboard while the rest is installed; of several goals one after another, for
-# two must not install into one environment at once.
+# Two jobs, so that npm installs the dashboard's packages while pip installs the rest. With several
+# goals one job, because two goals must not install into one environment at the same time.
 MAKEFLAGS += --jobs=$(if $(word 2,$(MAKECMDGOALS)),1,2)
 
 .PHONY: help
@@ -38,10 +38,10 @@ run: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up, start e
 	$(BIN)/python -m scripts.run
 
 .PHONY: demo
-demo: $(VENV)/.run ## Tell a whole escrow in the terminal, against a running or a fresh stack.
+demo: $(VENV)/.run ## Play a whole escrow in the terminal, on the running stack or a new one.
 	$(BIN)/python -m scripts.demo
 
-# Some tests wait for processes more than they compute: one worker more than there are cores.
+# One worker more than there are cores, because some tests mostly wait for processes.
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))')
 
 .PHONY: test
@@ -74,7 +74,7 @@ reference: $(VENV)/.run ## Rewrite docs/reference/ from the code that holds its 
 	$(BIN)/python -m scripts.reference
 
 .PHONY: wheel
-wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.whl, generated code and dashboard inside.
+wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.whl, with the generated code and the dashboard.
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 .PHONY: clean
@@ -84,15 +84,15 @@ ifdef DASHBOARD
 	rm -rf $(DASHBOARD)/node_modules $(DASHBOARD)/dist
 endif
 
-# One stamp for each kind of set-up; its name is the extra that it installs.
-# `run` is no extra: it stands for the runtime dependencies alone, which the others bring too.
+# One stamp for each kind of set-up, named after the extra that it installs. `run` is not an extra: it
+# stands for the runtime dependencies alone, which every extra installs too.
 $(VENV)/.test: EXTRA := [test]
 $(VENV)/.lint: EXTRA := [lint]
 $(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/.web
 	$(call install,--editable '.$(EXTRA)')
 	@touch $@ $(VENV)/.run
 
-# Node.js before all the rest, so that npm need not wait for it.
+# Node.js is installed first, so that npm can start early.
 EXTRA_WEB := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["web"])
 $(VENV)/.web: pyproject.toml | $(VENV)/pyvenv.cfg
 ifdef DASHBOARD

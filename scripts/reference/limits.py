@@ -12,8 +12,7 @@ from scripts.reference import table
 from scripts.reference.source import Named, constants, fields
 
 TOPS = ("core", "bridge", "holdfast")
-# Numbers that convert, name an exit code or a mode, or bound a kind of value and not what Holdfast
-# does.
+# Numbers that are not limits: factors of conversion, exit codes, modes, and the bounds of a type.
 NOT_LIMITS = frozenset(
     {
         "BPS",
