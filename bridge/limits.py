@@ -100,6 +100,8 @@ class Limits:
     core_busy_s: float = 30.0
     # Calls to read an escrow that are made for users at the same time; more wait in turn.
     core_calls: int = 64
+    # How soon the stream of revoked tokens is opened again after its end.
+    revocations_retry_s: float = 0.2
     # How often the bridge checks whether core answers and accepts its token.
     standing_every_s: float = 1.0
     # How long core may take to say that it serves before it counts as away.

@@ -20,6 +20,7 @@ from bridge.door.listener import Listener
 from bridge.door.reply import mark_json
 from bridge.limits import Limits
 from bridge.metrics import Metrics
+from bridge.upstream import revoke
 from bridge.upstream.channel import CoreError, Tls
 from bridge.upstream.core import Core
 from bridge.upstream.follow import Follows
@@ -138,7 +139,8 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     standing.changed = tell
     metrics.token_left_s.set_function(lambda: standing.token_left_s)
     metrics.ready.set_function(lambda: float(not standing.problem))
-    looking = asyncio.create_task(standing.run())
+    verifier.revocations.listeners.append(hub.revoke)
+    looking = asyncio.gather(standing.run(), revoke.hear(probe, verifier.revocations, limits))
     async with served(settings.metrics_listen, lambda: _rendered(app)):
         yield
     looking.cancel()

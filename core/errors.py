@@ -32,6 +32,11 @@ class Reason(enum.Enum):
         False,
         "The token's `exp` has passed. A stream that is open ends with it too.",
     )
+    TOKEN_REVOKED = (
+        "UNAUTHENTICATED",
+        False,
+        "The token was revoked by an administrator. Sign in again.",
+    )
     KEYS_UNAVAILABLE = (
         "UNAVAILABLE",
         True,

@@ -25,6 +25,7 @@ from core.clock import wall_us
 from core.config import Settings
 from core.health import Health
 from core.heartbeat import Heartbeat, keep
+from core.live.revoke import Revoker
 from core.metrics import Metrics, Sources
 from core.rooms import Loop, Rooms, loops, opened
 from core.service import reflection
@@ -39,6 +40,7 @@ from core.settlement.reconcile import Reconciled
 from core.settlement.settle import Patience
 from holdfast import descriptors
 from holdfast.metrics import served
+from holdfast.revocation import Revocations
 from holdfast.tokens import Verifier
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ FEED_STOP_S = 2.0
 STOP_S = 9.5
 # How long the room that watches the others may be silent itself.
 HEALTH_LIMIT_S = 30.0
+# How long the room that reads the revocations may be silent.
+REVOKER_LIMIT_S = 60.0
 # The longest request: a webhook of 1 MiB and its frame.
 MAX_MESSAGE_BYTES = 2 << 20
 # Streams that may open at once; by default gRPC cancels more than about 1,000.
@@ -135,13 +139,16 @@ async def serving(
             opened(settings, patience=patience, gateway_timeout_s=gateway_timeout_s, is_alone=True)
         )
         running = loops(rooms, settings)
+        revoker = Revoker(rooms.store, verifier.revocations)
+        await revoker.start()
+        running.append(Loop(Heartbeat("revocations", REVOKER_LIMIT_S), revoker.run()))
         healthy = Health(
             rooms.store,
             SERVICES,
             [loop.heartbeat for loop in running],
             clock_problem=lambda: rooms.timekeeper.problem,
         )
-        _add_services(server, rooms, settings, healthy)
+        _add_services(server, rooms, settings, healthy, revoker, verifier.revocations)
         metrics = _metrics(rooms, healthy, running, verifier)
         await stack.enter_async_context(served(settings.metrics_listen, metrics.render))
         broken = asyncio.Event()
@@ -162,7 +169,12 @@ async def serving(
 
 
 def _add_services(
-    server: grpc.aio.Server, rooms: Rooms, settings: Settings, healthy: Health
+    server: grpc.aio.Server,
+    rooms: Rooms,
+    settings: Settings,
+    healthy: Health,
+    revoker: Revoker,
+    revocations: Revocations,
 ) -> None:
     store, executor = rooms.store, rooms.executor
     escrows = EscrowService(
@@ -172,6 +184,7 @@ def _add_services(
         rooms.followers,
         fee_bps=settings.platform_fee_bps,
         shares=_shares(settings),
+        revocations=revocations,
     )
     payments = PaymentService(
         store,
@@ -185,7 +198,9 @@ def _add_services(
     escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(escrows, server)
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
-    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(), server)
+    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+        AdminService(store, revoker, revocations, now_us=rooms.now_us), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable(names, server)

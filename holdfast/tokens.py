@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 
 from holdfast.keys import ALGORITHMS, KeyServer, KeysUnavailable, UnknownKey
+from holdfast.revocation import Revocations
 from holdfast.subject import ROLES, user_id_problem
 
 __all__ = ["Identity", "KeysUnavailable", "TokenRefused", "Verifier"]
@@ -29,11 +30,12 @@ CACHE_TOKENS = 10_000
 
 
 class TokenRefused(Exception):
-    """A token proves nothing; `expired` tells the one reason that a new token mends."""
+    """A token proves nothing; `expired` and `revoked` tell the reasons that a new one mends."""
 
-    def __init__(self, why: str, *, expired: bool = False) -> None:
+    def __init__(self, why: str, *, expired: bool = False, revoked: bool = False) -> None:
         super().__init__(why)
         self.expired = expired
+        self.revoked = revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Verifier:
         self._audience = audience
         self._now_s = now_s
         self._seen: dict[str, Identity] = {}
+        self.revocations = Revocations()
         self.keys: KeyServer | None = None
         if jwks_url is not None:
             self.keys = KeyServer(jwks_url, clock_s=clock_s)
@@ -86,6 +89,8 @@ class Verifier:
             self._seen[token] = identity
         if self._now_s() >= identity.expires_at:
             raise TokenRefused("it has expired", expired=True)
+        if self.revocations.covers(identity.user_id, identity.issued_at):
+            raise TokenRefused("it was revoked", revoked=True)
         return identity
 
     async def close(self) -> None:

@@ -45,6 +45,7 @@ WINGS = {
         "core.law",
         "core.heartbeat",
         "core.errors",
+        "holdfast",
     },
     "core.health": {"core.storage", "core.heartbeat", "core.errors"},
     "core.metrics": {
@@ -81,6 +82,7 @@ WINGS = {
         "core.metrics",
         "core.health",
         "core.service",
+        "core.live",
         "core.settlement",
         "core.clock",
         "core.heartbeat",
@@ -139,7 +141,7 @@ DOORS = {
     "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
     "core.settlement": {"checkout", "webhook", "compare"},
     "core.books": {"audit"},
-    "core.live": {"feed", "follow"},
+    "core.live": {"feed", "follow", "revoke"},
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},

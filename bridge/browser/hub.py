@@ -80,6 +80,14 @@ class Hub:
             return response
         return None
 
+    def revoke(self, user_id: str) -> None:
+        """End the connections of a user whose tokens were revoked."""
+        revocations = self._around.verifier.revocations
+        for session in tuple(self._sessions):
+            identity = session.identity
+            if identity.user_id == user_id and revocations.covers(user_id, identity.issued_at):
+                session.end(CloseCode.BAD_TOKEN)
+
     async def tell_live(self) -> None:
         """Tell every browser whether events reach it now."""
         async for session in self._in_slices(tuple(self._sessions)):

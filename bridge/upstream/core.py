@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as service
 from escrow.v1 import ledger_service_pb2 as ledger
@@ -18,6 +19,7 @@ from holdfast.tokens import Identity
 _ESCROWS = "/escrow.v1.EscrowService/"
 _PAYMENTS = "/escrow.v1.PaymentService/"
 _LEDGER = "/escrow.v1.LedgerService/"
+_ADMIN = "/escrow.v1.AdminService/"
 
 
 class Core(Upstream):
@@ -133,6 +135,16 @@ class Core(Upstream):
             ledger.GetLastCheckResponse,
             token=self._token,
             timeout_s=self._limits.books_s,
+        )
+
+    def watch_revocations(self) -> AsyncGenerator[admin.WatchRevocationsResponse, None]:
+        """Hear of revoked tokens: first of all, then of each. Raises CoreError at its end."""
+        return self.stream(
+            _ADMIN + "WatchRevocations",
+            admin.WatchRevocationsRequest(),
+            admin.WatchRevocationsResponse,
+            token=self._token,
+            silence_s=self._limits.watch_silence_s,
         )
 
     def watch(

@@ -244,6 +244,8 @@ def _no_token() -> web.Response:
 
 def _bad_token(error: TokenRefused) -> web.Response:
     reason = "TOKEN_EXPIRED" if error.expired else "TOKEN_INVALID"
+    if error.revoked:
+        reason = "TOKEN_REVOKED"
     message = f"The token is not valid: {error}. Log in again."
     return _refused(CoreError("UNAUTHENTICATED", message, reason))
 

@@ -25,10 +25,11 @@ from core.live.follow import Followers, SnapshotsEnd
 from core.service import check, text
 from core.service.agreement import new_escrow
 from core.service.check import Check
-from core.service.guard import caller, expires_at_s
+from core.service.guard import caller, ending
 from core.service.share import Quota, Shares
-from core.service.stream import event_response, until
+from core.service.stream import Endings, event_response, until
 from core.storage.store import Store
+from holdfast.revocation import Revocations
 
 # Escrows in one page of ListEscrows: where the call names no size, and at most.
 DEFAULT_PAGE, MAX_PAGE = 50, 200
@@ -56,6 +57,7 @@ class EscrowService(service.EscrowServiceServicer):
         *,
         fee_bps: int,
         shares: Shares | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -63,6 +65,7 @@ class EscrowService(service.EscrowServiceServicer):
         self._followers = followers
         self._fee_bps = fee_bps
         self._quota = Quota(store, shares or Shares())
+        self._endings = Endings(revocations or Revocations())
 
     async def _run(self, request: Any, command: Command, escrow_id: str) -> pb.Escrow:
         who = caller()
@@ -209,12 +212,13 @@ class EscrowService(service.EscrowServiceServicer):
             check_.problem("user_id", "goes with neither escrow_id nor after_version")
         check_.done()
         watching = self._follow(request) if request.user_id else self._watch(request)
-        async with (
-            contextlib.aclosing(watching),
-            contextlib.aclosing(until(watching, expires_at_s(), time.time)) as responses,
-        ):
-            async for response in responses:
-                yield response
+        with self._endings.opened(ending()) as end:
+            async with (
+                contextlib.aclosing(watching),
+                contextlib.aclosing(until(watching, end, time.time)) as responses,
+            ):
+                async for response in responses:
+                    yield response
 
     async def _watch(
         self, request: rpc.WatchEscrowRequest

@@ -21,6 +21,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from core.errors import DOMAIN, Reason, Refusal
 from core.law.command import Caller
 from core.service.share import Pace
+from core.service.stream import Ending
 from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ class Verified:
 
     caller: Caller
     expires_at_s: float
+    # Seconds since the epoch; 0 where the token does not say.
+    issued_at_s: float = 0.0
 
 
 _verified: contextvars.ContextVar[Verified] = contextvars.ContextVar("verified")
@@ -45,9 +48,10 @@ def caller() -> Caller:
     return _verified.get().caller
 
 
-def expires_at_s() -> float:
-    """Answer when the token of the call that is being handled expires, seconds since the epoch."""
-    return _verified.get().expires_at_s
+def ending() -> Ending:
+    """Make the end of the stream that is being handled: that of its token."""
+    verified = _verified.get()
+    return Ending(verified.caller.user_id, verified.issued_at_s, verified.expires_at_s)
 
 
 async def authenticate(verifier: Verifier, token: str) -> Verified:
@@ -55,6 +59,9 @@ async def authenticate(verifier: Verifier, token: str) -> Verified:
     try:
         identity = await verifier.verify(token)
     except TokenRefused as error:
+        if error.revoked:
+            text = "The token was revoked; sign in again."
+            raise Refusal(Reason.TOKEN_REVOKED, text) from None
         if error.expired:
             text = "The token has expired; sign in again."
             raise Refusal(Reason.TOKEN_EXPIRED, text) from None
@@ -62,7 +69,9 @@ async def authenticate(verifier: Verifier, token: str) -> Verified:
     except KeysUnavailable:
         text = "Tokens cannot be checked right now, for the key server is away; try again."
         raise Refusal(Reason.KEYS_UNAVAILABLE, text) from None
-    return Verified(Caller(identity.user_id, frozenset(identity.roles)), identity.expires_at)
+    return Verified(
+        Caller(identity.user_id, frozenset(identity.roles)), identity.expires_at, identity.issued_at
+    )
 
 
 class _Malformed:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from core.errors import Reason, Refusal
+from holdfast.revocation import Revocations
 
 
 def event_response(body: bytes) -> bytes:
@@ -30,18 +33,68 @@ def _varint(value: int) -> bytes:
 _Item = TypeVar("_Item")
 
 
-async def until(
-    watching: AsyncIterator[_Item], expires_at: float, now_s: Callable[[], float]
-) -> AsyncGenerator[_Item]:
-    """Hand on until the token expires. Raises Refusal TOKEN_EXPIRED then."""
-    while True:
+@dataclass(eq=False, slots=True)
+class Ending:
+    """When a stream has to end: with its token, which expires or is revoked."""
+
+    user_id: str
+    issued_at: float
+    expires_at: float
+    is_revoked: bool = False
+    limit: asyncio.Timeout | None = None
+
+    def revoke(self) -> None:
+        """End the stream at once, also while it waits."""
+        self.is_revoked = True
+        if self.limit is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time())
+
+
+class Endings:
+    """All open streams, so that those of a revoked token can be ended."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        self._revocations = revocations
+        self._open: set[Ending] = set()
+        revocations.listeners.append(self._revoked)
+
+    @contextlib.contextmanager
+    def opened(self, ending: Ending) -> Iterator[Ending]:
+        self._open.add(ending)
         try:
-            async with asyncio.timeout(max(expires_at - now_s(), 0)):
+            yield ending
+        finally:
+            self._open.discard(ending)
+
+    def _revoked(self, user_id: str) -> None:
+        for ending in self._open:
+            if ending.user_id == user_id and self._revocations.covers(user_id, ending.issued_at):
+                ending.revoke()
+
+
+async def until(
+    watching: AsyncIterator[_Item], ending: Ending, now_s: Callable[[], float]
+) -> AsyncGenerator[_Item]:
+    """Hand on until the token ends. Raises Refusal TOKEN_EXPIRED or TOKEN_REVOKED then."""
+    while True:
+        left_s = 0.0 if ending.is_revoked else max(ending.expires_at - now_s(), 0)
+        try:
+            async with asyncio.timeout(left_s) as limit:
+                ending.limit = limit
                 item = await anext(watching)
         except TimeoutError:
-            raise Refusal(
-                Reason.TOKEN_EXPIRED, "The token has expired; watch again with a fresh one."
-            ) from None
+            raise _ended(ending) from None
         except StopAsyncIteration:
             return
+        finally:
+            ending.limit = None
+        if ending.is_revoked:
+            raise _ended(ending)
         yield item
+
+
+def _ended(ending: Ending) -> Refusal:
+    if ending.is_revoked:
+        return Refusal(Reason.TOKEN_REVOKED, "The token was revoked; sign in again.")
+    text = "The token has expired; watch again with a fresh one."
+    return Refusal(Reason.TOKEN_EXPIRED, text)

@@ -67,6 +67,17 @@ class Store:
             raise
         self.condition.committed()
 
+    async def revocations(self, since_us: int) -> list[tuple[str, int, int]]:
+        """List (user id, issued before, time of it) of what was revoked since a time, by time."""
+        c = t.revocations.c
+        statement = (
+            sa.select(c.user_id, c.issued_before_us, c.revoke_time_us)
+            .where(c.revoke_time_us >= since_us)
+            .order_by(c.revoke_time_us)
+        )
+        rows = await self._rows(statement)
+        return [(row.user_id, row.issued_before_us, row.revoke_time_us) for row in rows]
+
     async def probe(self) -> None:
         """Commit something that changes nothing for anybody, to learn whether one can.
 

@@ -138,6 +138,18 @@ payees = Table(
     Column("create_time_us", BigInteger, nullable=False),
 )
 
+# Append only: a user's tokens that were issued before a time are good no more.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("cause", _CAUSE, primary_key=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("user_id", _ID, nullable=False),
+    Column("issued_before_us", BigInteger, nullable=False),
+    Column("revoke_time_us", BigInteger, nullable=False),
+    Index("revocations_time", "revoke_time_us"),
+)
+
 # Webhooks as they came.
 inbox = Table(
     "inbox",

@@ -295,6 +295,28 @@ class Transaction:
             sa.update(t.inbox).where(t.inbox.c.event_id == event_id).values(outcome=outcome)
         )
 
+    async def revoke(
+        self,
+        *,
+        cause: str,
+        fingerprint: bytes,
+        user_id: str,
+        issued_before_us: int,
+        now_us: int,
+    ) -> bytes:
+        """Write down a revocation once for its cause; answer the fingerprint that cause has."""
+        c = t.revocations.c
+        statement = self._insert(t.revocations).values(
+            cause=cause,
+            fingerprint=fingerprint,
+            user_id=user_id,
+            issued_before_us=issued_before_us,
+            revoke_time_us=now_us,
+        )
+        await self._connection.execute(statement.on_conflict_do_nothing())
+        rows = await self._connection.execute(sa.select(c.fingerprint).where(c.cause == cause))
+        return bytes(rows.scalar_one())
+
     async def beat(self, time_us: int = 0) -> None:
         """Write something that changes nothing but, where it is later, how far time has come."""
         statement = self._insert(t.probe).values(probe_id=1, writes=1, time_us=time_us)

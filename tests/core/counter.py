@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import jwt
+from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as escrows
 from escrow.v1 import payment_service_pb2 as payments
@@ -25,10 +26,16 @@ WEBHOOK_SECRET = "whsec_of_the_tests"
 LIMIT_S = 20.0
 DESCRIPTORS = {
     method.name: method
-    for file in (escrows.DESCRIPTOR, payments.DESCRIPTOR)
+    for file in (escrows.DESCRIPTOR, payments.DESCRIPTOR, admin.DESCRIPTOR)
     for service in file.services_by_name.values()
     for method in service.methods
 }
+UNARY = sorted(name for name, method in DESCRIPTORS.items() if not method.server_streaming)
+
+
+def messages_of(name: str) -> Any:
+    """The module that has the messages of a call."""
+    return next(m for m in (escrows, payments, admin) if hasattr(m, f"{name}Request"))
 
 
 def token(user_id: str, *roles: str, secret: str = SECRET, **claims: Any) -> str:
@@ -110,8 +117,7 @@ class Counter:
 
 
 def _answer_type(name: str) -> Any:
-    file = escrows if hasattr(escrows, f"{name}Response") else payments
-    return getattr(file, f"{name}Response")
+    return getattr(messages_of(name), f"{name}Response")
 
 
 def new_escrow(**changes: Any) -> escrows.CreateEscrowRequest:

@@ -42,6 +42,12 @@ class Browser:
         await self.socket.send_json({"type": kind, **fields})
 
     async def next(self) -> dict[str, Any]:
+        """Answer the next frame but `live`, which comes whenever core goes or returns."""
+        while (frame := await self._read())["type"] == "live":
+            pass
+        return frame
+
+    async def _read(self) -> dict[str, Any]:
         """Answer the next frame. Raises AssertionError if the connection ended instead."""
         async with asyncio.timeout(LIMIT_S):
             message = await self.socket.receive()
@@ -51,7 +57,7 @@ class Browser:
 
     async def until(self, kind: str) -> dict[str, Any]:
         """Answer the next frame of a type; skip the others before it."""
-        while (frame := await self.next())["type"] != kind:
+        while (frame := await self._read())["type"] != kind:
             pass
         return frame
 

@@ -139,11 +139,16 @@ class Caller:
         fields: dict[str, Any] = {"escrow_id": escrow_id}
         if after is not None:
             fields["after_version"] = after
+        async for message in self.stream("WatchEscrow", limit_s, **fields):
+            yield message
+
+    async def stream(self, rpc: str, limit_s: float = LIMIT_S, **fields: Any) -> AsyncIterator[Any]:
+        """Every message of a server stream. Raises Refused."""
         method: Any = self._channel.unary_stream(
-            self.api.path("WatchEscrow"),
-            response_deserializer=type(self.api.answer("WatchEscrow")).FromString,
+            self.api.path(rpc),
+            response_deserializer=type(self.api.answer(rpc)).FromString,
         )
-        body = self.api.request("WatchEscrow", fields).SerializeToString()
+        body = self.api.request(rpc, fields).SerializeToString()
         call = method(body, metadata=self._metadata(), timeout=limit_s)
         try:
             async for message in call:

@@ -44,7 +44,7 @@ async def test_sockets_are_told_when_core_goes_and_when_it_is_back(
         away = await browser.until("live")
         assert away == {"type": "live", "live": False, "reason": "Core cannot be reached."}
         async with bridge.browser() as late:
-            assert (await late.next())["live"] is False
+            assert (await late.until("live"))["live"] is False
             await core.start()
             for one in (browser, late):
                 assert await one.until("live") == {"type": "live", "live": True}

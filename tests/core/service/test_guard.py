@@ -8,10 +8,10 @@ from escrow.v1 import escrow_service_pb2 as escrows
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from core.server import SERVICES
-from tests.core.counter import DESCRIPTORS, LIMIT_S, Counter, Failed, token
+from tests.core.counter import LIMIT_S, UNARY, Counter, Failed, token
 
 
-@pytest.mark.parametrize("name", sorted(name for name in DESCRIPTORS if name != "WatchEscrow"))
+@pytest.mark.parametrize("name", UNARY)
 async def test_no_call_passes_without_a_token(lite: Counter, name: str) -> None:
     for bearer, reason in (
         (None, "TOKEN_MISSING"),

@@ -11,9 +11,16 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
-from tests.core.counter import DESCRIPTORS, Counter, Failed, new_escrow, token
+from tests.core.counter import (
+    DESCRIPTORS,
+    UNARY,
+    Counter,
+    Failed,
+    messages_of,
+    new_escrow,
+    token,
+)
 
-UNARY = sorted(name for name in DESCRIPTORS if name != "WatchEscrow")
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 EXPECTED_CODES = {
     "INVALID_ARGUMENT",
@@ -29,7 +36,7 @@ LONGS = [*NUMBERS, 2**63 - 1, -(2**63)]
 
 
 def request_of(name: str) -> Any:
-    file = escrows if hasattr(escrows, f"{name}Request") else payments
+    file = messages_of(name)
     return getattr(file, f"{name}Request")
 
 
