@@ -82,7 +82,7 @@ class Hub:
 
     def revoke(self, user_id: str) -> None:
         """End the connections of a user whose tokens were revoked."""
-        revocations = self._around.verifier.revocations
+        revocations = self._shared.verifier.revocations
         for session in tuple(self._sessions):
             identity = session.identity
             if identity.user_id == user_id and revocations.covers(user_id, identity.issued_at):
