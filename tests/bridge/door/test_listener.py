@@ -1,6 +1,8 @@
 """The port against bad clients: silence, rubbish, and what no client library would send."""
 
 import asyncio
+import errno
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bridge.door.listener import Listener
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import Bridge, token
 from tests.fakes.core import FakeCore
@@ -103,6 +106,44 @@ async def test_others_are_served_while_silent_connections_take_all_places(
     for one in silent:
         await one.__aexit__(None, None, None)
     await bridge.until_metric("holdfast_bridge_connections", 1)
+
+
+class Exhausted(socket.socket):
+    """A listening socket for whose connections there is no descriptor."""
+
+    asked = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.asked += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+async def test_without_descriptors_nothing_spins_and_little_is_logged(
+    start_bridge: StartBridge, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bridge = await start_bridge(accept_pause_s=0.05)
+    listener = bridge.runner
+    assert isinstance(listener, Listener)
+    (usual,) = listener._sockets
+    exhausted = Exhausted(fileno=os.dup(usual.fileno()))
+    exhausted.setblocking(False)
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(usual)
+    listener._sockets.append(exhausted)
+    loop.add_reader(exhausted, listener._accept, exhausted)
+    # Kept waiting by the kernel: the socket stays readable.
+    async with caller(bridge, GET + b"\r\n") as waiting:
+        await asyncio.sleep(1)
+        # Once for the connection, and once to turn it away.
+        assert 4 <= exhausted.asked <= 50
+        loop.remove_reader(exhausted)
+        listener._sockets.remove(exhausted)
+        loop.add_reader(usual, listener._accept, usual)
+        assert b"200" in await waiting.reader.readline()
+    exhausted.close()
+    out, err = capfd.readouterr()
+    assert 1 <= (out + err).count("cannot be accepted") <= 10
+    assert await bridge.metric('holdfast_bridge_connections_dropped_total{why="descriptors"}')
 
 
 async def test_a_peer_that_does_not_read_its_answer_is_cut(start_bridge: StartBridge) -> None:
