@@ -1,4 +1,4 @@
-"""A stack that is broken again and again, and whole again before each test."""
+"""A stack that the tests break. It is started again before each test."""
 
 from collections.abc import AsyncIterator
 
@@ -27,7 +27,7 @@ async def whole(
 
 @pytest.fixture(params=kinds(is_long=True))
 async def own_url(request: pytest.FixtureRequest) -> AsyncIterator[str | None]:
-    """An empty database for a stack of the test's own, of each kind; None is a SQLite file."""
+    """An empty database of each kind, for a stack of the test's own; None is a SQLite file."""
     async with database(request, request.param) as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""Everything goes wrong for many escrows at once: in the end each paisa is where it belongs."""
+"""Everything goes wrong for many escrows at once. In the end each paisa is where it belongs."""
 
 import asyncio
 import random
@@ -40,7 +40,7 @@ LATENCY_S = 0.1
 
 
 def check_money(story: Story, end: Any, money: Money) -> None:
-    """Razorpay, the escrow and its fate agree; nothing was done twice on the way."""
+    """Check that Razorpay, the escrow and its planned outcome agree, and nothing was done twice."""
     fate = story.fate
     told = (end.released, end.fee, end.refunded, end.held)
     wanted = [fate.released, fate.fee, fate.refunded, 0]
@@ -57,7 +57,7 @@ def check_money(story: Story, end: Any, money: Money) -> None:
 
 
 async def check_books(client: Client, stories: list[Story], moneys: list[Money]) -> None:
-    """The ledger balances, with Razorpay beside it, and its totals are the sandbox's."""
+    """Check that the ledger balances, agrees with Razorpay, and has the sandbox's totals."""
     service = client.caller("auditor", "service")
     whole = await service.call("CheckBooks")
     assert (whole.balanced, whole.escrows_checked) == (True, len(stories)), whole.findings
@@ -81,7 +81,7 @@ async def check_books(client: Client, stories: list[Story], moneys: list[Money])
 
 
 async def check_ends(client: Client, stories: list[Story]) -> None:
-    """Wait for every end, and compare the fates with Razorpay and with the books."""
+    """Wait until every escrow is final; compare the outcomes with Razorpay and with the books."""
     ends = await asyncio.gather(*(story.end(END_LIMIT_S) for story in stories))
     by_order = money_by_order(await client.state())
     moneys = [by_order[story.deal.order_id] for story in stories]
@@ -91,7 +91,7 @@ async def check_ends(client: Client, stories: list[Story]) -> None:
 
 
 async def live(story: Story, *, is_confirmed: bool) -> None:
-    """Take an escrow as far as people can."""
+    """Take an escrow through all calls that people make."""
     await story.begin()
     if story.fate.is_cancelled:
         await story.cancel()

@@ -1,4 +1,4 @@
-"""`python -m core reconcile --since …`: what the webhooks did not tell, asked for by hand."""
+"""`python -m core reconcile --since …`: an operator fetches what no webhook has reported."""
 
 import asyncio
 import itertools
@@ -41,7 +41,7 @@ async def client(tmp_path: Path, gate: Gate, own_url: str | None) -> AsyncIterat
 
 @pytest.fixture
 def command(client: Client, tmp_path: Path) -> Command:
-    """Starts the command with core's own settings, but with a way to Razorpay of its own."""
+    """Starts the command with core's settings, but with another address of Razorpay."""
     env = {**client.stack.core_env, "RAZORPAY_BASE_URL": client.stack.sandbox_url}
     numbers = itertools.count()
 

@@ -1,4 +1,4 @@
-"""Several cores on one PostgreSQL are one core to whoever calls, watches, pays or is paid."""
+"""Several cores on one PostgreSQL act as one core for every caller, watcher, buyer and seller."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ async def clients(pair: Replicas) -> AsyncIterator[Clients]:
 
 @pytest.fixture
 async def own_postgres() -> AsyncIterator[DistantPostgres]:
-    """A server that may go away without anybody else's tests noticing."""
+    """A server of this test's own, which may be stopped without harm to other tests."""
     try:
         async with distant_postgres() as server:
             yield server
@@ -69,7 +69,7 @@ async def own_postgres() -> AsyncIterator[DistantPostgres]:
 
 
 async def decide(deal: Deal, clients: Clients, rpc: str) -> None:
-    """Have the one who may call it on both cores at once, as if an answer had been lost."""
+    """Make the call on both cores at the same time, as if an answer had been lost."""
     who = deal.buyer if rpc == "ReleaseEscrow" else deal.seller
     fields = {"escrow_id": deal.escrow_id, "request_id": secrets.token_hex(8)}
     asked = [c.with_token(who.token, who.user_id) for c in (clients.first, clients.second)]
@@ -79,7 +79,7 @@ async def decide(deal: Deal, clients: Clients, rpc: str) -> None:
 
 
 async def live(deal: Deal, clients: Clients, rpc: str) -> Any:
-    """From the agreement to the end; answers the escrow as it then is."""
+    """Take an escrow from its creation to its end; answer it as it is then."""
     await deal.register_payee()
     await deal.agree()
     await deal.pay()
@@ -131,7 +131,7 @@ def versions(messages: list[Any]) -> list[int]:
 
 @contextlib.asynccontextmanager
 async def watching(deals: list[Deal]) -> AsyncIterator[list[list[Any]]]:
-    """The buyer of each deal watches it from its beginning; no stream may end before the block."""
+    """Watch each deal as its buyer, from the first version; no stream may end before the block."""
     seen: list[list[Any]] = [[] for _ in deals]
     tasks = [
         asyncio.create_task(deal.buyer.follow(deal.escrow_id, messages, STREAM_LIMIT_S))
@@ -148,7 +148,7 @@ async def watching(deals: list[Deal]) -> AsyncIterator[list[list[Any]]]:
 
 
 def at_both(deal: Deal, clients: Clients) -> list[Deal]:
-    """The same deal and the same people, at the first core and at the second."""
+    """The same deal and the same users, at the first core and at the second."""
     both = [Deal(clients.first), Deal(clients.second)]
     for one, client in zip(both, (clients.first, clients.second), strict=True):
         one.buyer = client.with_token(deal.buyer.token, deal.buyer.user_id)
@@ -178,7 +178,7 @@ async def test_a_watcher_on_one_core_sees_what_the_other_commits(clients: Client
 
 @dataclass(frozen=True)
 class Crowd:
-    """Who reads and publishes all the time, at each of the two cores, and what became of it."""
+    """Users who read and publish all the time, at each of the two cores, and their results."""
 
     publishers: list[Publisher]
     writes: list[Door]
@@ -264,7 +264,7 @@ async def restarts(server: DistantPostgres, clients: Clients) -> None:
 
 
 def check_record(publisher: Publisher, events: list[Any]) -> None:
-    """Every update once and in order, at the version that was acknowledged; and no other."""
+    """Check that each update is there once, in order, at its acknowledged version; and no other."""
     mine = [event for event in events if event.update_type == publisher.name]
     assert [event.version for event in mine] == publisher.acknowledged
     assert [event.data["i"] for event in mine] == list(range(len(mine)))

@@ -1,4 +1,4 @@
-"""Processes die and come back while people look: nobody misses a version, nobody sees one twice."""
+"""Processes die and restart while users watch: nobody misses a version or sees one twice."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ pytestmark = on_both("whole", is_long=True)
 KILLS = 4
 EVENTS_BETWEEN = 15
 SOCKETS = 5
-# The contract gives a new subscription 5 s while core is away.
+# While core is away, a new subscription waits 5 s.
 WAIT_S = 5.0
 RESUME_LIMIT_S = 30.0
 

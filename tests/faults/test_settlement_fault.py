@@ -1,4 +1,4 @@
-"""Core dies while money moves, or Razorpay stumbles: each paisa moves once all the same."""
+"""Core dies while money moves, or Razorpay fails: each paisa still moves exactly once."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ RELEASE_MINOR = 70_000
 # A lease runs out after 15 s, and a call of unknown outcome is believed lost 20 s after it.
 RECOVER_LIMIT_S = 60.0
 LOOK_EVERY_S = 0.02
-# Chances so small that seven failures in a row, a minute of back-off, do not happen.
+# Probabilities so small that seven failures in a row, a minute of back-off, do not happen.
 STUMBLING = {"error": 0.06}
 LOSING = {"rate_limit": 0.02, "timeout_after_success": 0.5, "timeout_hold_s": 0.05}
 WITHHELD = {"timeout_after_success": 1, "timeout_hold_s": 60}
@@ -26,7 +26,7 @@ WITHHELD = {"timeout_after_success": 1, "timeout_hold_s": 60}
 async def until_money(
     deal: Deal, holds: Callable[[Money], object], limit_s: float = RECOVER_LIMIT_S
 ) -> Money:
-    """Wait until the sandbox's account of a deal is as it should be."""
+    """Wait until the money of a deal, by the sandbox's entities, is where it should be."""
     async with asyncio.timeout(limit_s):
         while not holds(money := await deal.money()):  # noqa: ASYNC110 - it is the sandbox's
             await asyncio.sleep(LOOK_EVERY_S)
@@ -34,7 +34,7 @@ async def until_money(
 
 
 async def held_without_payee(deal: Deal) -> None:
-    """HELD, and no transfer yet."""
+    """Bring an escrow to HELD, without a transfer."""
     await deal.agree()
     await deal.pay()
     await deal.until_status("HELD")
@@ -142,7 +142,7 @@ async def late_calls(client: Client, gate: Gate) -> None:
 
 
 async def settle(deal: Deal, release: int) -> Any:
-    """Bring a held deal to its end, whatever stands in the way."""
+    """Bring a held deal to its end, in spite of the faults."""
     if release == AMOUNT_MINOR:
         await deal.buyer.insist("ReleaseEscrow", escrow_id=deal.escrow_id)
         return await deal.until_status("RELEASED", RECOVER_LIMIT_S)

@@ -25,7 +25,7 @@ from tests.fakes.stack import CHANNEL_OPTIONS, Client, Stack
 from tests.fakes.wait import until
 
 HEALTH_S = 15.0
-# One dead connection may cost a command the deadline of a statement and a new dial.
+# A dead connection may cost a command the deadline of one statement, and a new connection.
 ANSWER_S = 20.0
 # The drain, the feed, what is under way, and the closing of the pool.
 STOP_S = 20.0
@@ -34,7 +34,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Witness:
-    """Somebody who watches an escrow through everything, and comes back whenever a stream ends."""
+    """A user who watches an escrow all the time, and watches again whenever the stream ends."""
 
     def __init__(self, deal: Deal) -> None:
         self._deal = deal
@@ -61,7 +61,7 @@ class Witness:
 
 
 class Scene:
-    """A stack whose database can be hurt, an escrow in it, and somebody who watches."""
+    """A stack whose database can fail, an escrow in it, and a user who watches it."""
 
     def __init__(self, stack: Stack, client: Client) -> None:
         self.stack = stack
@@ -74,13 +74,13 @@ class Scene:
         await self.witness.saw(1)
 
     async def publish(self, limit_s: float = ANSWER_S) -> int:
-        """Have core commit something; answers the version that it acknowledged."""
+        """Make core commit something; answer the version that it acknowledged."""
         async with asyncio.timeout(limit_s):
             escrow = await self.deal.act(self.deal.service, "PublishUpdate", event_type="note")
         return int(escrow.version)
 
     async def refusal(self) -> Refused:
-        """A command that must be refused, in time."""
+        """Send a command that must be refused in time; answer the refusal."""
         async with asyncio.timeout(ANSWER_S + 10):
             return await self.deal.service.refusal(
                 "PublishUpdate", escrow_id=self.deal.escrow_id, event_type="note"
@@ -155,7 +155,7 @@ async def relayed(server: DistantPostgres, relay: Relay, tmp_path: Path) -> Asyn
 async def test_connections_that_fall_silent_are_cut_while_new_ones_work(
     relayed: Scene, relay: Relay
 ) -> None:
-    """As behind a load balancer that has failed over: nobody is told, and new connections work."""
+    """As behind a load balancer that has failed over: no FIN, no RST, and new connections work."""
     version = await relayed.publish()
     relay.fall_silent()
     # Many at once: each dead connection of the pool must not cost its own deadline in turn.

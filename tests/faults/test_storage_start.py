@@ -24,7 +24,7 @@ PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/s
 
 
 class Starter:
-    """Starts cores on other databases, each on a port of its own."""
+    """Starts cores on given databases, each on a port of its own."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self._stack = stack
@@ -42,7 +42,7 @@ class Starter:
         return core
 
     async def refused(self, url: str) -> str:
-        """Start core, which must end with 2 and one line; answers the line."""
+        """Start core, which must exit with 2 and print one line; answer the line."""
         core = self.spawn(url)
         assert await core.exit_code() == 2, core.lines
         told = [line for line in core.lines.splitlines() if line.strip()]
@@ -197,7 +197,7 @@ def pool_settings(postgres_url: str, folder: Path, mode: str, port: int) -> Path
 
 
 def owner_of_socket(postgres_url: str) -> str:
-    """Who may open PostgreSQL's socket."""
+    """Answer the user who may open PostgreSQL's socket."""
     return Path(parse_qs(urlsplit(postgres_url).query)["host"][0]).owner()
 
 

@@ -1,4 +1,4 @@
-"""Razorpay's news come twice, in any order, from several sides: each makes one event or none."""
+"""Webhooks and callbacks come twice, late and in any order: each fact makes one event or none."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ STATUS = {"payment.authorized": "authorized", "payment.failed": "failed"}
 
 
 def envelope(event: str, **entities: Any) -> bytes:
-    """A webhook's body, as RAZORPAY's documentation shows it."""
+    """Make a webhook's body, as Razorpay's documentation shows it."""
     return json.dumps(
         {
             "entity": "event",
@@ -36,7 +36,7 @@ def envelope(event: str, **entities: Any) -> bytes:
 
 
 async def news(deal: Deal, event: str, **changed: Any) -> bytes:
-    """The webhook about the payment of a deal, with other fields where told."""
+    """Make the webhook about the payment of a deal; `changed` replaces some of its fields."""
     state = await deal.client.state()
     payment = next(p for p in state["payments"] if p["order_id"] == deal.order_id)
     order = next(o for o in state["orders"] if o["id"] == deal.order_id)
@@ -46,7 +46,7 @@ async def news(deal: Deal, event: str, **changed: Any) -> bytes:
 
 
 async def paid_in_silence(deal: Deal) -> dict[str, str]:
-    """Pay, and let no webhook come by itself; answers what Checkout hands over."""
+    """Pay without any webhook; answer what Checkout returns."""
     await deal.agree()
     await deal.client.faults(webhooks=SILENT)
     return await deal.pay()

@@ -1,4 +1,4 @@
-"""Everybody, in a world of their own, on each database."""
+"""The driver of a simulated world of its own for each test, on each database."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""One escrow of the simulation: its paper, its people, and its money at Razorpay."""
+"""One escrow of the simulation: its model, its users, and its money at Razorpay."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from tests.simulation.model import Sheet
 
 @dataclass(eq=False)
 class Deal:
-    """What this side knows of an escrow; Razorpay's side is read from its books."""
+    """What Holdfast knows of an escrow. Razorpay's side is read from the sandbox's books."""
 
     escrow_id: str
     sheets: dict[str, Sheet]
@@ -37,7 +37,7 @@ class Deal:
         return sum(sheet.amount for sheet in self.sheets.values())
 
     def fee(self, part_id: str) -> int:
-        """The fee on what is decided to be released of a part."""
+        """The fee on the share of a part that is released."""
         sheet = self.sheets[part_id]
         is_whole = sheet.release == sheet.amount
         return self.full_fees[part_id] if is_whole else fee_of(sheet.release or 0)
@@ -59,24 +59,24 @@ class Deal:
         return [p for p in self.payments() if p["captured"]]
 
     def transfers(self, paid: Entity) -> list[Entity]:
-        """Those of one payment that are not failed."""
+        """The transfers of one payment that have not failed."""
         return [t for t in self.books.of("transfer", paid["id"]) if t["status"] != "failed"]
 
     def refunds(self, paid: Entity) -> list[Entity]:
         return self.books.of("refund", paid["id"])
 
     def released(self) -> int:
-        """What the seller has for good."""
+        """The money that the seller keeps."""
         every = [t for p in self.payments() for t in self.transfers(p)]
         return sum(left(t) for t in every if not t["on_hold"])
 
     def open_disputes(self, paid: Entity) -> list[Entity]:
-        """The bank's disputes of one payment that are not over."""
+        """The open disputes (chargebacks) of one payment."""
         disputes = self.books.of("dispute", paid["id"])
         return [d for d in disputes if d["status"] not in ("won", "closed")]
 
 
 def left(transfer: Entity) -> int:
-    """What of a transfer has not been reversed."""
+    """The part of a transfer that was not reversed."""
     amount: int = transfer["amount"] - transfer["amount_reversed"]
     return amount

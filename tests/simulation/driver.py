@@ -1,4 +1,4 @@
-"""Everybody who acts upon the world: people, the bank, Razorpay, and core when it is its turn."""
+"""All actors of the simulation: users, the bank, Razorpay, and core's loops."""
 
 import contextlib
 import functools
@@ -42,7 +42,7 @@ MAX_ROUNDS = 60
 
 
 class Driver:
-    """Every action may be refused; none may break a promise."""
+    """Performs actions. Each may be refused, but none may break a promise."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -91,7 +91,7 @@ class Driver:
         )
 
     async def bring(self, deal: Deal, beginning: str, *, has_payee: bool) -> None:
-        """Bring a fresh escrow as far as `beginning` says, without a fault."""
+        """Bring a new escrow as far as `beginning` says, without a fault."""
         if has_payee:
             await self.register_payee(deal)
         if beginning == "agreed":
@@ -146,7 +146,7 @@ class Driver:
             )
 
     async def confirm_payment(self, deal: Deal, index: int) -> None:
-        """Bring Checkout's callback."""
+        """Deliver Checkout's callback."""
         payments = deal.payments()
         if not payments:
             return
@@ -164,7 +164,7 @@ class Driver:
         assert refusal is None or refusal.reason.retry, refusal
 
     async def command(self, deal: Deal, part_id: str, verb: str, by: str, release: int) -> None:
-        """Have somebody ask for something; the paper says whether it must be granted."""
+        """Send a command of some user; the model says whether it must be accepted."""
         part_id = part_id if part_id in deal.sheets else next(iter(deal.sheets))
         sheets = list(deal.sheets.values()) if verb == "cancel" else [deal.sheets[part_id]]
         fields: dict[str, Any] = {"escrow_id": deal.escrow_id, "request_id": uuid.uuid4().hex}
@@ -193,7 +193,7 @@ class Driver:
         return None
 
     async def retry(self, deal: Deal) -> None:
-        """Have an admin try a settlement again that needs attention."""
+        """Retry, as an admin, a settlement that needs attention."""
         for verb in ("ReleaseEscrow", "RefundEscrow"):
             request = getattr(escrow_rpc, verb + "Request")(escrow_id=deal.escrow_id)
             escrow = await self.judge.escrow(deal)
@@ -222,7 +222,7 @@ class Driver:
         await self.world.run(*(self.world.cores[i].settler.look() for i in cores))
 
     async def look(self) -> None:
-        """Everything that runs by itself, at once and on both cores."""
+        """Run all of core's loops once, on both cores at the same time."""
         looks: list[Coroutine[Any, Any, Any]] = []
         for i, core in enumerate(self.world.cores):
             looks += [core.settler.look(), core.reconciler.look_due(), core.clock.look()]
@@ -235,7 +235,7 @@ class Driver:
             await self.world.cores[core].reconciler.look_at_disputes(since_us)
 
     async def finish(self) -> None:
-        """Stop all faults, let everybody do what is left to do, and look where the money is."""
+        """Stop all faults, let everybody finish, and check where the money is."""
         self.world.live()
         self.world.gateway.arrive()
         for _ in range(MAX_ROUNDS):
@@ -282,7 +282,7 @@ def _inr(amount: int) -> pb.Money:
 
 
 def _perhaps(act: Any, **fields: Any) -> bool:
-    """Do what Razorpay may refuse; answers whether it did not."""
+    """Do what Razorpay may refuse; answer whether it was done."""
     try:
         act(**fields)
     except SandboxRefusal:

@@ -1,4 +1,4 @@
-"""The promises, looked at from outside: the record, the paper, and Razorpay's own books."""
+"""Checks the promises from outside: the events, the model, and Razorpay's own books agree."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ MAX_ENTRIES = 1_000
 
 
 class Judge:
-    """Looks, and changes nothing."""
+    """Reads, and changes nothing."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -29,7 +29,7 @@ class Judge:
         return escrow
 
     async def check(self, deals: Sequence[Deal]) -> None:
-        """Every promise, for every escrow."""
+        """Check every promise for every escrow."""
         if not any(deal.is_touched for deal in deals):
             overtaken = [why for why in self._world.gateway.overtaken if why not in HARMLESS]
             assert not overtaken, f"a call of unknown outcome was repeated: {overtaken}"
@@ -56,7 +56,7 @@ class Judge:
             )
 
     def _check_payments(self, deal: Deal, escrow: Escrow) -> None:
-        """No payment pays out more than itself, and only one pays anybody but its buyer."""
+        """No payment pays out more than itself, and only one pays anybody except its buyer."""
         for paid in deal.payments():
             moved = sum(left(t) for t in deal.transfers(paid))
             back = sum(r["amount"] for r in deal.refunds(paid))
@@ -67,7 +67,7 @@ class Judge:
             assert deal.released() == deal.released_before, "released beside a refund"
 
     def _check_parts(self, deal: Deal, escrow: Escrow) -> None:
-        """What is moved of a part is nothing, or what was decided about it; at its end, all."""
+        """Of each part nothing was moved, or what was decided; at its end, all of it."""
         for part_id, sheet in deal.sheets.items():
             if sheet.status == "CANCELLED":
                 continue
@@ -82,7 +82,7 @@ class Judge:
                 assert (seller, buyer) == (release - fee, refund), sheet
 
     def _moved(self, escrow: Escrow, part_id: str) -> tuple[int, int, int]:
-        """What stands as transfers of one part, what of it is released, and what is refunded."""
+        """Answer how much of one part is transferred, released and refunded."""
         tags = {"escrow_id": escrow.escrow_id, "part": part_id or "whole"}
         payment_id = escrow.payment.payment_id
         transfers = [
@@ -98,7 +98,7 @@ class Judge:
         )
 
     async def check_ends(self, deals: Sequence[Deal]) -> None:
-        """Razorpay's money is the ledger's, to the paisa, where nobody has meddled with it."""
+        """Razorpay's money equals the ledger's, to the paisa, unless somebody moved it by hand."""
         result = await self._world.core.auditor.check(with_razorpay=True)
         untouched = [deal for deal in deals if not deal.is_touched]
         ids = {deal.escrow_id for deal in untouched}
@@ -122,7 +122,7 @@ class Judge:
         assert seller == 0 or escrow.status in (Status.RELEASED, Status.SPLIT)
 
     async def balances(self, deal: Deal) -> dict[str, int]:
-        """What the escrow's postings come to, by account; those of zero are left out."""
+        """Sum up the escrow's postings by account; leave out accounts with zero."""
         entries = await self._world.core.store.entries(
             escrow_id=deal.escrow_id, account="", after=None, limit=MAX_ENTRIES
         )
@@ -132,7 +132,7 @@ class Judge:
         return {account: total for account, total in totals.items() if total}
 
     async def is_at_rest(self, deal: Deal) -> bool:
-        """Whether nothing is left to do; of a touched one a person has to think first."""
+        """Whether nothing is left to do. One that was moved by hand waits for a person."""
         escrow = await self.escrow(deal)
         if deal.is_touched and escrow.attention:
             return True
@@ -145,7 +145,7 @@ class Judge:
 
 
 def _knows_disputes(deal: Deal, escrow: Escrow) -> bool:
-    """Whether the escrow has heard of what the bank has begun and ended, webhooks or not."""
+    """Whether the escrow knows the disputes that the bank has opened and ended."""
     of_all = [d["id"] for paid in deal.captured() for d in deal.open_disputes(paid)]
     of_ours = [d["id"] for d in deal.open_disputes({"id": escrow.payment.payment_id})]
     return set(of_ours) <= set(escrow.bank_disputes) <= set(of_all)

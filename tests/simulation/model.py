@@ -1,4 +1,4 @@
-"""One part of an escrow on paper: forty lines that say what may become of it."""
+"""The model of one part of an escrow: forty lines that say how it may change."""
 
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class Sheet:
             self.release = {"refund": 0, "resolve": release}.get(verb, self.amount)
 
     def drift(self, seen: str, *, is_paid: bool, is_overdue: bool, now_s: float) -> None:
-        """Follow what happens by itself; anything that may not is an AssertionError."""
+        """Follow a change that core makes by itself. Raises AssertionError if it is not allowed."""
         if self.status == "INITIATED" and seen != "INITIATED":
             assert is_overdue if seen == "CANCELLED" else is_paid, f"{seen} without a reason"
             self.status = "CANCELLED" if seen == "CANCELLED" else "HELD"

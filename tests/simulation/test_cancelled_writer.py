@@ -1,4 +1,4 @@
-"""Callers that go away in the middle of a transaction, as cancelled RPCs do."""
+"""Callers that are cancelled in the middle of a transaction, as RPCs may be."""
 
 import asyncio
 import random

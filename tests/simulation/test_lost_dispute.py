@@ -1,4 +1,4 @@
-"""A bank's dispute of which no webhook ever tells: asking alone finds its beginning and its end."""
+"""A dispute of the bank without any webhook: only reconciliation finds its beginning and end."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Random people, faults and deaths against forty lines of paper; every promise after every step."""
+"""Random users, faults and deaths against a model of forty lines; all promises after each step."""
 
 import asyncio
 import random
@@ -75,7 +75,7 @@ FATES = {Fate.WELL: 3, Fate.BUSY: 1, Fate.FAILED: 1, Fate.LOST: 2, Fate.LATE: 4}
 
 
 class Adversary(RuleBasedStateMachine):
-    """Does what people, Razorpay, networks and power cuts do."""
+    """Does at random what users, Razorpay, networks and power cuts may do."""
 
     fresh_url: Callable[[asyncio.Runner], str]
     steps = 0
@@ -131,7 +131,7 @@ class Adversary(RuleBasedStateMachine):
         await self.driver.look()
 
     async def deliver(self, deal: Deal) -> None:
-        """Bring one of the latest webhooks: late, twice, out of order; others never come."""
+        """Deliver one of the latest webhooks: late, twice, out of order. Others never come."""
         told = len(self.world.gateway.told)
         if told:
             index = max(told - self.chance.randint(1, 12), 0)
@@ -145,7 +145,7 @@ class Adversary(RuleBasedStateMachine):
         self.world.blind = self.chance.randint(0, 6)
 
     async def struggle(self, deal: Deal) -> None:
-        """Settlement meets trouble with what may just have been decided, and tries again soon."""
+        """Let settlement fail at what was just decided, and try again soon."""
         if self.chance.random() < 0.5:
             await self.ask(deal)
         self.world.fates[:] = self._fates()
@@ -159,7 +159,7 @@ class Adversary(RuleBasedStateMachine):
         return self.chance.choices(list(FATES), list(FATES.values()), k=self.chance.randint(1, 4))
 
     async def die(self, deal: Deal) -> None:
-        """The power goes in the middle of something, or soon."""
+        """Kill core in the middle of something, or soon."""
         self.world.die_after(self.chance.randint(0, 25))
         await self.driver.settle(*self.chance.choice(CORES))
         self.world.advance(self.chance.choice([0.1, 6, 16]))

@@ -13,7 +13,7 @@ SMALL_MINOR = 100
 async def test_a_split_too_small_to_reverse_is_made_anew_or_refused(
     driver: Driver, is_beside_refund: bool
 ) -> None:
-    """The paper of the driver knows which; the money is where it belongs in either case."""
+    """The driver's model knows which. The money is where it belongs in either case."""
     await driver.agree([PART_MINOR, PART_MINOR], window_s=3_600, inspection_s=3_600)
     (deal,) = driver.deals
     await driver.bring(deal, "on hold", has_payee=True)

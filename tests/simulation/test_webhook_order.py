@@ -33,7 +33,7 @@ async def agreed(driver: Driver) -> Deal:
 
 
 def paid_late(driver: Driver, deal: Deal) -> str:
-    """Fail, and be authorized and captured after all; answers the payment."""
+    """Make a payment that fails and is authorized and captured late; answer it."""
     paid = payment.pay(driver.books, deal.orders[0], "failed")
     payment.authorize_late(driver.books, paid["id"], then_capture=True)
     payment_id: str = paid["id"]
@@ -41,12 +41,12 @@ def paid_late(driver: Driver, deal: Deal) -> str:
 
 
 async def disputed(driver: Driver, deal: Deal) -> None:
-    """Taken up by the bank as soon as it has come."""
+    """Make a payment that the bank disputes at once."""
     dispute.advance(driver.books, paid_late(driver, deal), "created")
 
 
 async def returned(driver: Driver, deal: Deal) -> None:
-    """Cancelled before the payment came, and refunded by settlement."""
+    """Make a payment of a cancelled escrow, which settlement refunds."""
     await driver.command(deal, "", "cancel", "buyer", 0)
     payment_id = paid_late(driver, deal)
     notes = {"escrow_id": deal.escrow_id, "part": "whole"}
@@ -56,7 +56,7 @@ async def returned(driver: Driver, deal: Deal) -> None:
 
 
 def sequences(events: Sequence[str], rng: random.Random) -> list[tuple[str, ...]]:
-    """All orders of the events, and some in which a few or all of them come twice."""
+    """Yield all orders of the events, and some in which a few or all of them come twice."""
     once = list(itertools.permutations(events))
     twice = []
     for _ in range(REPEATED):
@@ -66,7 +66,7 @@ def sequences(events: Sequence[str], rng: random.Random) -> list[tuple[str, ...]
 
 
 async def deliver(driver: Driver, sequence: Sequence[str], first: int) -> None:
-    """Bring these events of the payment whose webhooks begin at `first`."""
+    """Deliver these events of the payment whose webhooks begin at `first`."""
     told = driver.world.gateway.told[first:]
     index_of = {json.loads(body)["event"]: first + i for i, (_, body) in enumerate(told)}
     for place, event in enumerate(sequence):
@@ -76,7 +76,7 @@ async def deliver(driver: Driver, sequence: Sequence[str], first: int) -> None:
 
 
 async def end(driver: Driver, deal: Deal) -> tuple[Any, dict[str, int]]:
-    """The row but for version and times, and the balances, with names in place of ids."""
+    """The row without version and times, and the balances, with names in place of ids."""
     for _ in range(MAX_LOOKS):
         if not await driver.world.core.settler.look():
             break

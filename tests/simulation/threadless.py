@@ -1,4 +1,4 @@
-"""SQLite on the event loop's own thread: no other thread's timing decides what happens when.
+"""SQLite on the event loop's own thread, so that a run does not depend on the timing of threads.
 
 Waiting for the write lock is a turn of the loop, so that two cores on one file take turns.
 """
@@ -24,7 +24,7 @@ class Files:
         self._open: list[Threadless] = []
 
     def serve(self, engine: AsyncEngine) -> None:
-        """Have this engine connect without threads. Only the process dies here, not the machine."""
+        """Make this engine connect without threads. Only the process dies here, not the machine."""
 
         def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
             options["async_creator_fn"] = self._connect
@@ -45,7 +45,7 @@ class Files:
 
 
 class Threadless(aiosqlite.Connection):
-    """A connection of aiosqlite whose work is done at once, after a turn of the loop."""
+    """A connection of aiosqlite that runs its work at once, after a turn of the loop."""
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, ITER_CHUNK)

@@ -1,7 +1,7 @@
-"""A core in memory whose clock, calls and death are in the test's hand.
+"""A core in memory whose clock, calls and death the test controls.
 
-The database is a real one and outlives it. Two sets of rooms stand side by side on it, as two
-processes would; when the power goes, all of them go, at whatever point they are.
+The database is real and outlives it. Two sets of core's objects work on it side by side, as two
+processes would. A power cut ends both of them, wherever they are.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class MortalStore(Store):
 
 
 class Core:
-    """The rooms of one process, wired as core.server wires them, without its loops."""
+    """The objects of one process, wired as core.server does, without its loops."""
 
     def __init__(self, world: "World") -> None:
         store = MortalStore(world.engine, world.around)
@@ -119,7 +119,7 @@ class World:
         return self._us
 
     def advance(self, seconds: float) -> None:
-        """Move time on; calls that are still on their way arrive before theirs is over."""
+        """Move the clock on. Calls that are still on their way arrive before their time-out."""
         if self.gateway.underway and self._underway_s + seconds > UNDERWAY_S:
             self.gateway.arrive()
         self._underway_s = self._underway_s + seconds if self.gateway.underway else 0.0
@@ -159,17 +159,17 @@ class World:
         self._files.close()
 
     def die_after(self, points: int) -> None:
-        """Let the power go after so many more transactions and calls, or halves of them."""
+        """Cut the power after so many more transactions and calls, or halves of them."""
         self._points = points
 
     def live(self) -> None:
-        """No death is planned any more, and no trouble."""
+        """Cancel all planned deaths and faults."""
         self._points = None
         self.fates.clear()
         self.blind = 0
 
     async def around(self) -> None:
-        """Pass a point at which the world may end; it does not return from such a one."""
+        """Pass a point at which the power may be cut; then it does not return."""
         if self._points is None:
             return
         self._points -= 1
@@ -178,7 +178,7 @@ class World:
             await asyncio.Event().wait()
 
     async def run(self, *doing: Coroutine[Any, Any, Any]) -> bool:
-        """Do these at once; answers False when the world ended over it, and stands again."""
+        """Run these at the same time; answer False if the power was cut, and core is restarted."""
         tasks = [asyncio.create_task(one) for one in doing]
         dead = asyncio.create_task(self._dead.wait())
         done = asyncio.gather(*tasks)
@@ -199,7 +199,7 @@ class World:
         return True
 
     async def call(self, who: Caller, act: Callable[[Core], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Make an RPC as someone, again after each death, until it is answered."""
+        """Make an RPC as a user, and repeat it after each death until it is answered."""
         answers: list[Answer] = []
 
         async def once() -> None:
@@ -211,7 +211,7 @@ class World:
         return answers[-1]
 
     async def deliver(self, index: int, core: int = 0, *, again: str = "") -> None:
-        """Bring one of the webhooks that Razorpay has told; `again` makes it another delivery."""
+        """Deliver one of Razorpay's webhooks; `again` makes it another delivery of the same."""
         event_id, body = self.gateway.told[index % len(self.gateway.told)]
         signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
         await self.cores[core].inbox.ingest(body, signature, event_id + again)
@@ -222,7 +222,7 @@ def _others() -> set[asyncio.Task[Any]]:
 
 
 class _Errors(logging.Handler):
-    """Whatever core logs as an error breaks a promise."""
+    """Fails the test when core logs an error, because each one breaks a promise."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
