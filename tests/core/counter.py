@@ -78,9 +78,8 @@ class Counter:
         service = DESCRIPTORS[name].containing_service.full_name
         metadata = [] if bearer is None else [("authorization", f"Bearer {bearer}")]
         try:
-            answer: bytes = await self.channel.unary_unary(f"/{service}/{name}")(
-                body, metadata=metadata, timeout=LIMIT_S
-            )
+            method: Any = self.channel.unary_unary(f"/{service}/{name}")
+            answer: bytes = await method(body, metadata=metadata, timeout=LIMIT_S)
         except grpc.aio.AioRpcError as error:
             raise Failed(error) from None
         return answer

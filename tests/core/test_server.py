@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from escrow.v1 import escrow_service_pb2 as escrows
@@ -28,7 +29,7 @@ async def hasty(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 async def test_connections_without_a_call_end_and_a_watcher_stays(hasty: Counter) -> None:
     escrow = await hasty.create()
     request = escrows.WatchEscrowRequest(escrow_id=escrow.escrow_id)
-    stream = hasty.watch(request, token("buyer-1"))
+    stream: Any = hasty.watch(request, token("buyer-1"))
     assert (await anext(stream)).HasField("snapshot")
     opened = []
     for wire in (b"", PREFACE[:10], PREFACE, PREFACE + SETTINGS):

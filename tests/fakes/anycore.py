@@ -71,18 +71,18 @@ class AnyCore(grpc.GenericRpcHandler):
             status.details.append(packed)
         self.answers[rpc] = status
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         name = details.method.rpartition("/")[2]
 
-        async def answer(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        async def answer(request: bytes, context: Any) -> bytes:
             if name == "Check":
-                return SERVES.SerializeToString()
+                return bytes(SERVES.SerializeToString())
             call = Call(name, request, dict(context.invocation_metadata()))
             if not (name in ITS_OWN and call.is_the_bridges):
                 self.calls.append(call)
             found = self.answers.get(name)
             if isinstance(found, status_pb2.Status):
                 await context.abort_with_status(rpc_status.to_status(found))
-            return b"" if found is None else found.SerializeToString()
+            return b"" if not isinstance(found, Message) else found.SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(answer)

@@ -25,7 +25,7 @@ def token(user_id: str = "buyer", *, seconds: float = 600, **claims: Any) -> str
 class Bridge:
     """A running bridge and a client for it."""
 
-    runner: Listener | web.AppRunner
+    runner: Listener
     http: aiohttp.ClientSession
 
     @property

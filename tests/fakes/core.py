@@ -143,6 +143,10 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
             self._bell.notify_all()
         return event
 
+    def has_more(self, rpc: str, calls: int) -> bool:
+        """Whether a call was made more often than so."""
+        return self.calls[rpc] > calls
+
     def escrow(self, escrow_id: str) -> pb.Escrow:
         return self.records[escrow_id][-1].escrow
 

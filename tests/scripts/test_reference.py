@@ -8,6 +8,7 @@ import pytest
 
 from scripts.reference import errors, limits, settings
 from scripts.reference.__main__ import FOLDER, ROOT, pages
+from scripts.reference.source import constants
 
 STALE = "is stale: run `make reference`, and look at what has changed"
 
@@ -55,7 +56,7 @@ def test_a_limit_is_written_with_its_unit(name: str, value: float, written: str)
 def test_a_constant_is_described_by_the_comment_directly_above_it(tmp_path: Path) -> None:
     path = tmp_path / "room.py"
     path.write_text("# A heading.\n\n# Calls\n# at once.\nMOST = 3\nREST = 4\n_OWN = 5\n")
-    found = {one.name: (one.comment, one.heading) for one in limits.constants(path)}
+    found = {one.name: (one.comment, one.heading) for one in constants(path)}
     assert found == {"MOST": ("Calls at once.", "A heading."), "REST": ("", "A heading.")}
 
 

@@ -136,7 +136,7 @@ def port_is_open(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_the_ready_line_is_exact_and_comes_when_all_answer(start):
+def test_the_ready_line_is_exact_and_comes_when_all_answer(start: Callable[..., Run]) -> None:
     run = start()
     run.read_until("Holdfast is ready")
     assert run.lines[-1] == f"Holdfast is ready: http://127.0.0.1:{run.port}"
@@ -145,7 +145,9 @@ def test_the_ready_line_is_exact_and_comes_when_all_answer(start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_bridge_before_core_and_exits_0(start, number):
+def test_a_signal_stops_bridge_before_core_and_exits_0(
+    start: Callable[..., Run], number: int
+) -> None:
     run = start()
     run.read_until("Holdfast is ready")
     run.process.send_signal(number)
@@ -154,7 +156,7 @@ def test_a_signal_stops_bridge_before_core_and_exits_0(start, number):
     assert run.lines[-1] == "[run] everything is stopped"
 
 
-def test_a_signal_that_comes_twice_changes_nothing(start):
+def test_a_signal_that_comes_twice_changes_nothing(start: Callable[..., Run]) -> None:
     run = start()
     run.read_until("Holdfast is ready")
     run.process.send_signal(signal.SIGTERM)
@@ -163,7 +165,9 @@ def test_a_signal_that_comes_twice_changes_nothing(start):
     assert run.place("[bridge] bridge drains") < run.place("[core] core drains")
 
 
-def test_a_signal_before_everything_answers_stops_what_has_started(start, stand_ins):
+def test_a_signal_before_everything_answers_stops_what_has_started(
+    start: Callable[..., Run], stand_ins: Path
+) -> None:
     (stand_ins / "core/__main__.py").write_text("import time; print('core waits'); time.sleep(99)")
     run = start()
     run.read_until("core waits")
@@ -171,7 +175,7 @@ def test_a_signal_before_everything_answers_stops_what_has_started(start, stand_
     assert run.wait() == 0
 
 
-def test_a_child_that_dies_brings_the_rest_down_with_its_name(start):
+def test_a_child_that_dies_brings_the_rest_down_with_its_name(start: Callable[..., Run]) -> None:
     run = start()
     run.read_until("Holdfast is ready")
     victim = next(pid for pid in children_of(run.process.pid) if command_of(pid).endswith("core"))
@@ -181,7 +185,7 @@ def test_a_child_that_dies_brings_the_rest_down_with_its_name(start):
     assert run.place("[bridge] bridge drains")
 
 
-def test_a_child_that_cannot_start_is_named(start, stand_ins):
+def test_a_child_that_cannot_start_is_named(start: Callable[..., Run], stand_ins: Path) -> None:
     (stand_ins / "core/__main__.py").write_text("raise SystemExit('JWT_SECRET is too short')")
     run = start()
     assert run.wait() == 1
@@ -189,7 +193,7 @@ def test_a_child_that_cannot_start_is_named(start, stand_ins):
     assert run.lines[-1] == "[run] Holdfast is not running: core ended with exit code 1"
 
 
-def test_no_child_outlives_a_killed_parent(start):
+def test_no_child_outlives_a_killed_parent(start: Callable[..., Run]) -> None:
     run = start()
     run.read_until("Holdfast is ready")
     orphans = children_of(run.process.pid)
@@ -198,7 +202,7 @@ def test_no_child_outlives_a_killed_parent(start):
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
 
 
-def test_ports_in_use_are_all_named_before_anything_starts(start):
+def test_ports_in_use_are_all_named_before_anything_starts(start: Callable[..., Run]) -> None:
     with socket.socket() as taken, socket.socket() as taken_too:
         for listener in (taken, taken_too):
             listener.bind(("127.0.0.1", 0))
@@ -213,7 +217,7 @@ def test_ports_in_use_are_all_named_before_anything_starts(start):
     assert "set CORE_LISTEN" in line
 
 
-def test_settings_that_contradict_one_another_are_all_named(start):
+def test_settings_that_contradict_one_another_are_all_named(start: Callable[..., Run]) -> None:
     run = start(RAZORPAY_KEY_SECRET="", PORT="none")
     assert run.wait() == 1
     (line,) = run.lines
@@ -221,7 +225,9 @@ def test_settings_that_contradict_one_another_are_all_named(start):
     assert "RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET" in line
 
 
-def test_the_bridge_gets_no_secret_of_razorpay_and_core_no_token_of_the_bridge(start):
+def test_the_bridge_gets_no_secret_of_razorpay_and_core_no_token_of_the_bridge(
+    start: Callable[..., Run],
+) -> None:
     run = start(RAZORPAY_WEBHOOK_SECRET="webhook secret")
     run.read_until("Holdfast is ready")
     core = "['JWT_SECRET', 'RAZORPAY_KEY_SECRET', 'RAZORPAY_WEBHOOK_SECRET']"
@@ -245,7 +251,7 @@ def settings_of(environment: dict[str, str]) -> dict[str, dict[str, str]]:
     return {program.name: dict(program.environment) for program in plan(environment, KEPT).programs}
 
 
-def test_without_keys_the_sandbox_comes_first_and_core_is_pointed_at_it():
+def test_without_keys_the_sandbox_comes_first_and_core_is_pointed_at_it() -> None:
     stack = plan({"PORT": "9000", "SANDBOX_PORT": "9001"}, KEPT)
     assert [program.name for program in stack.programs] == ["sandbox", "core", "bridge"]
     sandbox, core, bridge = stack.programs
@@ -260,7 +266,7 @@ def test_without_keys_the_sandbox_comes_first_and_core_is_pointed_at_it():
     assert "DATABASE_URL" not in core.environment
 
 
-def test_with_keys_there_is_no_sandbox_and_no_demo_login():
+def test_with_keys_there_is_no_sandbox_and_no_demo_login() -> None:
     settings = settings_of({"RAZORPAY_KEY_ID": "rzp_live_x", "RAZORPAY_KEY_SECRET": "y"})
     assert list(settings) == ["core", "bridge"]
     assert settings["core"]["RAZORPAY_KEY_ID"] == "rzp_live_x"
@@ -268,7 +274,7 @@ def test_with_keys_there_is_no_sandbox_and_no_demo_login():
     assert "DEMO_LOGIN" not in settings["bridge"]
 
 
-def test_an_own_jwt_secret_wins_and_signs_the_bridges_token():
+def test_an_own_jwt_secret_wins_and_signs_the_bridges_token() -> None:
     own = "my own secret, which is long enough"
     settings = settings_of({"JWT_SECRET": own, "JWT_AUDIENCE": "holdfast"})
     assert settings["core"]["JWT_SECRET"] == own
@@ -280,14 +286,14 @@ def test_an_own_jwt_secret_wins_and_signs_the_bridges_token():
     assert claims["exp"] - claims["iat"] > 30 * 86400
 
 
-def test_a_stack_on_all_interfaces_connects_to_itself_over_loopback():
+def test_a_stack_on_all_interfaces_connects_to_itself_over_loopback() -> None:
     settings = {"BRIDGE_HOST": "0.0.0.0", "CORE_LISTEN": "[::]:50099"}
     stack = plan(settings, KEPT)
     assert stack.bridge.url() == "http://127.0.0.1:8000"
     assert stack.programs[-1].environment["CORE_ADDRESS"] == "[::1]:50099"
 
 
-def test_secrets_survive_a_restart_and_nobody_else_may_read_them(tmp_path: Path):
+def test_secrets_survive_a_restart_and_nobody_else_may_read_them(tmp_path: Path) -> None:
     folder = tmp_path / ".run"
     made = secret.keep(folder)
     assert secret.keep(folder) == made
@@ -298,7 +304,7 @@ def test_secrets_survive_a_restart_and_nobody_else_may_read_them(tmp_path: Path)
     assert made.jwt_secret not in repr(made)
 
 
-def test_broken_secrets_are_refused_with_a_remedy(tmp_path: Path):
+def test_broken_secrets_are_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{}")
     with pytest.raises(secret.Refusal, match="delete it"):
         secret.keep(tmp_path)
@@ -323,13 +329,17 @@ async def lines_of(code: str, monkeypatch: pytest.MonkeyPatch, limit_s: float) -
     return lines
 
 
-async def test_a_child_that_does_not_drain_in_time_is_killed_and_named(monkeypatch):
+async def test_a_child_that_does_not_drain_in_time_is_killed_and_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(99)"
     lines = await lines_of(code, monkeypatch, 0.1)
     assert lines == ["[child] up", "[run] child did not end within 0.1 s and is killed"]
 
 
-async def test_lines_are_whole_and_prefixed_however_they_are_written(monkeypatch):
+async def test_lines_are_whole_and_prefixed_however_they_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     code = """
 import sys, time
 sys.stdout.buffer.write(b'one\\ntwo \\xff')

@@ -50,5 +50,6 @@ class Sheet:
             assert now_s >= self.inspect_until_s, "nobody has decided this"
             self.status, self.release = "SETTLING", self.amount
         if self.status == "SETTLING" and seen != "SETTLING":
-            self.status = {0: "REFUNDED", self.amount: "RELEASED"}.get(self.release, "SPLIT")
+            ends = {0: "REFUNDED", self.amount: "RELEASED"}
+            self.status = ends.get(self.release or 0, "SPLIT")
         assert self.status == seen, f"{seen} where {self.status} is expected"

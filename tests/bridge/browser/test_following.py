@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import grpc
@@ -167,7 +168,7 @@ async def test_events_while_core_comes_back_are_sent_once(bridge: Bridge, core: 
 
             calls = core.calls["ListEscrows"]
             await core.start()
-            await until(lambda calls=calls: core.calls["ListEscrows"] > calls)
+            await until(partial(core.has_more, "ListEscrows", calls))
             await flood()
             first = 2 + restart * 51
             assert await seen(browser, 51) == {"e1": list(range(first, first + 51))}
@@ -270,7 +271,7 @@ async def test_subscriptions_that_come_and_go_beside_all_send_each_event_once(
             fields = {"after": newest} if resumes else {}
             await browser.send("subscribe", escrow_id="e1", **fields)
             # Events before the bridge reads this frame would come again, as being after `after`.
-            await until(lambda turn=turn: core.calls["GetEscrow"] > turn)
+            await until(partial(core.has_more, "GetEscrow", turn))
             for number in range(events):
                 await core.append("e1")
                 await asyncio.sleep(0)

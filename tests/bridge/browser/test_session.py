@@ -16,6 +16,13 @@ from tests.fakes.core import FakeCore
 from tests.fakes.wait import until
 
 
+def wire_of(browser: Browser) -> Any:
+    """The transport below a browser's socket, to write what no client would."""
+    connection = browser.socket._response.connection
+    assert connection is not None
+    return connection.transport
+
+
 async def test_the_first_frame_says_who_is_connected(bridge: Bridge) -> None:
     async with bridge.with_token(token("buyer", seconds=600)) as browser:
         told = browser.connected
@@ -193,7 +200,7 @@ async def test_a_binary_frame_is_a_bad_frame(bridge: Bridge) -> None:
 )
 async def test_text_that_is_not_utf8_closes_1007(bridge: Bridge, wire: bytes) -> None:
     async with bridge.browser() as browser:
-        browser.socket._response.connection.transport.write(wire)
+        wire_of(browser).write(wire)
         assert await browser.closed() == 1007
     await bridge.until_metric("holdfast_bridge_sockets", 0)
 
@@ -224,7 +231,7 @@ async def test_a_huge_frame_closes_1009_and_leaves_nothing_behind(
 
 async def test_fragments_that_are_too_long_together_close_1009(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
-        transport = browser.socket._response.connection.transport
+        transport = wire_of(browser)
         # A text that goes on in ever more fragments, masked with zeros.
         transport.write(b"\x01\xfe\xff\x00" + bytes(4) + b"x" * 0xFF00)
         for _ in range(3):
@@ -234,7 +241,7 @@ async def test_fragments_that_are_too_long_together_close_1009(bridge: Bridge) -
 
 async def test_bytes_that_are_not_a_frame_close_1002(bridge: Bridge) -> None:
     async with bridge.browser() as browser:
-        browser.socket._response.connection.transport.write(b"\xff\xff\xff\xff")
+        wire_of(browser).write(b"\xff\xff\xff\xff")
         assert await browser.closed() == 1002
     await bridge.until_metric("holdfast_bridge_sockets", 0)
 
@@ -271,7 +278,7 @@ async def test_pings_of_the_protocol_are_answered_and_counted(bridge: Bridge) ->
 )
 async def test_frames_of_every_kind_count(bridge: Bridge, head: bytes) -> None:
     async with bridge.browser(autoping=False) as browser:
-        transport = browser.socket._response.connection.transport
+        transport = wire_of(browser)
         transport.write(b"\x01\x81\0\0\0\0x" + (head + bytes(4)) * 60)
         assert await browser.closed() == 4429
 

@@ -17,9 +17,10 @@ from escrow.v1 import payment_service_pb2 as payments
 from yarl import URL
 
 from bridge.web.api import BODY_LIMIT_BYTES
-from tests.bridge.conftest import ORIGIN
+from tests.bridge.conftest import ORIGIN, StartBridge
 from tests.fakes.anycore import AnyCore
 from tests.fakes.bridge import Bridge, token
+from tests.fakes.core import FakeCore
 from tests.fakes.wait import until
 
 ESCROWS = "/api/v1/escrows"
@@ -56,7 +57,7 @@ class Client:
 
 
 @pytest.fixture
-async def client(start_bridge, anycore: AnyCore) -> Client:
+async def client(start_bridge: StartBridge, anycore: AnyCore) -> Client:
     return Client(await start_bridge({"core_address": (f"127.0.0.1:{anycore.port}",)}))
 
 
@@ -71,7 +72,9 @@ def escrow() -> pb.Escrow:
     return made
 
 
-async def test_a_body_becomes_the_request_and_the_answer_keeps_the_protos_names(client, anycore):
+async def test_a_body_becomes_the_request_and_the_answer_keeps_the_protos_names(
+    client: Client, anycore: AnyCore
+) -> None:
     anycore.answers["CreateEscrow"] = service.CreateEscrowResponse(escrow=escrow())
     status, answer, headers = await client.send(
         "POST",
@@ -105,7 +108,7 @@ async def test_a_body_becomes_the_request_and_the_answer_keeps_the_protos_names(
     assert "dispute" not in got
 
 
-async def test_the_callers_own_token_goes_on_to_core(client, anycore):
+async def test_the_callers_own_token_goes_on_to_core(client: Client, anycore: AnyCore) -> None:
     await client.send("GET", f"{ESCROWS}/esc_1")
     assert anycore.last.metadata["authorization"] == f"Bearer {client.token}"
 
@@ -132,13 +135,17 @@ async def test_the_callers_own_token_goes_on_to_core(client, anycore):
         ("GET", "/api/v1/payees/seller", "GetPayee"),
     ],
 )
-async def test_every_unary_rpc_has_its_path(client, anycore, method: str, path: str, rpc: str):
+async def test_every_unary_rpc_has_its_path(
+    client: Client, anycore: AnyCore, method: str, path: str, rpc: str
+) -> None:
     status, _, _ = await client.send(method, path)
     assert status == 200
     assert anycore.last.name == rpc
 
 
-async def test_path_and_query_are_bound_with_enums_by_name_or_number(client, anycore):
+async def test_path_and_query_are_bound_with_enums_by_name_or_number(
+    client: Client, anycore: AnyCore
+) -> None:
     await client.send("GET", f"{ESCROWS}?page_size=20&status=ESCROW_STATUS_HELD&party=a%20b")
     request = anycore.last.read(service.ListEscrowsRequest)
     assert (request.page_size, request.status, request.party) == (20, 2, "a b")
@@ -150,7 +157,7 @@ async def test_path_and_query_are_bound_with_enums_by_name_or_number(client, any
     assert (request.escrow_id, request.after_version) == ("esc_1", 2**53 + 1)
 
 
-async def test_a_path_may_hold_any_id_when_it_is_escaped(client, anycore):
+async def test_a_path_may_hold_any_id_when_it_is_escaped(client: Client, anycore: AnyCore) -> None:
     user_id = "a/b:ü|1"
     for escaped in ("a%2Fb%3A%C3%BC%7C1", "a%2fb:%C3%BC%7c1"):
         status, _, _ = await client.send("GET", f"/api/v1/payees/{escaped}")
@@ -160,7 +167,7 @@ async def test_a_path_may_hold_any_id_when_it_is_escaped(client, anycore):
     assert anycore.last.read(service.GetEscrowRequest).escrow_id == "a:cancel"
 
 
-async def test_the_idempotency_key_is_the_request_id(client, anycore):
+async def test_the_idempotency_key_is_the_request_id(client: Client, anycore: AnyCore) -> None:
     headers = {"Idempotency-Key": "key-1"}
     await client.send("POST", f"{ESCROWS}/esc_1:cancel", {"note": "no"}, headers=headers)
     request = anycore.last.read(service.CancelEscrowRequest)
@@ -178,8 +185,8 @@ async def test_the_idempotency_key_is_the_request_id(client, anycore):
     ],
 )
 async def test_a_body_may_not_contradict_the_path_or_the_header(
-    client, anycore, body, headers, field
-):
+    client: Client, anycore: AnyCore, body: Any, headers: dict[str, str], field: str
+) -> None:
     status, answer, _ = await client.send("POST", f"{ESCROWS}/esc_1:cancel", body, headers=headers)
     assert status == 400
     assert answer["error"]["fields"][0]["field"] == field
@@ -221,7 +228,9 @@ async def test_a_body_may_not_contradict_the_path_or_the_header(
         ('{"title": "a", "title": "b"}', "title", "twice"),
     ],
 )
-async def test_a_bad_field_is_named_and_core_is_not_asked(client, anycore, body, field, problem):
+async def test_a_bad_field_is_named_and_core_is_not_asked(
+    client: Client, anycore: AnyCore, body: Any, field: str, problem: str
+) -> None:
     status, answer, _ = await client.send("POST", ESCROWS, body)
     assert status == 400
     error = answer["error"]
@@ -250,7 +259,9 @@ async def test_a_bad_field_is_named_and_core_is_not_asked(client, anycore, body,
     ],
     ids=range(12),
 )
-async def test_a_body_that_is_not_a_json_object_is_refused(client, anycore, body):
+async def test_a_body_that_is_not_a_json_object_is_refused(
+    client: Client, anycore: AnyCore, body: Any
+) -> None:
     status, answer, _ = await client.send("POST", ESCROWS, body)
     assert status == 400
     assert answer["error"]["code"] == "INVALID_ARGUMENT"
@@ -269,14 +280,18 @@ async def test_a_body_that_is_not_a_json_object_is_refused(client, anycore, body
         ("&".join(f"a{n}=1" for n in range(101)), ""),
     ],
 )
-async def test_a_bad_query_is_refused_by_field(client, anycore, query, field):
+async def test_a_bad_query_is_refused_by_field(
+    client: Client, anycore: AnyCore, query: str, field: str
+) -> None:
     status, answer, _ = await client.send("GET", f"{ESCROWS}?{query}")
     assert status == 400
     assert answer["error"].get("fields", [{"field": ""}])[0]["field"] == field
     assert not anycore.calls
 
 
-async def test_a_call_whose_body_is_the_request_takes_no_query(client, anycore):
+async def test_a_call_whose_body_is_the_request_takes_no_query(
+    client: Client, anycore: AnyCore
+) -> None:
     status, answer, _ = await client.send("POST", f"{ESCROWS}/esc_1:cancel?note=no", {})
     assert status == 400
     assert answer["error"]["fields"][0]["field"] == "note"
@@ -284,7 +299,9 @@ async def test_a_call_whose_body_is_the_request_takes_no_query(client, anycore):
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic YTpi", "Bearer", "Bearer a b", "Bearer ü"])
-async def test_without_a_token_core_is_not_asked(client, anycore, header):
+async def test_without_a_token_core_is_not_asked(
+    client: Client, anycore: AnyCore, header: Any
+) -> None:
     client.token = None
     headers = {} if header is None else {"Authorization": header}
     status, answer, got = await client.send("GET", f"{ESCROWS}/esc_1", headers=headers)
@@ -298,7 +315,9 @@ async def test_without_a_token_core_is_not_asked(client, anycore, header):
     ("claims", "reason"),
     [({"seconds": -5}, "TOKEN_EXPIRED"), ({"nbf": 9e9}, "TOKEN_INVALID"), (None, "TOKEN_INVALID")],
 )
-async def test_with_a_bad_token_core_is_not_asked(client, anycore, claims, reason):
+async def test_with_a_bad_token_core_is_not_asked(
+    client: Client, anycore: AnyCore, claims: Any, reason: str
+) -> None:
     client.token = "rubbish" if claims is None else token(**claims)
     status, answer, got = await client.send("GET", f"{ESCROWS}/esc_1")
     assert status == 401
@@ -308,7 +327,9 @@ async def test_with_a_bad_token_core_is_not_asked(client, anycore, claims, reaso
     assert not anycore.calls
 
 
-async def test_while_keys_cannot_be_fetched_the_answer_is_503(start_bridge, anycore):
+async def test_while_keys_cannot_be_fetched_the_answer_is_503(
+    start_bridge: StartBridge, anycore: AnyCore
+) -> None:
     settings = {"jwt_secret": None, "demo_login": False, "jwt_jwks_url": "http://127.0.0.1:9/"}
     client = Client(await start_bridge(settings))
     key = ed25519.Ed25519PrivateKey.generate()
@@ -322,7 +343,9 @@ PUBLISH = f"{ESCROWS}/esc_1:publishUpdate"
 
 
 @pytest.mark.parametrize("depth", [10, 30, 50, 90, 99, 101, 400, 900])
-async def test_free_data_is_taken_or_refused_at_any_depth(client, anycore, depth):
+async def test_free_data_is_taken_or_refused_at_any_depth(
+    client: Client, anycore: AnyCore, depth: int
+) -> None:
     data = '{"a":' * depth + "1" + "}" * depth
     status, answer, _ = await client.send("POST", PUBLISH, f'{{"data":{data}}}')
     if depth <= 30:
@@ -350,14 +373,18 @@ async def test_free_data_is_taken_or_refused_at_any_depth(client, anycore, depth
     ],
     ids=range(11),
 )
-async def test_free_data_that_protobuf_cannot_hold_is_refused(client, anycore, data):
+async def test_free_data_that_protobuf_cannot_hold_is_refused(
+    client: Client, anycore: AnyCore, data: Any
+) -> None:
     status, answer, _ = await client.send("POST", PUBLISH, f'{{"data":{data}}}')
     assert (status, answer["error"]["code"]) == (400, "INVALID_ARGUMENT")
     assert not anycore.calls
 
 
 @pytest.mark.parametrize("value", ["ESCROW_STATUS_GONE", "held", "99", "-1", "2.0", "", "true"])
-async def test_an_unknown_enum_is_refused_here_or_by_core(client, anycore, value):
+async def test_an_unknown_enum_is_refused_here_or_by_core(
+    client: Client, anycore: AnyCore, value: Any
+) -> None:
     status, answer, _ = await client.send("GET", f"{ESCROWS}?status={value}")
     # proto3 enums are open, so that core decides about an unknown number.
     if value in ("99", "-1"):
@@ -371,7 +398,9 @@ async def test_an_unknown_enum_is_refused_here_or_by_core(client, anycore, value
 @pytest.mark.parametrize(
     "kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", "nonsense"]
 )
-async def test_an_empty_body_is_an_empty_object_whatever_its_type(client, anycore, body, kind):
+async def test_an_empty_body_is_an_empty_object_whatever_its_type(
+    client: Client, anycore: AnyCore, body: Any, kind: Any
+) -> None:
     headers = {"Content-Type": kind}
     status, _, _ = await client.send("POST", f"{ESCROWS}/esc_1:confirm", body, headers=headers)
     assert status == 200
@@ -381,14 +410,18 @@ async def test_an_empty_body_is_an_empty_object_whatever_its_type(client, anycor
 @pytest.mark.parametrize(
     "path", ["/esc_1%ff", "/%00", "/%0a", "/%", "/%zz", "/a%2", "/" + "a" * 7000]
 )
-async def test_a_path_of_any_bytes_gets_an_answer_in_json(client, anycore, path):
+async def test_a_path_of_any_bytes_gets_an_answer_in_json(
+    client: Client, anycore: AnyCore, path: str
+) -> None:
     status, answer, _ = await client.send("GET", ESCROWS + path)
     assert status in (200, 400, 404)
     assert answer is not None
 
 
 @pytest.mark.parametrize("key", ["ü", "a b", "x" * 7000])
-async def test_an_idempotency_key_of_any_bytes_gets_an_answer_in_json(client, anycore, key):
+async def test_an_idempotency_key_of_any_bytes_gets_an_answer_in_json(
+    client: Client, anycore: AnyCore, key: Any
+) -> None:
     headers = {"Idempotency-Key": key}
     status, answer, _ = await client.send("POST", f"{ESCROWS}/esc_1:confirm", headers=headers)
     assert status in (200, 400)
@@ -410,7 +443,9 @@ async def test_an_idempotency_key_of_any_bytes_gets_an_answer_in_json(client, an
         ("UNIMPLEMENTED", 501),
     ],
 )
-async def test_a_refusal_of_core_keeps_its_code_and_reason(client, anycore, code, status):
+async def test_a_refusal_of_core_keeps_its_code_and_reason(
+    client: Client, anycore: AnyCore, code: str, status: int
+) -> None:
     anycore.refuse("GetEscrow", code, "SOME_REASON")
     got, answer, _ = await client.send("GET", f"{ESCROWS}/esc_1")
     assert got == status
@@ -419,14 +454,18 @@ async def test_a_refusal_of_core_keeps_its_code_and_reason(client, anycore, code
     }
 
 
-async def test_the_bad_fields_that_core_names_come_through(client, anycore):
+async def test_the_bad_fields_that_core_names_come_through(
+    client: Client, anycore: AnyCore
+) -> None:
     anycore.refuse("CreateEscrow", "INVALID_ARGUMENT", "FIELD_INVALID", title="is empty")
     status, answer, _ = await client.send("POST", ESCROWS, {})
     assert status == 400
     assert answer["error"]["fields"] == [{"field": "title", "message": "is empty"}]
 
 
-async def test_when_core_is_away_the_answer_is_503_with_retry_after(client, anycore, monkeypatch):
+async def test_when_core_is_away_the_answer_is_503_with_retry_after(
+    client: Client, anycore: AnyCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await client.send("GET", f"{ESCROWS}/esc_1")
     await anycore.stop()
     monkeypatch.setattr("bridge.web.api.CORE_WAIT_S", 0.1)
@@ -437,7 +476,9 @@ async def test_when_core_is_away_the_answer_is_503_with_retry_after(client, anyc
     assert headers["Retry-After"] == "1"
 
 
-async def test_one_call_above_the_limit_is_refused(start_bridge, core):
+async def test_one_call_above_the_limit_is_refused(
+    start_bridge: StartBridge, core: FakeCore
+) -> None:
     client = Client(await start_bridge(calls=1))
     await core.create("e1")
     core.answering.clear()
@@ -450,7 +491,7 @@ async def test_one_call_above_the_limit_is_refused(start_bridge, core):
     assert (await client.send("GET", f"{ESCROWS}/e1"))[0] == 200
 
 
-async def test_a_body_over_1_mib_is_refused(client, anycore):
+async def test_a_body_over_1_mib_is_refused(client: Client, anycore: AnyCore) -> None:
     body = b'{"title": "' + b"a" * BODY_LIMIT_BYTES + b'"}'
     status, answer, _ = await client.send("POST", ESCROWS, io.BytesIO(body))
     assert status == 413
@@ -458,7 +499,7 @@ async def test_a_body_over_1_mib_is_refused(client, anycore):
     assert not anycore.calls
 
 
-async def test_a_body_just_below_1_mib_is_taken(client, anycore):
+async def test_a_body_just_below_1_mib_is_taken(client: Client, anycore: AnyCore) -> None:
     frame = b'{"title": ""}'
     body = frame[:-2] + b"a" * (BODY_LIMIT_BYTES - len(frame)) + frame[-2:]
     status, _, _ = await client.send("POST", ESCROWS, io.BytesIO(body))
@@ -467,7 +508,7 @@ async def test_a_body_just_below_1_mib_is_taken(client, anycore):
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "nonsense"])
-async def test_a_compressed_body_is_refused(client, anycore, coding):
+async def test_a_compressed_body_is_refused(client: Client, anycore: AnyCore, coding: str) -> None:
     body, headers = gzip.compress(b'{"title": "a"}'), {"Content-Encoding": coding}
     status, answer, _ = await client.send("POST", ESCROWS, body, headers=headers)
     assert (status, answer["error"]["reason"]) == (415, "CODING_UNSUPPORTED")
@@ -477,7 +518,7 @@ async def test_a_compressed_body_is_refused(client, anycore, coding):
 @pytest.mark.parametrize(
     "path", ["", "/", "/escrow", "/escrows/", "/escrows/a/b", "/escrows/a:fly", "/payees", "/a"]
 )
-async def test_an_unknown_path_is_404_in_json_without_a_token(client, path):
+async def test_an_unknown_path_is_404_in_json_without_a_token(client: Client, path: str) -> None:
     client.token = None
     status, answer, _ = await client.send("POST", f"/api/v1{path}")
     assert status == 404
@@ -495,20 +536,22 @@ async def test_an_unknown_path_is_404_in_json_without_a_token(client, path):
         ("POST", "/api/v1/ws", "GET, HEAD"),
     ],
 )
-async def test_a_wrong_method_is_405_and_names_the_right_ones(client, method, path, allow):
+async def test_a_wrong_method_is_405_and_names_the_right_ones(
+    client: Client, method: str, path: str, allow: str
+) -> None:
     status, answer, headers = await client.send(method, path)
     assert status == 405
     assert headers["Allow"] == allow
     assert answer["error"]["reason"] == "METHOD_NOT_ALLOWED"
 
 
-async def test_ingest_webhook_is_not_part_of_the_json_api(client, anycore):
+async def test_ingest_webhook_is_not_part_of_the_json_api(client: Client, anycore: AnyCore) -> None:
     status, _, _ = await client.send("POST", "/api/v1/escrow.v1.PaymentService/IngestWebhook", {})
     assert status == 404
     assert not anycore.calls
 
 
-async def test_a_page_of_an_allowed_origin_may_ask_and_read(client):
+async def test_a_page_of_an_allowed_origin_may_ask_and_read(client: Client) -> None:
     asked = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "POST",
@@ -526,14 +569,16 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_read(client):
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-async def test_a_page_of_another_origin_may_not_read(client):
+async def test_a_page_of_another_origin_may_not_read(client: Client) -> None:
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     status, _, headers = await client.send("OPTIONS", ESCROWS, headers=asked)
     assert status == 405
     assert "Access-Control-Allow-Origin" not in headers
 
 
-async def test_the_config_names_the_demo_login_and_a_sandbox_on_this_machine(start_bridge):
+async def test_the_config_names_the_demo_login_and_a_sandbox_on_this_machine(
+    start_bridge: StartBridge,
+) -> None:
     for url, expected in [
         ("http://127.0.0.1:8001/", {"demo_login": True, "sandbox_url": "http://127.0.0.1:8001"}),
         ("http://localhost:1", {"demo_login": True, "sandbox_url": "http://localhost:1"}),
@@ -547,8 +592,8 @@ async def test_the_config_names_the_demo_login_and_a_sandbox_on_this_machine(sta
 
 
 async def test_large_bodies_of_one_user_wait_for_one_another_and_others_do_not(
-    start_bridge, anycore
-):
+    start_bridge: StartBridge, anycore: AnyCore
+) -> None:
     settings = {"core_address": (f"127.0.0.1:{anycore.port}",)}
     client = Client(await start_bridge(settings, large_bodies_per_user=2))
     large = '{"milestones":[' + "{}," * 6_000 + "{}]}"

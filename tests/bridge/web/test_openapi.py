@@ -8,6 +8,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bridge.web.api import ROUTES
 from bridge.web.openapi import document
+from tests.fakes.bridge import Bridge
 
 
 @pytest.fixture(scope="module")
@@ -15,17 +16,19 @@ def openapi() -> dict[str, Any]:
     return document(ROUTES)
 
 
-async def test_it_is_public_and_describes_the_routes(bridge, openapi):
+async def test_it_is_public_and_describes_the_routes(
+    bridge: Bridge, openapi: dict[str, Any]
+) -> None:
     async with bridge.http.get(f"{bridge.url}/api/v1/openapi.json") as answer:
         assert answer.status == 200
         assert await answer.json() == openapi
 
 
-def test_a_validator_accepts_it(openapi):
+def test_a_validator_accepts_it(openapi: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(openapi).validate()
 
 
-def test_it_has_every_unary_rpc_except_ingest_webhook(openapi):
+def test_it_has_every_unary_rpc_except_ingest_webhook(openapi: dict[str, Any]) -> None:
     services = [
         escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
         payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
@@ -44,7 +47,9 @@ def test_it_has_every_unary_rpc_except_ingest_webhook(openapi):
     assert operations == unary - {"IngestWebhook"}
 
 
-async def test_every_endpoint_that_it_describes_exists(bridge, openapi):
+async def test_every_endpoint_that_it_describes_exists(
+    bridge: Bridge, openapi: dict[str, Any]
+) -> None:
     doors = {
         (method, path)
         for path, operations in openapi["paths"].items()
@@ -58,7 +63,7 @@ async def test_every_endpoint_that_it_describes_exists(bridge, openapi):
             assert answer.status == (200 if method == "get" else 400)
 
 
-def test_a_call_can_be_made_from_the_document_alone(openapi):
+def test_a_call_can_be_made_from_the_document_alone(openapi: dict[str, Any]) -> None:
     cancel = openapi["paths"]["/api/v1/escrows/{escrow_id}:cancel"]["post"]
     assert {(p["name"], p["in"]) for p in cancel["parameters"]} == {
         ("escrow_id", "path"),
@@ -76,7 +81,7 @@ def test_a_call_can_be_made_from_the_document_alone(openapi):
     }
 
 
-def test_types_are_those_of_proto3_json(openapi):
+def test_types_are_those_of_proto3_json(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
     assert schemas["Money"]["properties"]["amount_minor"]["format"] == "int64"
     assert "string" in schemas["Money"]["properties"]["amount_minor"]["type"]
@@ -89,7 +94,7 @@ def test_types_are_those_of_proto3_json(openapi):
     }
 
 
-def test_the_comments_of_the_proto_are_its_descriptions(openapi):
+def test_the_comments_of_the_proto_are_its_descriptions(openapi: dict[str, Any]) -> None:
     create = openapi["paths"]["/api/v1/escrows"]["post"]
     assert "NOT_A_PARTY" in create["description"]
     assert create["summary"] == "Agrees an escrow"

@@ -15,7 +15,9 @@ from bridge.web.transcode import BadInput, Route, matching, routes_of
 TEXT, BOOL, BYTES, MESSAGE, ENUM = 9, 8, 12, 11, 14
 
 
-def field(message: Any, name: str, number: int, kind: int, type_name: str = "", many: bool = False):
+def field(
+    message: Any, name: str, number: int, kind: int, type_name: str = "", many: bool = False
+) -> Any:
     return message.field.add(
         name=name,
         json_name="".join(p.title() if i else p for i, p in enumerate(name.split("_"))),
@@ -71,18 +73,20 @@ def routes() -> tuple[Route, ...]:
     return routes_of(pool.FindServiceByName("shop.Shop"))
 
 
-def asked(routes: Any, path: str, *query: tuple[str, str], body: bytes = b"") -> Any:
+def asked(routes: tuple[Route, ...], path: str, *query: tuple[str, str], body: bytes = b"") -> Any:
     (route,) = matching(routes, path)
     return route.message(path, query, body)
 
 
-def test_a_variable_may_span_segments(routes):
+def test_a_variable_may_span_segments(routes: tuple[Route, ...]) -> None:
     assert asked(routes, "/v1/shelves/1/things/2").name == "shelves/1/things/2"
     assert not matching(routes, "/v1/shelves/1/things")
     assert asked(routes, "/v1/all/a/b%20c/d").name == "a/b c/d"
 
 
-def test_query_fields_nest_repeat_and_take_enums_by_name_or_number(routes):
+def test_query_fields_nest_repeat_and_take_enums_by_name_or_number(
+    routes: tuple[Route, ...],
+) -> None:
     found = asked(
         routes,
         "/v1/things",
@@ -121,19 +125,19 @@ def test_query_fields_nest_repeat_and_take_enums_by_name_or_number(routes):
         (".", "a"),
     ],
 )
-def test_a_wrong_query_field_is_named(routes, name, text):
+def test_a_wrong_query_field_is_named(routes: tuple[Route, ...], name: str, text: str) -> None:
     with pytest.raises(BadInput) as refused:
         asked(routes, "/v1/things", (name, text))
     assert refused.value.field.startswith(name)
 
 
 @pytest.mark.parametrize("text", ["1_0s", "\u0661s", " 1s", "+1s", "1", "1.s", "1.0000000001s"])
-def test_a_duration_is_written_in_ascii_digits_alone(routes, text):
+def test_a_duration_is_written_in_ascii_digits_alone(routes: tuple[Route, ...], text: str) -> None:
     with pytest.raises(BadInput, match="duration"):
         asked(routes, "/v1/things", ("terms.payment_window", text))
 
 
-def test_a_name_that_comes_twice_among_many_is_found_at_once(routes):
+def test_a_name_that_comes_twice_among_many_is_found_at_once(routes: tuple[Route, ...]) -> None:
     body = b"{" + b"".join(b'"%d":1,' % n for n in range(19_000)) + b'"name":"a","name":"b"}'
     began = time.perf_counter()
     with pytest.raises(BadInput, match="given twice") as refused:
@@ -143,33 +147,35 @@ def test_a_name_that_comes_twice_among_many_is_found_at_once(routes):
 
 
 @pytest.mark.parametrize("inner", [b"{},", b"[],", b"1,", b'{"name":"a"},'])
-def test_a_body_of_too_many_values_is_refused_before_it_is_read(routes, inner):
+def test_a_body_of_too_many_values_is_refused_before_it_is_read(
+    routes: tuple[Route, ...], inner: Any
+) -> None:
     body = b'{"parts":[' + inner * 20_001 + b"1]}"
     with pytest.raises(BadInput, match="more than 20000 values"):
         asked(routes, "/v1/things/a:close", body=body)
 
 
-def test_a_body_may_set_one_field_and_the_query_the_rest(routes):
+def test_a_body_may_set_one_field_and_the_query_the_rest(routes: tuple[Route, ...]) -> None:
     found = asked(routes, "/v1/things/a/true", ("tags", "x"), body=b'{"payment_window": "2s"}')
     assert (found.name, list(found.tags)) == ("a", ["x"])
     assert found.terms.strict
     assert found.terms.payment_window.seconds == 2
 
 
-def test_only_one_of_a_oneof_may_be_given(routes):
+def test_only_one_of_a_oneof_may_be_given(routes: tuple[Route, ...]) -> None:
     body = b'{"by_land": "x", "by_sea": {}}'
     with pytest.raises(BadInput, match="together with by_land") as refused:
         asked(routes, "/v1/things/a:close", body=body)
     assert refused.value.field == "by_sea"
 
 
-def test_a_colon_is_a_verb_where_the_proto_has_verbs(routes):
+def test_a_colon_is_a_verb_where_the_proto_has_verbs(routes: tuple[Route, ...]) -> None:
     assert asked(routes, "/v1/things/a:close").name == "a"
     assert not matching(routes, "/v1/things/a:open")
     assert asked(routes, "/v1/all/a:open").name == "a:open"
 
 
-def test_a_proto_that_contains_itself_can_be_described(routes):
+def test_a_proto_that_contains_itself_can_be_described(routes: tuple[Route, ...]) -> None:
     described = document(routes)
     OpenAPIV31SpecValidator(described).validate()
     find = described["paths"]["/v1/things"]["get"]
@@ -177,6 +183,6 @@ def test_a_proto_that_contains_itself_can_be_described(routes):
     assert {"terms.strict", "terms.payment_window", "tags", "sizes"} <= names
 
 
-def test_a_recursive_message_is_read_as_deep_as_its_data(routes):
+def test_a_recursive_message_is_read_as_deep_as_its_data(routes: tuple[Route, ...]) -> None:
     body = b'{"parts":[' * 200 + b"{}" + b"]}" * 200
     assert asked(routes, "/v1/things/a:close", body=body).parts[0].parts

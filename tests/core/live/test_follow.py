@@ -81,7 +81,7 @@ class Stranger:
             async for item in following:
                 if isinstance(item, SnapshotsEnd):
                     self.is_following = True
-                elif not isinstance(item, Escrow):
+                elif isinstance(item, bytes):
                     event = pb.EscrowEvent.FromString(item)
                     self.seen.append((event.escrow_id, event.version))
 

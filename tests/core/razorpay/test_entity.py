@@ -190,7 +190,9 @@ def test_free_text_is_cut_to_what_can_be_kept() -> None:
     endless = "x" * 100_000
     assert parse_payment({**PAYMENT, "error_reason": endless}).error_reason == "x" * 200
     dispute = parse_dispute({**DISPUTE, "id": "disp_".ljust(64, "x"), "status": endless})
-    assert len(dispute_report(dispute).cause) <= (t.events.c.cause.type.length or 0)
+    assert len(dispute_report(dispute).cause) <= (
+        getattr(t.events.c.cause.type, "length", None) or 0
+    )
 
 
 @pytest.mark.parametrize(("parse", "entity"), KINDS)

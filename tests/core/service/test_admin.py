@@ -108,7 +108,7 @@ async def test_open_streams_end_also_in_a_backlog(lite: Counter) -> None:
 
 async def test_a_watcher_hears_of_all_and_then_of_each(lite: Counter) -> None:
     await revoked(lite, "alice", issued_before=at(1_000))
-    told = lite.channel.unary_stream(
+    told: Any = lite.channel.unary_stream(
         "/escrow.v1.AdminService/WatchRevocations",
         request_serializer=admin.WatchRevocationsRequest.SerializeToString,
         response_deserializer=admin.WatchRevocationsResponse.FromString,

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from core.books import check as books
 from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Escrow, Status
 from core.razorpay import Payment, Refund, Transfer
-from core.settlement.compare import compare
+from core.settlement.compare import Finding, compare
 from core.settlement.report import tags
 from core.settlement.step import Found
 from tests.core.law.story import (
@@ -149,7 +148,7 @@ DIFFER = {
 @pytest.mark.parametrize("name", DIFFER)
 def test_each_difference_from_razorpay_is_found_and_named(name: str) -> None:
     escrow, have, message = DIFFER[name]
-    assert compare(escrow, have) == [books.Finding(ESCROW_ID, "RAZORPAY", message)]
+    assert compare(escrow, have) == [Finding(ESCROW_ID, "RAZORPAY", message)]
 
 
 def test_the_transfers_of_each_milestone_are_compared_by_themselves() -> None:
