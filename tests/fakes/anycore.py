@@ -71,7 +71,7 @@ class AnyCore(grpc.GenericRpcHandler):
             status.details.append(packed)
         self.answers[rpc] = status
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         name = details.method.rpartition("/")[2]
 
         async def answer(request: bytes, context: Any) -> bytes:
