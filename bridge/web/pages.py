@@ -59,6 +59,8 @@ class Pages:
         index = self._dist / "index.html"
         if _PAGE.fullmatch(path.removesuffix("/")):
             return index if index.is_file() else None
+        if path.endswith("/"):
+            return None
         try:
             file = (self._dist / path).resolve()
             return file if file.is_relative_to(self._dist) and file.is_file() else None

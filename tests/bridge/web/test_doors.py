@@ -182,6 +182,7 @@ async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) 
         "/api",
         "/favicon.ico",
         "/wp-login.php",
+        "/index.html/",
         "/escrows",
         "/escrows/e1/more",
         "/news",
