@@ -2,9 +2,11 @@
 
 import asyncio
 import gzip
+from functools import partial
 
 import pytest
 
+from bridge.door.body import Bodies
 from bridge.server import BODIES
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import Bridge, token
@@ -16,6 +18,10 @@ def head(user_id: str, size: int, more: str = "") -> bytes:
     """The head of a call whose body does not come."""
     lines = f"POST /api/v1/escrows HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n{more}"
     return f"{lines}Authorization: Bearer {token(user_id)}\r\n\r\n".encode()
+
+
+def holds(bodies: Bodies, count: int) -> bool:
+    return bodies._held == count
 
 
 async def call(bridge: Bridge, user_id: str) -> int:
@@ -60,7 +66,8 @@ async def test_when_bodies_hold_too_much_the_oldest_gives_way(start_bridge: Star
         wire = head(f"user{n}", 50_000) + b"x" * 40_000
         sent.append(asyncio.create_task(raw(bridge, wire)))
         # The third takes the room of the first.
-        await until(lambda n=n: bodies._held == 40_000 * min(n + 1, 2))
+        held = 40_000 * min(n + 1, 2)
+        await until(partial(holds, bodies, held))
     done, waiting = await asyncio.wait(sent, timeout=2, return_when=asyncio.FIRST_COMPLETED)
     assert done == {sent[0]}
     assert sent[0].result().status == 408
