@@ -4,7 +4,10 @@ FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN make wheel && python -m venv /opt/holdfast && /opt/holdfast/bin/pip install --no-cache-dir dist/holdfast-*.whl
+# The packages come from the lock, each checked by its hash; the wheel brings none.
+RUN make wheel && python -m venv /opt/holdfast \
+    && /opt/holdfast/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock \
+    && /opt/holdfast/bin/pip install --no-cache-dir --no-deps dist/holdfast-*.whl
 
 FROM python:3.11-slim
 RUN useradd --system --create-home --home-dir /var/lib/holdfast holdfast

@@ -21,10 +21,12 @@ WEB_SOURCES := $(if $(DASHBOARD),$(shell find $(DASHBOARD) -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/lib/*' -not -path '*/test-results/*'))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# uv takes a quarter of pip's time, but does not read pip's settings, such as the address of a mirror.
-# If uv fails, pip installs.
+# Everything comes from a lock, each file checked by its hash. uv takes a quarter of pip's time, but
+# does not read pip's settings, such as the address of a mirror. If uv fails, pip installs.
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(1) || \
 	$(BIN)/python -m pip install --quiet $(1)
+locked = $(call install,--require-hashes --requirement $(1))
+project = $(call install,--no-deps --no-build-isolation --editable .)
 # Two jobs, so that npm installs the dashboard's packages while pip installs the rest. With several
 # goals one job, because two goals must not install into one environment at the same time.
 MAKEFLAGS += --jobs=$(if $(word 2,$(MAKECMDGOALS)),1,2)
@@ -61,6 +63,9 @@ lint: $(VENV)/.lint $(if $(DASHBOARD),$(DASHBOARD)/node_modules/.installed) ## C
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/buf lint proto --config .buf.yaml
+	$(BIN)/python -m scripts.breaking
+	$(BIN)/deptry .
+	$(BIN)/python -m scripts.lock --check
 ifdef DASHBOARD
 	$(npm) run lint
 endif
@@ -75,7 +80,7 @@ reference: $(VENV)/.run ## Rewrite docs/reference/ from the code that holds its 
 
 .PHONY: wheel
 wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.whl, with the generated code and the dashboard.
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 .PHONY: clean
 clean: ## Remove what was built and installed; keep the database and the secrets of .run/.
@@ -84,31 +89,35 @@ ifdef DASHBOARD
 	rm -rf $(DASHBOARD)/node_modules $(DASHBOARD)/dist
 endif
 
-# One stamp for each kind of set-up, named after the extra that it installs. `run` is not an extra: it
-# stands for the runtime dependencies alone, which every extra installs too.
-$(VENV)/.test: EXTRA := [test]
-$(VENV)/.lint: EXTRA := [lint]
-$(VENV)/.run $(VENV)/.test $(VENV)/.lint: pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/.web
-	$(call install,--editable '.$(EXTRA)')
-	@touch $@ $(VENV)/.run
-
-# Node.js is installed first, so that npm can start early.
-EXTRA_WEB := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["web"])
-$(VENV)/.web: pyproject.toml | $(VENV)/pyvenv.cfg
-ifdef DASHBOARD
-	$(call install,"$$($(BIN)/python -c '$(EXTRA_WEB)')")
-endif
+# One stamp for each kind of set-up. The first has what runs, what builds, and Node.js, so that npm can
+# start early; the others have the tests' and the lint's tools as well.
+$(VENV)/.build: requirements-build.lock | $(VENV)/pyvenv.cfg
+	$(call locked,requirements-build.lock)
 	@touch $@
+
+$(VENV)/.run: pyproject.toml scripts/build_proto.py $(PROTO) $(VENV)/.build
+	$(call project)
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint: requirements-dev.lock pyproject.toml scripts/build_proto.py $(PROTO) | $(VENV)/.build
+	$(call locked,requirements-dev.lock)
+	$(call project)
+	@touch $(VENV)/.run $(VENV)/.test $(VENV)/.lint
+
+.PHONY: lock
+lock: $(VENV)/pyvenv.cfg ## Remake the locks from pyproject.toml, with the newest versions that it allows.
+	$(BIN)/python -m scripts.lock --upgrade
 
 $(VENV)/pyvenv.cfg:
 	@python='$(PYTHON)'; "$${python:-false}" -c '$(ENOUGH)' || { \
 	  echo "Holdfast needs Python 3.11 or newer; $${python:-none on the PATH} is not." >&2; \
 	  echo 'Install one, or name it: make PYTHON=/path/to/python3.11 …' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	-$(BIN)/python -m pip install --quiet --only-binary :all: uv
+	-awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements-build.lock > $(VENV)/uv.lock && \
+	  $(BIN)/python -m pip install --quiet --only-binary :all: --require-hashes --requirement $(VENV)/uv.lock
 
 ifdef DASHBOARD
-$(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.web
+$(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package.json $(DASHBOARD)/package-lock.json | $(VENV)/.build
 	$(npm) ci --no-audit --no-fund
 	@touch $@
 
