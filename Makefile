@@ -49,9 +49,12 @@ WORKERS ?= $(shell $(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))
 .PHONY: test
 test: test-python $(if $(DASHBOARD),test-dashboard) ## Set up and run the tests; FULL=1 runs all of them.
 
+# COVERAGE=1 counts the lines that run in the tests' own processes, not in those that tests start.
+MEASURE := --cov=core --cov=bridge --cov=holdfast --cov-report=term:skip-covered
+
 .PHONY: test-python
 test-python: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built)
-	$(BIN)/python -m pytest -n $(WORKERS) $(if $(FULL),--full)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(FULL),--full) $(if $(COVERAGE),$(MEASURE))
 
 .PHONY: test-dashboard
 test-dashboard: $(VENV)/.test $(DASHBOARD)/dist/.built
@@ -70,6 +73,10 @@ ifdef DASHBOARD
 	$(npm) run lint
 endif
 
+.PHONY: audit
+audit: $(VENV)/.lint ## Ask the advisory services whether a package of the locks has a known hole.
+	$(BIN)/python -m scripts.audit
+
 .PHONY: proto
 proto: $(VENV)/.lint ## Rebuild gen/ from proto/.
 	$(BIN)/python -m scripts.build_proto
@@ -84,7 +91,7 @@ wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.
 
 .PHONY: clean
 clean: ## Remove what was built and installed; keep the database and the secrets of .run/.
-	rm -rf $(VENV) gen dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) gen dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 ifdef DASHBOARD
 	rm -rf $(DASHBOARD)/node_modules $(DASHBOARD)/dist
 endif

@@ -3,7 +3,7 @@
 `requirements.lock` has what core and bridge need, `requirements-build.lock` what builds them too,
 `requirements-dev.lock` the tools of tests and lint as well. No address of an index stands in them.
 
-    python -m scripts.lock            make them anew, with the versions that they have where possible
+    python -m scripts.lock            make them anew, with the same versions where possible
     python -m scripts.lock --upgrade  the same with the newest versions that pyproject.toml allows
     python -m scripts.lock --check    say whether pyproject.toml has changed since
 """

@@ -43,5 +43,5 @@ def test_a_change_of_what_pyproject_asks_for_is_noticed(tmp_path: Path) -> None:
     text = path.read_text()
     path.write_text(text.replace('"structlog>=', '"structlog >='))
     assert set(lock.stale(tmp_path)) == set(lock.LOCKS)
-    path.write_text(text.replace("version = ", "# A new comment.\nversion = "))
+    path.write_text(f"# A new comment.\n{text}")
     assert lock.stale(tmp_path) == []

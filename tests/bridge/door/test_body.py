@@ -58,6 +58,10 @@ async def test_one_user_has_a_share_of_the_bodies_on_their_way(start_bridge: Sta
     assert await call(bridge, "greedy") == 400
 
 
+def holds(bodies: Bodies, size: int) -> bool:
+    return bodies._held == size
+
+
 async def test_when_bodies_hold_too_much_the_oldest_gives_way(start_bridge: StartBridge) -> None:
     bridge = await start_bridge(bodies_bytes=100_000, body_s=5)
     sent: list[asyncio.Task[Reply]] = []
