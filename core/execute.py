@@ -1,7 +1,7 @@
-"""The one door in: runs commands against escrows, each once, many in one transaction.
+"""The only way to change an escrow: runs commands, each once, many in one transaction.
 
-Nothing waits on purpose: a lone command goes at once, and what arrives during a commit is the next
-batch. If a batch fails, its commands run one by one, so that one bad command harms no other.
+A lone command runs at once; what arrives during a commit is the next batch. If a batch fails, its
+commands run one by one, so that one bad command cannot stop the others.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ MAX_WAITING = 10_000
 RETRY_FOR_S = 5.0
 # The pause between two such tries, spread by half.
 RETRY_EVERY_S = 0.25
-# How soon Razorpay is asked what the webhooks should have told by then.
+# How soon Razorpay is asked, in case no webhook has come by then.
 FIRST_CHECK_S = 5.0
 
 
 @dataclass(slots=True)
 class Asked:
-    """A command on its way through the door."""
+    """A command that waits or runs, and the future of its answer."""
 
     command: Command
     escrow_id: str
@@ -96,7 +96,7 @@ class _Batch:
         self.postings: list[dict[str, Any]] = []
         self.orders: list[dict[str, Any]] = []
         self.changed: set[str] = set()
-        self.stirred: set[str] = set()
+        self.to_settle: set[str] = set()
         self.asked_about: set[str] = set()
         # Escrows that need a person from now on.
         self.worrying: list[Escrow] = []
@@ -153,7 +153,7 @@ class _Batch:
         self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
         self.changed.add(escrow.escrow_id)
         if before is None or moves_money(before, event):
-            self.stirred.add(escrow.escrow_id)
+            self.to_settle.add(escrow.escrow_id)
         if escrow.attention and (before is None or before.attention != escrow.attention):
             self.worrying.append(escrow)
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
@@ -184,7 +184,7 @@ class _Batch:
                     "due_us": self.now_us,
                     "attempts": 0,
                 }
-                for escrow_id in sorted(owing & self.stirred)
+                for escrow_id in sorted(owing & self.to_settle)
             ],
             settled=sorted(self.changed - owing),
         )
@@ -262,7 +262,7 @@ class Executor:
         return await self._repeat(known)
 
     async def run(self) -> None:
-        """Work commands off until cancelled; `close` first, so that none is left behind."""
+        """Run waiting commands until cancelled. Call `close` first, so that none is left."""
         while True:
             rest()
             taken = [await self._waiting.get()]
@@ -285,7 +285,7 @@ class Executor:
             await _patiently(lambda: self._transact(batch), lambda: self._closed)
         except Refusal as refusal:
             _fail(batch, refusal)
-        except Exception as error:  # Whatever one command broke must not reach the others.
+        except Exception as error:  # One command's failure must not reach the others.
             if len(batch) > 1:
                 log.warning("a batch failed and runs one by one: %r", error)
                 for asked in batch:
@@ -297,7 +297,7 @@ class Executor:
                 _fail(batch, error)
 
     async def _again(self, batch: list[Asked]) -> None:
-        """Another process was faster with the same cause or version: look at what it wrote."""
+        """Try once more: another process wrote the same cause or version first."""
         try:
             await _patiently(lambda: self._transact(batch), lambda: self._closed)
         except Exception as error:
@@ -306,7 +306,7 @@ class Executor:
 
     async def _transact(self, asked: Sequence[Asked]) -> None:
         async with self._store.write() as transaction:
-            # Locked first: what another process does with the same cause is then seen.
+            # Locked before the causes are read, so that another process's event of a cause is seen.
             loaded = await transaction.load({a.escrow_id for a in asked})
             known = await transaction.known({a.cause for a in asked})
             batch = _Batch(known, loaded, self._now_us())

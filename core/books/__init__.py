@@ -1,4 +1,4 @@
-"""The check that the record, the ledger and Razorpay agree.
+"""The check that the record, the ledger and the payment provider agree.
 
 Must never repair anything: a finding is for a person. Its door is `audit`.
 """

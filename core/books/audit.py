@@ -1,4 +1,4 @@
-"""The three-way check: escrow = ledger = Razorpay, on demand and by the hour."""
+"""The three-way check: record, ledger and payment provider agree, on demand and every hour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # Escrows whose books are read at once.
 PAGE = 50
-# How often all books are checked, Razorpay's included.
+# How often all books are checked, also against the provider.
 EVERY_S = 3_600.0
 
 
@@ -48,7 +48,7 @@ class Auditor:
         self.last: Result | None = None
 
     async def run(self, every_s: float = EVERY_S) -> None:
-        """Check all books, Razorpay's included, now and then; a line in the log says the result."""
+        """Check all books, also against the provider, every `every_s`. Log one line each time."""
         while True:
             beat()
             await asyncio.sleep(every_s)
@@ -58,7 +58,7 @@ class Auditor:
                 why = refusal.__cause__ or refusal
                 log.warning("the books could not be checked: %s", why)
                 continue
-            except Exception:  # Nor must what is wrong with one record end the checks.
+            except Exception:  # One bad record must not stop the checks.
                 log.exception("the books could not be checked")
                 continue
             level = logging.ERROR if self.last.findings else logging.INFO
@@ -78,7 +78,7 @@ class Auditor:
             beat()
             for book in page:
                 findings += check(book)
-                await asyncio.sleep(0)  # Others' calls go on between two escrows.
+                await asyncio.sleep(0)  # Let other calls run between two escrows.
             if with_razorpay:
                 for found in await asyncio.gather(*(self._compare(book) for book in page)):
                     findings += found

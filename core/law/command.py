@@ -1,4 +1,4 @@
-"""What can be asked of an escrow, and by whom. Imperatives, and Razorpay's news. Pure values."""
+"""The commands: what is asked of an escrow, and what the payment provider reports. Pure values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class AddConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEscrow:
-    """Of one milestone; with the empty id of everything that is held."""
+    """`milestone_id` names one milestone. When it is empty, all that is held is meant."""
 
     note: str = ""
     part_id: str = ""
@@ -71,7 +71,7 @@ class ReleaseEscrow:
 
 @dataclass(frozen=True, slots=True)
 class RefundEscrow:
-    """Of one milestone; with the empty id of everything that is held."""
+    """`milestone_id` names one milestone. When it is empty, all that is held is meant."""
 
     note: str = ""
     part_id: str = ""
@@ -104,10 +104,10 @@ class PublishUpdate:
 
 @dataclass(frozen=True, slots=True)
 class RecordOrder:
-    """StartPayment has made the Razorpay order.
+    """StartPayment has made an order at the payment provider.
 
-    `spent_orders` is what the escrow said when it was made: a payment that nobody wanted may have
-    spent the order since. None does not say.
+    `spent_orders` is what the escrow said when the order was made. A surplus payment may have used
+    the order up since. None means that the caller does not know.
     """
 
     order_id: str
@@ -116,7 +116,7 @@ class RecordOrder:
 
 @dataclass(frozen=True, slots=True)
 class ReportPayment:
-    """Razorpay says that a payment has this status. `status` is Razorpay's own word."""
+    """The provider reports the status of a payment, in the provider's own word."""
 
     payment_id: str
     order_id: str
@@ -130,7 +130,7 @@ class ReportPayment:
 
 @dataclass(frozen=True, slots=True)
 class ReportHold:
-    """Razorpay has the seller's transfer of a part on hold."""
+    """The provider holds the seller's transfer of a part."""
 
     transfer_id: str
     amount_minor: int
@@ -139,7 +139,7 @@ class ReportHold:
 
 @dataclass(frozen=True, slots=True)
 class ReportRefund:
-    """Razorpay has processed a refund. `part_id` is None where the refund is not one of ours."""
+    """The provider has processed a refund. `part_id` is None when Holdfast did not ask for it."""
 
     refund_id: str
     payment_id: str
@@ -149,7 +149,7 @@ class ReportRefund:
 
 @dataclass(frozen=True, slots=True)
 class ReportBankDispute:
-    """The bank has opened or ended a dispute. `phase` is the tail of Razorpay's event name."""
+    """The bank has opened or ended a dispute. `phase` is the end of the provider's event name."""
 
     dispute_id: str
     payment_id: str
@@ -160,14 +160,14 @@ class ReportBankDispute:
 
 @dataclass(frozen=True, slots=True)
 class CompleteSettlement:
-    """Razorpay has done all that the settlement of a part asks for."""
+    """The provider has done everything that the settlement of a part asks for."""
 
     part_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FailSettlement:
-    """Razorpay refuses a step for good, or a person has to decide."""
+    """The provider refuses a step for good, or a person has to decide."""
 
     problem: str
     part_id: str = ""
@@ -176,7 +176,7 @@ class FailSettlement:
 
 @dataclass(frozen=True, slots=True)
 class PassDeadline:
-    """The clock looks: cancel what was not paid, release what was not inspected, in time."""
+    """A deadline has passed: cancel what was not paid, release what was not inspected in time."""
 
 
 Command = (

@@ -1,7 +1,7 @@
-"""What the parties, the arbiter and the clock decide about an escrow. Pure.
+"""The deal: what the parties, the arbiter and the clock decide about an escrow. Pure.
 
-Each function is one entry of the table in rules.py: it is called only in a status and by a caller
-that the table allows, answers the event, or None where nothing changes, or raises a Refusal.
+Each function is one entry of the table in rules.py. It is called only in a status and by a caller
+that the table allows. It answers the event, or None when nothing changes, or raises a Refusal.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _parts(command: c.CreateEscrow) -> tuple[Part, ...]:
             f"m{i}",
             milestone.amount_minor,
             title=milestone.title,
-            # It gives way where the seller's transfer would fall below Razorpay's minimum.
+            # The fee gives way where the seller's transfer would fall below the provider's minimum.
             full_fee_minor=min(fee, milestone.amount_minor - MIN_AMOUNT_MINOR),
         )
         for i, (milestone, fee) in enumerate(zip(command.milestones, fees, strict=True), start=1)
@@ -98,7 +98,7 @@ def record_order(
     escrow: Escrow, command: c.RecordOrder, caller: Caller, now_us: int
 ) -> Event | None:
     if escrow.payment.order_id:
-        return None  # Two calls at once: the receipt made them the same order.
+        return None  # Two calls at one time got the same order: they used the same receipt.
     if command.spent_orders not in (None, escrow.spent_orders):
         raise Refusal(
             Reason.GATEWAY_UNAVAILABLE,
@@ -202,7 +202,7 @@ def retry(
     caller: Caller,
     now_us: int,
 ) -> Event:
-    """A settlement that waits for a person is tried again, in the direction that was decided."""
+    """Try a settlement that waits for a person again, in the direction that was decided."""
     wants_release = isinstance(command, c.ReleaseEscrow)
     settlements = [p.settlement for p in parts if p.settlement is not None]
     agrees = any(s.release_minor if wants_release else s.refund_minor for s in settlements)
@@ -216,7 +216,7 @@ def retry(
         escrow,
         replace(
             escrow,
-            # What only the bank can end is not hidden by trying again.
+            # Trying again must not hide a problem that only the bank can end.
             attention=escrow.attention if escrow.bank_disputes else "",
             attention_code=escrow.attention_code if escrow.bank_disputes else "",
             retries=escrow.retries + 1,
@@ -297,7 +297,7 @@ def resolve_dispute(
     if not _can_be_carved(escrow, part, command.release_minor):
         raise field_invalid(
             "refund_minor",
-            "is too small: Razorpay takes back no less than"
+            "is too small: the payment provider takes back no less than"
             f" {MIN_AMOUNT_MINOR} of a transfer, and makes none anew beside a refund",
             Reason.AMOUNT_INVALID,
         )
@@ -323,8 +323,9 @@ def resolve_dispute(
 def _can_be_carved(escrow: Escrow, part: Part, release_minor: int) -> bool:
     """Whether the transfer on hold can be brought to what the seller is to get.
 
-    An excess below Razorpay's minimum is taken back whole and transferred anew, which Razorpay
-    refuses once a refund of the payment has begun: that of another part.
+    The provider reverses no less than its minimum. So for a smaller excess the whole transfer is
+    reversed and made again. The provider refuses a new transfer once a refund of the payment has
+    begun, for example that of another part.
     """
     on_hold_minor = part.amount_minor - part.full_fee_minor
     wanted_minor = release_minor - part.fee_on(release_minor, escrow.fee_bps)
@@ -341,7 +342,7 @@ def pass_deadline(
         return None
     if escrow.status is Status.INITIATED:
         return _cancelled(escrow, caller, now_us, {"note": "The payment window is over."})
-    # All of one moment together, so that one event tells of it.
+    # All parts with this deadline together, in one event.
     parts = [p for p in escrow.parts if p.deadline_us == due_us]
     note = "The inspection period is over."
     return _start(escrow, parts, c.ReleaseEscrow(note), caller, now_us, is_release=True)

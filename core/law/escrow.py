@@ -37,7 +37,7 @@ FINAL = frozenset({Status.RELEASED, Status.REFUNDED, Status.SPLIT, Status.CANCEL
 
 
 class PaymentStatus(enum.StrEnum):
-    """Where a payment stands at Razorpay."""
+    """Where a payment stands at the payment provider."""
 
     CREATED = "CREATED"
     AUTHORIZED = "AUTHORIZED"
@@ -147,7 +147,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     confirmations: tuple[Confirmation, ...] = ()
     dispute: Dispute | None = None
     settlement: Settlement | None = None
-    # What stands at Razorpay as the seller's transfer on hold, as settlement last reported.
+    # The seller's transfer that the provider holds, as settlement last reported it.
     on_hold_minor: int = 0
     # The end of the inspection period, once the seller has confirmed.
     inspect_until_us: int | None = None
@@ -168,7 +168,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The payment of an escrow as Razorpay last reported it."""
+    """The payment of an escrow as the payment provider last reported it."""
 
     status: PaymentStatus | None = None
     order_id: str = ""
@@ -188,7 +188,7 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Surplus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A captured payment that the escrow does not want: it goes back in full."""
+    """A captured payment that the escrow cannot use. It is refunded in full."""
 
     payment_id: str
     amount_minor: int
@@ -213,7 +213,7 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str
     amount_minor: int
     currency: str
-    # Remembered from creation, so that a later change of the platform's fee touches no agreement.
+    # Kept from creation, so that a later change of the platform's fee changes no agreement.
     fee_bps: int
     payment_window_us: int
     inspection_period_us: int
@@ -224,11 +224,11 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     # Orders whose payment could not be taken; the next order's receipt counts them.
     spent_orders: int = 0
     surplus: tuple[Surplus, ...] = ()
-    # The bank's disputes (chargebacks) that are open; none is settled over.
+    # The bank's open disputes (chargebacks). While there is one, nothing is released.
     bank_disputes: tuple[str, ...] = ()
-    # Those that are over: news of their opening may come after that of their end.
+    # Disputes that are over. The report of an opening may arrive after that of its end.
     ended_bank_disputes: tuple[str, ...] = ()
-    # The open ones whose money the bank has taken for the buyer: they have no other end.
+    # Disputes that were lost: the bank took the money for the buyer. Nothing ends them.
     lost_bank_disputes: tuple[str, ...] = ()
     # Why a person has to look.
     attention: str = ""
@@ -275,7 +275,7 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def deadline_us(self) -> int | None:
-        """The next moment at which time itself decides something, or None."""
+        """The next moment at which a deadline passes, or None."""
         if self.status is Status.INITIATED:
             return self.create_time_us + self.payment_window_us
         ends = [part.deadline_us for part in self.parts]
@@ -290,7 +290,8 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, parts=parts)
 
 
-# What one part says of the whole, most pressing first; final ones are judged together.
+# The status of one part that decides the status of the whole, most pressing first. When all
+# parts are final, they are judged together.
 _PRESSING = (Status.DISPUTED, Status.SETTLING, Status.HELD, Status.INITIATED)
 
 

@@ -2,9 +2,9 @@
 
 Debit is positive, credit negative, in whole minor units of one currency. The accounts:
 
-razorpay:balance     asset      what Razorpay holds for the platform
-razorpay:on_hold     asset      what stands as sellers' transfers on hold
-razorpay:fees        expense    Razorpay's own fee, without its tax
+razorpay:balance     asset      what the provider holds for the platform
+razorpay:on_hold     asset      sellers' transfers that the provider holds
+razorpay:fees        expense    the provider's own fee, without its tax
 razorpay:tax         expense    the GST on that fee
 escrow:<escrow id>   liability  what is held and not decided
 payee:<user id>      liability  what a seller is to get, decided and not yet released
@@ -26,7 +26,7 @@ GATEWAY_TAX = "razorpay:tax"
 REFUNDS = "refunds:in_flight"
 PLATFORM_FEES = "platform:fees"
 
-# What Razorpay keeps of a payment is known from its events alone, and the balance is the rest.
+# Only events say what the provider keeps of a payment; the balance follows from them.
 DERIVED = frozenset({BALANCE, GATEWAY_FEES, GATEWAY_TAX})
 
 

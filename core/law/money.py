@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Razorpay Route transfers nothing else (RZP/payments/route, "INR only").
+# The only currency that the provider transfers (RZP/payments/route, "INR only").
 CURRENCY = "INR"
 
-# The least amount: Razorpay's minimum for orders, transfers, reversals and refunds
+# The least amount: the provider's minimum for orders, transfers, reversals and refunds
 # (RZP/api/orders/create.md).
 MIN_AMOUNT_MINOR = 100
 
@@ -20,7 +20,7 @@ BPS = 10_000
 def fee_minor(release_minor: int, fee_bps: int) -> int:
     """Answer the platform's fee on a release, rounded down to a whole minor unit.
 
-    The fee gives way where the seller's transfer would fall below Razorpay's minimum.
+    The fee gives way where the seller's transfer would fall below the provider's minimum.
     """
     if release_minor < MIN_AMOUNT_MINOR:
         return 0
@@ -28,7 +28,7 @@ def fee_minor(release_minor: int, fee_bps: int) -> int:
 
 
 def is_movable(amount_minor: int) -> bool:
-    """Whether Razorpay can move this amount: nothing at all, or at least its minimum."""
+    """Whether the provider can move this amount: nothing at all, or at least its minimum."""
     return amount_minor == 0 or MIN_AMOUNT_MINOR <= amount_minor <= MAX_AMOUNT_MINOR
 
 

@@ -1,7 +1,7 @@
-"""What Razorpay's news change about an escrow. Pure, and forward-only.
+"""The news: what reports of the payment provider change about an escrow. Pure.
 
-News come twice, late and in any order. Each function is one entry of the table in rules.py and
-answers None for what is known already, so that any order and any repetition end in the same state.
+Reports arrive twice, late and in any order. Each function is one entry of the table in rules.py. It
+answers None for what is known already, so that every order and repetition ends in the same state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.law.escrow import (
     Surplus,
 )
 
-# Razorpay's own words (RZP/payments/payments.md); `refunded` implies that it was captured before.
+# The provider's own words (RZP/payments/payments.md). `refunded` implies captured.
 _CAPTURED = frozenset({"captured", "refunded"})
 
 
@@ -35,7 +35,7 @@ def payment_reported(
     if escrow.status is not Status.INITIATED or escrow.payment.is_captured:
         return None
     if command.order_id != escrow.payment.order_id:
-        return None  # Of an order that is spent: the next payment has its own.
+        return None  # Its order was used up. The next payment has an order of its own.
     if command.status == "authorized":
         return _authorized(escrow, command, caller, now_us)
     if command.status == "failed":
@@ -94,7 +94,7 @@ def _unwanted(
         attention_code=Attention.SURPLUS_PAYMENT,
     )
     if not escrow.payment.is_captured:
-        # Its order is paid at Razorpay and takes no further payment: the next one needs its own.
+        # The provider takes no second payment for a paid order, so the next one needs a new order.
         after = replace(after, payment=Payment(), spent_orders=escrow.spent_orders + 1)
     return step(
         escrow,
@@ -118,7 +118,9 @@ def _authorized(
 ) -> Event | None:
     is_known = escrow.payment.status is PaymentStatus.AUTHORIZED
     if is_known or command.amount_minor != escrow.amount_minor:
-        return None  # Of a wrong amount: never captured by us, and Razorpay returns it by itself.
+        return (
+            None  # The amount is wrong. It is not captured, and the provider returns it by itself.
+        )
     return _attempt(escrow, command, caller, now_us, PaymentStatus.AUTHORIZED)
 
 
@@ -172,7 +174,7 @@ def refund_reported(
         if surplus.payment_id == command.payment_id:
             return _surplus_returned(escrow, surplus, command, caller, now_us)
     if not escrow.payment.is_captured:
-        # Of a payment that we are still to hear of; one to a cancelled escrow is looked up then.
+        # The payment has not been reported yet. Settlement looks the refund up when it has.
         if escrow.status is Status.CANCELLED or command.part_id is not None:
             return None
         return _foreign_refund(escrow, command, caller, now_us)
@@ -201,7 +203,7 @@ def _refunded(
                 part,
                 held_minor=part.held_minor - amount,
                 refunded_minor=amount,
-                # The reversal came before the refund.
+                # The transfer was reversed before the refund, so nothing of it is on hold.
                 on_hold_minor=min(part.on_hold_minor, kept),
             )
         )
@@ -245,7 +247,7 @@ def _surplus_returned(
 
 
 def _rest(escrow: Escrow) -> dict[str, str]:
-    """What still needs attention once settlement has got on: the bank's disputes and surplus."""
+    """Answer the attention that is left after a step of settlement: bank disputes and surplus."""
     is_open = escrow.bank_disputes or any(not s.is_returned for s in escrow.surplus)
     if is_open:
         return {"attention": escrow.attention, "attention_code": escrow.attention_code}
@@ -259,7 +261,7 @@ def _foreign_refund(
         escrow,
         Attention.FOREIGN_REFUND,
         f"Refund {command.refund_id} of {command.amount_minor} {escrow.currency} was not asked"
-        " for by Holdfast: the books and Razorpay differ by it.",
+        " for by Holdfast: the books and the payment provider differ by it.",
         caller,
         now_us,
     )
@@ -289,13 +291,13 @@ def bank_dispute_reported(
 ) -> Event | None:
     is_open = command.dispute_id in escrow.bank_disputes
     is_lost = command.phase == "lost"
-    # Lost is the last word, whatever comes before or after it.
+    # A lost dispute stays lost, whatever is reported before or after.
     is_over = command.dispute_id in escrow.lost_bank_disputes or (
         command.dispute_id in escrow.ended_bank_disputes and not is_lost
     )
     is_surplus = any(s.payment_id == command.payment_id for s in escrow.surplus)
     is_paid = escrow.payment.is_captured and escrow.payment.payment_id != command.payment_id
-    # One that was told before its payment turned out to be surplus has its end all the same.
+    # A dispute that is already open also ends if its payment turned out to be surplus.
     if is_over or ((is_surplus or is_paid) and not is_open):
         return None
     rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
@@ -315,7 +317,8 @@ def bank_dispute_reported(
             f" {command.amount_minor} {escrow.currency}; nothing is released meanwhile."
         )
         code = Attention.BANK_DISPUTE
-        # What is open stays as it was first told, until it is lost: phases come in any order.
+        # An open dispute keeps what was reported first, because phases arrive in any order. Only
+        # `lost` changes it.
         if is_open and not is_lost:
             return None
     return step(

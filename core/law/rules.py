@@ -24,10 +24,10 @@ _ALL = frozenset(Status)
 class Rule:
     """One row of the table.
 
-    by:     who may: capacities within the escrow (buyer, seller, arbiter), or roles.
-    of:     for each status in which it is allowed, what it makes.
-    scope:  what the status is of and what the function gets: the escrow, one part, or several.
-    quiet:  news and the clock: what the law has no use for is no refusal.
+    by:     who may give the command: capacities (buyer, seller, arbiter) or roles.
+    of:     the function that judges it, for each status in which it is allowed.
+    scope:  whose status counts and what the function gets: the escrow, one part, or several parts.
+    quiet:  whether a command that fits no status is ignored, as a report or a deadline is.
     """
 
     by: frozenset[str]
@@ -179,7 +179,7 @@ def _wrong_status(escrow: Escrow, status: Status | None, rule: Rule, command: Co
 
 
 def outstanding(escrow: Escrow) -> bool:
-    """Whether Razorpay is not yet where the escrow wants it, so that settlement has work."""
+    """Whether the provider has not yet done what the escrow wants, so that settlement has work."""
     payment = escrow.payment
     if any(not s.is_returned for s in escrow.surplus):
         return True
@@ -195,7 +195,7 @@ def outstanding(escrow: Escrow) -> bool:
 
 
 def moves_money(before: Escrow, event: Event) -> bool:
-    """Whether settlement has something to look at that it had not before this event."""
+    """Whether this event gives settlement something new to look at."""
     return event.type is EventType.SETTLEMENT_STARTED or _money(before) != _money(event.escrow)
 
 

@@ -1,4 +1,4 @@
-"""What Razorpay tells about its things, read strictly from its JSON.
+"""Razorpay's entities, read strictly from its JSON.
 
 The same readers serve API answers and webhook payloads. Amounts are whole minor units. A reader
 raises ValueError with a sentence that names the field; it never guesses an amount or a status.
@@ -20,9 +20,9 @@ _MAX_AMOUNT_MINOR = 10**15
 # Characters that are kept of a text; Razorpay states no length. A dispute's status becomes part of
 # a cause, whose column holds 300.
 _MAX_TEXT = 200
-# Theirs are a prefix and 14 letters or digits.
+# Razorpay's ids are a prefix and 14 letters or digits.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Razorpay writes it where it has nothing to say.
+# Razorpay writes this when it has no value.
 _ABSENT = "NA"
 
 Entity = Mapping[str, object]
@@ -187,7 +187,7 @@ def parse_dispute(entity: object) -> Dispute:
         payment_id=_id(fields, "payment_id", "pay_"),
         amount_minor=_amount(fields, "amount"),
         reason_code=_optional_text(fields, "reason_code"),
-        # Of any word: what is not known to be an end is none, and goes on to stop a release.
+        # Any word is read: a status that is not known to end a dispute goes on stopping a release.
         status=_text(fields, "status"),
     )
 

@@ -1,6 +1,6 @@
 """The interceptor: who is calling, and how an error leaves. No call passes without it.
 
-Bytes that are no message of the right type reach no handler, and answer INVALID_ARGUMENT.
+Bytes that are not a message of the right type reach no handler; the answer is INVALID_ARGUMENT.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def _careful(read: Callable[[bytes], Message] | None) -> Callable[[bytes], Any]:
 
 
 def _ready(write: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
-    """Let a stream hand on what is bytes already: an event is serialized once for all."""
+    """Pass on what is already bytes, because an event is serialized once for all watchers."""
 
     def writing(message: Any) -> bytes:
         if isinstance(message, bytes):

@@ -156,7 +156,7 @@ class PaymentService(service.PaymentServiceServicer):
                     )
                 return known
             now_us = self._now_us()
-            await transaction.stir(now_us=now_us, seller_id=user_id)
+            await transaction.make_due(now_us=now_us, seller_id=user_id)
             latest = await transaction.payee(user_id)
             if latest is not None and latest.account_id == account_id:
                 return latest

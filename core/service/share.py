@@ -64,7 +64,9 @@ class Pace:
     def _forget(self, now_s: float) -> None:
         waiting = {one for one in self._left if self._now_left(one, now_s) < self._most}
         if len(waiting) >= MAX_USERS:
-            waiting = set()  # So many at once are no single user's doing: all begin anew.
+            waiting = (
+                set()
+            )  # One user cannot cause so many entries, so all begin with a full allowance.
         self._left = {one: self._left[one] for one in waiting}
 
 

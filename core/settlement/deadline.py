@@ -1,8 +1,8 @@
 """The clock: cancels what was not paid and releases what was not inspected, in time.
 
-Deadlines are a column of the escrows' rows, so that a restart forgets none. The cause names the
-version that was seen: however many replicas look, it counts once, and whatever has changed since is
-looked at anew.
+Deadlines are a column of the escrows' rows, so a restart forgets none. The cause names the version
+that was seen: it counts once, however many replicas look, and an escrow that has changed since is
+looked at again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Clock:
                     beat()
             except Refusal as refusal:
                 log.warning("the deadlines could not be read: %s", refusal)
-            except Exception:  # The clock must outlive whatever is wrong with one escrow.
+            except Exception:  # One bad escrow must not stop the others' deadlines.
                 log.exception("a deadline could not be passed")
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -68,6 +68,6 @@ class Clock:
             PassDeadline(),
             escrow_id=escrow_id,
             caller=CLOCK,
-            # Not the deadline: a part that was disputed meanwhile comes back to one that is spent.
+            # Not the deadline: a part whose dispute was withdrawn still has its old deadline.
             cause=f"clock:{escrow_id}:v{version}",
         )

@@ -1,9 +1,9 @@
-"""Asks Razorpay what the webhooks did not tell, through the same commands as the webhooks.
+"""Asks Razorpay for what the webhooks did not tell, and reports it by the same commands.
 
-Every escrow with an order is asked about again and again, at growing intervals, from durable rows;
-so that lost webhooks, late authorisations, second payments and what was done by hand in Razorpay's
-dashboard are found, whatever was missed. The bank's disputes, which Razorpay lists by no payment,
-are asked for all at once, now and then.
+Every escrow with an order is asked about again and again, at growing intervals. The times are rows
+of the database. So lost webhooks, late authorisations, second payments and what somebody did in
+Razorpay's dashboard are found. Razorpay does not list the bank's disputes by payment, so all of
+them are listed every few minutes.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ DISPUTES_SPAN_S = 10 * DAY_S
 class Schedule:
     """How long after a look the next one is due, in seconds: doubled from the first to the last.
 
-    A payment that is awaited is asked for soon; what rests is looked after now and then. An escrow
-    that has ended is forgotten after `forget_s`: Razorpay returns an authorization that nobody
+    An awaited payment is asked for soon, an escrow at rest less often. An escrow that has ended is
+    not asked about after `forget_s`: Razorpay returns an authorization that nobody
     captured after three to five days (RZP/payments/late-authorisation.md).
     """
 
@@ -120,7 +120,7 @@ class Reconciler:
                     beat()
             except Refusal as refusal:
                 log.warning("what is to be asked could not be read: %s", refusal)
-            except Exception:  # The loop must outlive whatever is wrong with one escrow.
+            except Exception:  # One bad escrow must not stop the loop.
                 log.exception("an escrow could not be asked about")
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -167,7 +167,7 @@ class Reconciler:
                 await self.look_at_disputes(self._now_us() - round(DISPUTES_SPAN_S * US_PER_S))
             except (GatewayError, Refusal) as error:
                 log.warning("the bank's disputes could not be asked for: %s", error)
-            except Exception:  # Nor must what is wrong with one dispute end the asking.
+            except Exception:  # One bad dispute must not stop the loop.
                 log.exception("the bank's disputes could not be told")
             await asyncio.sleep(every_s)
 
@@ -231,7 +231,7 @@ class Reconciler:
                 continue
             try:
                 dispute = await self._gateway.fetch_dispute(dispute_id)
-            except GatewayRefused as refusal:  # Of a dispute alone: the rest is asked all the same.
+            except GatewayRefused as refusal:  # Only this dispute cannot be read; the others can.
                 log.warning("dispute %s of %s: %s", dispute_id, escrow.escrow_id, refusal)
                 continue
             changed |= await self._tell(escrow.escrow_id, dispute_report(dispute))
@@ -240,7 +240,7 @@ class Reconciler:
     async def look_at_disputes(self, since_us: int) -> set[str]:
         """Ask for the disputes that the bank opened since a time, and tell each to its escrow.
 
-        Answers which escrows changed. A dispute of a payment for no order of ours is none of ours.
+        Answers which escrows changed. A dispute of a payment that is not ours is ignored.
         Raises GatewayError and Refusal.
         """
         changed: set[str] = set()
@@ -251,7 +251,7 @@ class Reconciler:
         return changed
 
     async def _owner(self, dispute: Dispute) -> str | None:
-        # The event of a capture tells without a call; one that Checkout brought has another cause.
+        # The cause of the capture names the escrow, unless Checkout's callback brought it.
         paid = await self._store.known(f"razorpay:{dispute.payment_id}:captured")
         if paid:
             return paid.escrow_id

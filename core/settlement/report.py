@@ -1,7 +1,7 @@
-"""What Razorpay says, as a command to the law and the cause that counts it once. Pure.
+"""The reports: what Razorpay says, as a command to the law with its cause. Pure.
 
-Webhook, callback, settlement and reconciliation report in the same words, so that whoever comes
-first is heard and the others change nothing.
+Webhook, callback, settlement and reconciliation make the same report with the same cause. The first
+one counts, and the others change nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def payment_report(payment: Payment) -> Report:
     """Turn what Razorpay says of a payment into the command and its cause."""
     status = payment.status
     if status == "refunded":
-        # The fee is known from the capture on: without it an authorization was given back.
+        # The fee is known once a payment was captured. Without a fee the authorization lapsed.
         status = "failed" if payment.fee_minor is None else "captured"
     command = c.ReportPayment(
         payment_id=payment.payment_id,
@@ -69,5 +69,5 @@ def dispute_report(dispute: Dispute, phase: str = "") -> Report:
 
 
 def tags(escrow_id: str, part_id: str) -> dict[str, str]:
-    """The notes that make Razorpay's things findable as ours."""
+    """The notes by which a transfer or refund at Razorpay is found again as ours."""
     return {"escrow_id": escrow_id, "part": part_id or WHOLE}

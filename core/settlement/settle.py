@@ -1,9 +1,9 @@
-"""The one door out: brings Razorpay to where the escrow wants it, one step, and looks again.
+"""The only way out: does at Razorpay what escrows want, one step at a time, and looks after each.
 
 It works under a lease, so that replicas share the work and a crash only costs the lease's time.
-A time-out is an unknown outcome, never a failure: a call without an idempotency key is remembered
-before it is made, and nothing else is done for that escrow until Razorpay's listing shows it or has
-had time to.
+A time-out is an unknown outcome, never a failure. A call without an idempotency key is written down
+before it is made. Nothing else is done for that escrow until Razorpay's listing shows the call, or
+has had the time to.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 US_PER_S = 1_000_000
 # Escrows that one process settles at once.
 MAX_AT_ONCE = 8
-# How often the table is asked for work that nobody has rung for.
+# How often the table is read without a ring.
 POLL_S = 1.0
 # How long a step under way may take when the process stops: a little above the gateway's time-out.
 DRAIN_S = 9.0
@@ -90,7 +90,7 @@ class Patience:
 
 
 class Settler:
-    """Works off what is owed, for ever, with others beside it."""
+    """Does the work in the table `owed`, beside other replicas."""
 
     def __init__(
         self,
@@ -112,17 +112,17 @@ class Settler:
         self._closed = False
 
     def ring(self) -> None:
-        """Something may be owed; look at once."""
+        """Look for work at once."""
         self._rung.set()
 
     async def close(self) -> None:
-        """Take no more work, and finish the step that each escrow is at."""
+        """Take no more work, and finish each escrow's present step."""
         self._closed = True
         if self._working:
             await asyncio.wait(self._working, timeout=DRAIN_S)
 
     async def run(self) -> None:
-        """Take what is due and bring it on, until cancelled, and with it what is under way."""
+        """Take what is due and work on it, until cancelled; cancels the work under way too."""
         try:
             while not self._closed:
                 beat()
@@ -131,7 +131,7 @@ class Settler:
                     await self._take()
                 except Refusal as refusal:
                     log.warning("what is owed could not be read: %s", refusal)
-                except Exception:  # The loop must outlive whatever is wrong with one row.
+                except Exception:  # One bad row must not stop the loop.
                     log.exception("what is owed could not be read")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_s()):
@@ -149,7 +149,7 @@ class Settler:
         return min(max(wait_s, 0.01), POLL_S)
 
     async def look(self) -> int:
-        """Take what is due now and bring it on as far as it goes; answers how much was taken."""
+        """Work on what is due now as far as possible; answers how many escrows there were."""
         taken = await self._take()
         if taken:
             await asyncio.wait(taken)
@@ -162,7 +162,7 @@ class Settler:
             return []
         async with self._store.write() as transaction:
             taken = await transaction.lease(
-                # A fresh one each time: a worker of ours that was too slow is a stranger too.
+                # A new id each time, because a slow worker of this process has lost its lease too.
                 lease_id=uuid.uuid4().hex,
                 now_us=now_us,
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
@@ -199,7 +199,7 @@ class Settler:
             if self._closed:
                 return await self._give_back(work, escrow, 0.0)
             if escrow.version == reported_version:
-                # The law had no use for the report: do not spin.
+                # The report changed nothing. Wait, or this loop would spin.
                 return await self._give_back(work, escrow, self._pending_s(work))
             try:
                 found = await look_at(self._gateway, escrow)
@@ -220,7 +220,7 @@ class Settler:
                 if step == refused:
                     part_id = getattr(step, "part_id", "")
                     return await self._give_up(work, escrow, Stuck(part_id, _sentence(refusal)))
-                refused = step  # What we saw may have been old: look once more.
+                refused = step  # The listing may have been old, so look once more.
             except GatewayError as error:
                 log.info("settling %s waits: %s", work.escrow_id, error)
                 return await self._give_back(work, escrow, self._error_s(work))
@@ -249,7 +249,7 @@ class Settler:
         except TimeoutError:
             raise OutcomeUnknown("Razorpay takes too long.") from None
         except (GatewayRefused, GatewayUnavailable):
-            await self._remember(work, None)  # For certain nothing was done.
+            await self._remember(work, None)  # It is certain that nothing was done.
             raise
         return await self._remember(work, None) if work.asked else work
 
@@ -287,8 +287,8 @@ class Settler:
     ) -> Owed:
         """Keep the lease and write down what is about to be asked, before it is.
 
-        Not where more is owed than what was seen: a bank's dispute that was acknowledged stops
-        what has not begun.
+        It is refused where more is owed than what was seen, because a bank's dispute that was
+        acknowledged stops what has not begun.
         """
         now_us = self._now_us()
         asked_us = now_us if asked else None
@@ -309,7 +309,7 @@ class Settler:
         return replace(work, asked=asked, asked_us=asked_us)
 
     async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
-        """Raise the attention of a person, and wait for one; where none has a door, for a while."""
+        """Say that a person has to look, and wait for one, or for a while when nobody can act."""
         await self._executor.execute(
             c.FailSettlement(step.problem, step.part_id, step.code),
             escrow_id=escrow.escrow_id,
@@ -342,7 +342,7 @@ class Settler:
 
 
 def _backoff_s(attempts: int, first_s: float, last_s: float) -> float:
-    """Double from the first to the last, and spread by half, so that replicas do not march."""
+    """Double from the first to the last; vary by half, so that replicas do not retry in step."""
     wait_s = min(first_s * 2.0 ** min(attempts, 30), last_s)
     return wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 

@@ -1,8 +1,8 @@
 """The comparison: what Razorpay has, what the escrow wants, and the one next step. Pure.
 
-The order is the design's: every seller's transfer stands on hold before the first refund (Razorpay
-takes no transfer once a refund has begun), what is too much of it is reversed, then the refund,
-then the un-hold. What is done is told by Razorpay's own listings, never by our having asked.
+The order: every seller's transfer is on hold before the first refund, because Razorpay takes no
+transfer once a refund has begun. Then the excess is reversed, then the refund is made, then the
+hold ends. Only Razorpay's listings say what is done. That we asked proves nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core.law.money import MIN_AMOUNT_MINOR
 from core.razorpay import Payment, Refund, Reversal, Transfer
 from core.settlement.report import WHOLE, Report, payment_report, refund_report
 
-# How often a transfer or refund that Razorpay fails is made anew before a person has to look, and
+# How often a transfer or refund that Razorpay fails is made again before a person has to look, and
 # as often again each time that one has it tried again.
 MAX_FAILED = 3
 
@@ -78,7 +78,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Nothing can be done until somebody else does something; nobody needs to be alarmed."""
+    """Somebody else has to act first, and nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def _reverse(live: Sequence[Transfer], part: Part, have: Found, excess: int) -> 
         return _released_by_hand(part, transfer)
     if excess >= MIN_AMOUNT_MINOR:
         return Reverse(transfer.transfer_id, part.part_id, min(excess, standing))
-    # Less than Razorpay's minimum cannot be reversed: take all back, and make it anew.
+    # Razorpay reverses no less than its minimum: reverse all of it, and make the transfer again.
     if any(r.status != "failed" for r in have.refunds):
         return Stuck(
             part.part_id,
@@ -225,7 +225,7 @@ def _transfer(
     missing: int,
     ours: Sequence[Transfer],
 ) -> Step:
-    # Another account has its own chances.
+    # Failures count for one account.
     failed = [t for t in ours if t.status == "failed" and t.account_id == account_id]
     why = failed[0].error_reason or "no reason given" if failed else ""
     problem = f"Razorpay failed {len(failed)} transfers to the seller: {why}."
@@ -263,8 +263,8 @@ def _released_by_hand(part: Part, transfer: Transfer) -> Stuck:
 def _must_wait(escrow: Escrow, failed: int, problem: str) -> bool:
     """Whether a person has to be told of so many failures before the next try.
 
-    Whoever has been told of them has them tried again: by asking for it, by registering the
-    account again, or, where nobody can ask, by the hour.
+    Afterwards they are tried again when somebody asks for it or registers the account again, and
+    every hour when nobody can ask.
     """
     return failed >= MAX_FAILED * (1 + escrow.retries) and escrow.attention != problem
 
@@ -285,11 +285,11 @@ def _refund(escrow: Escrow, have: Found, amount: int, part_id: str) -> Iterator[
 
 
 def _refund_all(escrow: Escrow, have: Found, amount: int, key: str) -> Iterator[Step]:
-    """Bring the whole payment back, if it is not, whoever asked for it."""
+    """Refund the whole payment unless that was done, whoever asked for it."""
     ours = [r for r in have.refunds if r.notes.get("part") == WHOLE or r.amount_minor == amount]
     for step in _repay(escrow, have, ours, amount, "", key):
         if isinstance(step, Report):
-            # Its webhook may have come before the payment's, and used up its own cause.
+            # The refund's webhook may have come before the payment's, and have used its cause.
             step = replace(step, cause=step.cause.replace("razorpay:", "settle:", 1))
         yield step
 

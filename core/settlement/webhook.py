@@ -1,6 +1,6 @@
-"""Signed bytes to commands: verify, keep, and say what Razorpay's news mean. Moves no money itself.
+"""Webhooks: verifies the signature, stores the body, and turns it into a command. Moves no money.
 
-The body is stored before anything else; what a crash leaves unread is read at the next start.
+The body is stored before anything else. What a crash leaves unread is read at the next start.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MAX_BODY_BYTES = 1 << 20
 # Characters of the id that Razorpay gives a delivery.
 MAX_EVENT_ID_CHARACTERS = 128
 US_PER_S = 1_000_000
-# How long a delivery waits for its effect; Razorpay takes it for failed after five seconds.
+# How long a delivery waits for its effect. Razorpay gives up after five seconds.
 ANSWER_S = 3.0
 # How often stored webhooks are looked for that were not applied.
 CATCH_UP_EVERY_S = 10.0
-# How old such a webhook must be; a younger one is still being applied by whoever took it in.
+# How old such a webhook must be. A younger one is still being applied.
 CATCH_UP_AGE_S = 5.0
 # Such webhooks that are read at once.
 CATCH_UP_PAGE = 100
 
-# Of the news of the bank's disputes (RZP/webhooks/disputes.md).
+# Events of bank disputes (RZP/webhooks/disputes.md).
 _PHASES = frozenset({"created", "under_review", "action_required", "won", "lost", "closed"})
 _RAZORPAY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -97,7 +97,7 @@ class Inbox:
         self._applying.add(applying)
         applying.add_done_callback(self._applied)
         done, _ = await asyncio.wait({applying}, timeout=ANSWER_S)
-        # Razorpay waits for five seconds: what is stored is answered, and applied meanwhile.
+        # Razorpay waits for five seconds. A stored webhook is answered and applied later.
         return applying.result() if done else APPLIED
 
     def _applied(self, applying: asyncio.Task[str]) -> None:
@@ -108,7 +108,7 @@ class Inbox:
     async def run(self) -> None:
         """Apply what was stored and not worked off, at the start and now and then; until cancelled.
 
-        Razorpay delivers again what was not answered, so that this is the last resort.
+        Razorpay delivers again what was not answered, so this is only the last resort.
         """
         while True:
             beat()
@@ -152,7 +152,7 @@ class Inbox:
             return IGNORED
         if news.command is None:
             async with self._store.write() as transaction:
-                await transaction.stir(now_us=self._now_us(), escrow_id=escrow_id)
+                await transaction.make_due(now_us=self._now_us(), escrow_id=escrow_id)
             self._ring_settlement()
             return IGNORED
         answer = await self._executor.execute(
@@ -219,7 +219,7 @@ def _dispute_news(phase: str, payload: dict[str, Any]) -> News:
     amount = entity.get("amount") or 0
     if type(amount) is not int:
         raise TypeError("the amount of a dispute must be a whole number")
-    # Read less strictly than an answer of the API: the event's name says all but whose it is.
+    # Read less strictly than an API answer, because the event's name says what happened.
     dispute = Dispute(
         dispute_id=_id(entity, "id"),
         payment_id=_id(entity, "payment_id") if "payment_id" in entity else _id(payment, "id"),

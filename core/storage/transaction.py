@@ -52,7 +52,7 @@ def _saves(is_postgres: bool) -> Mapping[str, Any]:
         "body",
     )
     check = _insert(t.checks, is_postgres)
-    stir = _insert(t.owed, is_postgres)
+    owed = _insert(t.owed, is_postgres)
     return {
         "escrows": escrow.on_conflict_do_update(
             index_elements=["escrow_id"],
@@ -65,11 +65,11 @@ def _saves(is_postgres: bool) -> Mapping[str, Any]:
             index_elements=["escrow_id"],
             set_={"due_us": check.excluded.due_us, "attempts": check.excluded.attempts},
         ),
-        "owed": stir.on_conflict_do_update(
+        "owed": owed.on_conflict_do_update(
             index_elements=["escrow_id"],
             set_={
-                "version": stir.excluded.version,
-                "due_us": stir.excluded.due_us,
+                "version": owed.excluded.version,
+                "due_us": owed.excluded.due_us,
                 "attempts": 0,
             },
         ),
@@ -237,7 +237,7 @@ class Transaction:
             )
         )
 
-    async def stir(self, *, now_us: int, escrow_id: str = "", seller_id: str = "") -> None:
+    async def make_due(self, *, now_us: int, escrow_id: str = "", seller_id: str = "") -> None:
         """Make what is owed for an escrow, or to a seller, due now."""
         c = t.owed.c
         which: sa.ColumnElement[bool]

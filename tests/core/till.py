@@ -76,7 +76,7 @@ class Till:
     async def register(self, account_id: str = ACCOUNT, seller_id: str = "seller-1") -> None:
         async with self.room.store.write() as transaction:
             now_us = self.room.time()
-            await transaction.stir(now_us=now_us, seller_id=seller_id)
+            await transaction.make_due(now_us=now_us, seller_id=seller_id)
             latest = await transaction.payee(seller_id)
             version = latest.version + 1 if latest else 1
             row = PayeeRow(seller_id, version, account_id, f"rpc:{now_us}", b"", now_us)

@@ -20,8 +20,8 @@ def head(user_id: str, size: int, more: str = "") -> bytes:
     return f"{lines}Authorization: Bearer {token(user_id)}\r\n\r\n".encode()
 
 
-def holds(bodies: Bodies, count: int) -> bool:
-    return bodies._held == count
+def holds(bodies: Bodies, size: int) -> bool:
+    return bodies._held == size
 
 
 async def call(bridge: Bridge, user_id: str) -> int:
@@ -56,10 +56,6 @@ async def test_one_user_has_a_share_of_the_bodies_on_their_way(start_bridge: Sta
     assert await call(bridge, "other") == 400
     assert {reply.status for reply in await asyncio.gather(*slow)} == {408}
     assert await call(bridge, "greedy") == 400
-
-
-def holds(bodies: Bodies, size: int) -> bool:
-    return bodies._held == size
 
 
 async def test_when_bodies_hold_too_much_the_oldest_gives_way(start_bridge: StartBridge) -> None:

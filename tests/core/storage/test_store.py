@@ -26,9 +26,9 @@ async def give_back(room: Room, work: Owed, *, due_us: int | None, seen: int) ->
         await transaction.give_back(work, due_us=due_us, attempts=1, seen_version=seen)
 
 
-async def stir(room: Room, **which: str) -> None:
+async def make_due(room: Room, **which: str) -> None:
     async with room.store.write() as transaction:
-        await transaction.stir(now_us=room.time(), **which)
+        await transaction.make_due(now_us=room.time(), **which)
 
 
 async def test_what_is_leased_is_nobody_elses(room: Room) -> None:
@@ -77,12 +77,12 @@ async def test_a_wake_up_during_a_lease_is_kept(room: Room) -> None:
     escrow_id = await room.paid()
     for which in ({"seller_id": SELLER.user_id}, {"escrow_id": escrow_id}):
         (work,) = await lease(room)
-        await stir(room, **which)
+        await make_due(room, **which)
         await give_back(room, work, due_us=None, seen=3)
     (work,) = await lease(room)
     await give_back(room, work, due_us=None, seen=3)
     assert await lease(room) == []
-    await stir(room, seller_id="somebody else")
+    await make_due(room, seller_id="somebody else")
     assert await lease(room) == []
 
 
