@@ -66,7 +66,7 @@ except ImportError:  # Run by hand: hatchling is only there during a build.
     pass
 else:
 
-    class ProtoBuildHook(BuildHookInterface):  # type: ignore[misc]
+    class ProtoBuildHook(BuildHookInterface[Any]):
         """hatchling's hook: generated code is built whenever the project is."""
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:

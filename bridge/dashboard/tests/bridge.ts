@@ -168,6 +168,12 @@ export class FakeBridge extends Bridge {
     return this.#parties.get(escrowId)?.includes(this.#users.get(socket) ?? '') ?? false;
   }
 
+  /** Tells every client whether events arrive. */
+  tellLive(live: boolean): void {
+    const frame = live ? { live } : { live, reason: 'Core cannot be reached.' };
+    for (const socket of this.#sockets.clients) send(socket, { type: 'live', ...frame });
+  }
+
   #welcome(socket: Socket, request: IncomingMessage): void {
     const protocols = request.headers['sec-websocket-protocol'];
     this.handshakes.push({ protocols, url: request.url });
@@ -179,7 +185,9 @@ export class FakeBridge extends Bridge {
     socket.on('close', () => this.#watching.delete(socket));
     socket.on('message', (data) => this.#hear(socket, JSON.parse((data as Buffer).toString()) as Frame));
     const { sub: user_id, exp: expires_at } = claims;
-    send(socket, { type: 'connected', user_id, expires_at, ping_interval: this.pingInterval_s });
+    const time = Math.floor(Date.now() / 1_000);
+    const ping_interval = this.pingInterval_s;
+    send(socket, { type: 'connected', user_id, expires_at, time, ping_interval });
   }
 
   #hear(socket: Socket, frame: Frame): void {

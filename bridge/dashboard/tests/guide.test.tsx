@@ -4,6 +4,8 @@ import { act, cleanup, render, screen, waitFor } from '@testing-library/react';
 import { StrictMode, useEffect, useState } from 'react';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket as Socket } from 'ws';
+import { MantineProvider } from '@mantine/core';
+import { ConnectionBanner, ConnectionState } from '../src/components/ConnectionState';
 import { AuthProvider, useAuth } from '../src/contexts/AuthContext';
 import { useEscrowUpdates, useWebSocket } from '../src/hooks/useWebSocket';
 import { wsService, type EscrowData } from '../src/services/websocket';
@@ -118,6 +120,31 @@ test('connected, disconnected and error are events like the others', async () =>
   bridge.cut();
   await settled('back', () => heard.filter((h) => h === 'connected').length === 2);
   expect(heard).toEqual(['connected', 'ESCROW_NOT_FOUND', 'disconnected', 'connected']);
+});
+
+test('a page does not say that it is live while the server gets no events', async () => {
+  // jsdom has none, and Mantine asks it for the colour scheme.
+  vi.stubGlobal('matchMedia', () => Object.assign(new EventTarget(), { matches: false }));
+  render(
+    <MantineProvider>
+      <ConnectionState />
+      <ConnectionBanner />
+    </MantineProvider>,
+  );
+  await connected();
+  expect(await screen.findByText('Live')).toBeTruthy();
+  act(() => bridge.tellLive(false));
+  expect(await screen.findByText('Waiting')).toBeTruthy();
+  expect(screen.getByText(/New changes do not arrive at the moment/)).toBeTruthy();
+  expect(wsService.status).toBe('connected');
+  act(() => bridge.tellLive(true));
+  expect(await screen.findByText('Live')).toBeTruthy();
+  expect(screen.queryByText(/New changes do not arrive/)).toBeNull();
+  act(() => bridge.tellLive(false));
+  expect(await screen.findByText('Waiting')).toBeTruthy();
+  // A new connection knows nothing of what the old one was told.
+  bridge.cut();
+  expect(await screen.findByText('Live')).toBeTruthy();
 });
 
 test('a list merges the data of every update into its rows', async () => {

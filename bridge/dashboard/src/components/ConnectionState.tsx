@@ -13,18 +13,24 @@ const WORDS: Record<ConnectionStatus, string> = {
 
 /** The state of the connection in one word, in the head of every page. */
 export function ConnectionState() {
-  const { status } = useWebSocket();
+  const { status, isLive } = useWebSocket();
+  const isWaiting = status === 'connected' && !isLive;
   return (
-    <span className={classes.state} data-status={status} role="status" aria-label="Connection">
+    <span
+      className={classes.state}
+      data-status={isWaiting ? 'waiting' : status}
+      role="status"
+      aria-label="Connection"
+    >
       <span className={classes.dot} aria-hidden />
-      {WORDS[status]}
+      {isWaiting ? 'Waiting' : WORDS[status]}
     </span>
   );
 }
 
-/** Says that the page may be out of date, and what is done about it. Absent while connected. */
+/** Says that the page may be out of date, and what is done about it. Absent while events arrive. */
 export function ConnectionBanner() {
-  const { status, reconnect, on } = useWebSocket();
+  const { status, isLive, reconnect, on } = useWebSocket();
   const [attempt, setAttempt] = useState('');
   useEffect(
     () =>
@@ -33,7 +39,17 @@ export function ConnectionBanner() {
       }),
     [on],
   );
-  if (status === 'connected' || status === 'connecting') return null;
+  if (isLive || status === 'connecting') return null;
+  if (status === 'connected') {
+    return (
+      <div className={classes.banner}>
+        <Text size="sm" role="status">
+          New changes do not arrive at the moment. What you see may be out of date. This page catches
+          up by itself.
+        </Text>
+      </div>
+    );
+  }
   const isTrying = status === 'reconnecting';
   return (
     <div className={classes.banner} data-status={status}>

@@ -26,19 +26,26 @@ export interface WebSocketHook extends Pick<
   'subscribe' | 'unsubscribe' | 'on' | 'ping' | 'reconnect'
 > {
   status: ConnectionStatus;
+  /** Whether events arrive now. False also while connected to a server that gets none itself. */
+  isLive: boolean;
 }
 
-/** Answers the service's functions, which never change, and its status; a new status renders again. */
+/** Answers the service's functions, which never change, and its state; a new state renders again. */
 export function useWebSocket(): WebSocketHook {
   const status = useSyncExternalStore(
     wsService.onStatus,
     () => wsService.status,
     () => 'disconnected' as const,
   );
+  const isLive = useSyncExternalStore(
+    wsService.onStatus,
+    () => wsService.isLive,
+    () => false,
+  );
   return useMemo(() => {
     const { subscribe, unsubscribe, on, ping, reconnect } = wsService;
-    return { subscribe, unsubscribe, on, ping, reconnect, status };
-  }, [status]);
+    return { subscribe, unsubscribe, on, ping, reconnect, status, isLive };
+  }, [status, isLive]);
 }
 
 /**

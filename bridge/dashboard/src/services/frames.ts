@@ -103,8 +103,18 @@ export interface ConnectedFrame {
   user_id: string;
   /** Seconds since the epoch. */
   expires_at: number;
+  /** The server's clock, seconds since the epoch. */
+  time: number;
   /** Seconds. */
   ping_interval: number;
+}
+
+/** Whether events reach the bridge. While they do not, the socket stays open. */
+export interface LiveFrame {
+  type: 'live';
+  live: boolean;
+  /** Why not, for an engineer to read. */
+  reason?: string;
 }
 
 /**
@@ -172,6 +182,7 @@ export type EventFrame = PaymentStatusFrame | StatusChangeFrame | EscrowUpdateFr
 
 export type ServerFrame =
   | ConnectedFrame
+  | LiveFrame
   | SubscribedFrame
   | UnsubscribedFrame
   | EventFrame

@@ -4,6 +4,7 @@ import type {
   ConnectedFrame,
   ErrorFrame,
   EscrowUpdateFrame,
+  LiveFrame,
   PaymentStatusFrame,
   PongFrame,
   ReconnectFrame,
@@ -33,6 +34,7 @@ export interface ReconnectingMessage {
 
 export interface MessageMap {
   connected: ConnectedFrame;
+  live: LiveFrame;
   disconnected: DisconnectedMessage;
   reconnecting: ReconnectingMessage;
   error: ErrorFrame;

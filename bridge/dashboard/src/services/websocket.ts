@@ -58,6 +58,8 @@ export class WebSocketService {
     refreshToken: undefined,
   };
   #status: ConnectionStatus = 'disconnected';
+  /** What the newest `live` frame of this connection said; true before the first. */
+  #isLive = true;
   #connection: Connection | null = null;
   /** Whether the last close code was final, so that a reconnect would not help. */
   #isBarred = false;
@@ -75,6 +77,11 @@ export class WebSocketService {
 
   get status(): ConnectionStatus {
     return this.#status;
+  }
+
+  /** Whether events arrive: the page is connected, and the server says that it gets them. */
+  get isLive(): boolean {
+    return this.#status === 'connected' && this.#isLive;
   }
 
   /** The token in use: the newest, if it was refreshed. */
@@ -149,7 +156,7 @@ export class WebSocketService {
   readonly on = <T extends MessageType>(type: T, handler: Handler<T>): (() => void) =>
     this.#listeners.add(type, handler);
 
-  /** Calls back after every change of `status`; answers its undo. */
+  /** Calls back after every change of `status` or `isLive`; answers its undo. */
   readonly onStatus = (callback: () => void): (() => void) => {
     this.#statusListeners.add(callback);
     return () => void this.#statusListeners.delete(callback);
@@ -159,6 +166,9 @@ export class WebSocketService {
     switch (frame.type) {
       case 'connected':
         this.#connected(frame.expires_at);
+        break;
+      case 'live':
+        this.#setLive(frame.live);
         break;
       case 'authenticated':
         this.#credential.lasts(frame.expires_at);
@@ -206,6 +216,7 @@ export class WebSocketService {
   #connected(expiresAt_s: number): void {
     this.#comeback.reset();
     this.#credential.lasts(expiresAt_s);
+    this.#isLive = true;
     this.#setStatus('connected');
   }
 
@@ -310,6 +321,16 @@ export class WebSocketService {
   #setStatus(status: ConnectionStatus): void {
     if (status === this.#status) return;
     this.#status = status;
+    this.#tellStatus();
+  }
+
+  #setLive(isLive: boolean): void {
+    if (isLive === this.#isLive) return;
+    this.#isLive = isLive;
+    this.#tellStatus();
+  }
+
+  #tellStatus(): void {
     for (const callback of [...this.#statusListeners]) callback();
   }
 
