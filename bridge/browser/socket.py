@@ -31,11 +31,12 @@ class Listener(Protocol):
 
     def admits(self) -> bool:
         """Whether one more frame is within the rate."""
+        ...
 
-    def hear(self, message: Message) -> None:
+    def hear(self, message: Message, /) -> None:
         """Handle a message."""
 
-    def broken(self, code: CloseCode) -> None:
+    def broken(self, code: CloseCode, /) -> None:
         """The peer broke the protocol or a limit: there will be no more messages."""
 
     def lost(self) -> None:

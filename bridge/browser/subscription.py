@@ -25,11 +25,12 @@ class Subscription(Protocol):
     @property
     def asked(self) -> tuple[frames.FrameId, ...]:
         """The ids of the subscribe commands that wait for an answer; one None if none waits."""
+        ...
 
-    def ask_again(self, frame_id: frames.FrameId) -> None:
+    def ask_again(self, frame_id: frames.FrameId, /) -> None:
         """Answer a repeated subscribe: now, or together with the first."""
 
-    async def join(self, identity: Identity, after: int | None) -> None:
+    async def join(self, identity: Identity, after: int | None, /) -> None:
         """Send the present state and go live. Raises CoreError. Call `leave` in any case."""
 
     def leave(self) -> None:

@@ -23,6 +23,7 @@ class Peer(Protocol):
     @property
     def address(self) -> str:
         """The client's address; the connections of one address share a limit."""
+        ...
 
     def drop(self) -> None:
         """Close it at once."""

@@ -27,9 +27,10 @@ def check(book: Book) -> list[Finding]:
 
 def _check_chain(book: Book) -> Iterator[tuple[str, str]]:
     previous = b""
+    last = pb.EscrowEvent()
     for version, body in enumerate(book.events, start=1):
         try:
-            event = pb.EscrowEvent.FromString(body)
+            event = last = pb.EscrowEvent.FromString(body)
         except DecodeError:
             yield "HASHES", f"version {version} cannot be read"
             return
@@ -43,7 +44,7 @@ def _check_chain(book: Book) -> Iterator[tuple[str, str]]:
         previous = event.hash
     if not book.events or len(book.events) != book.escrow.version:
         yield "VERSIONS", f"the row says {book.escrow.version}, the record has {len(book.events)}"
-    elif book.last_hash != previous or event.escrow != escrow_message(book.escrow):
+    elif book.last_hash != previous or last.escrow != escrow_message(book.escrow):
         yield "FOLD", "the row is not what its last event left"
 
 

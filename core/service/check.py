@@ -186,7 +186,7 @@ def read_page_token(token: str, key: str, kinds: list[type]) -> list[Any] | None
         is_ours = given == key and [type(value) for value in after] == kinds
         is_ours = is_ours and all(_fits(value) for value in after)
     except (ValueError, TypeError, RecursionError):
-        is_ours = False
+        after, is_ours = [], False
     if not is_ours:
         problem = "must be next_page_token of an answer with the same filter"
         raise Refusal(Reason.PAGE_TOKEN_INVALID, f"page_token: {problem}", {"page_token": problem})

@@ -169,10 +169,9 @@ def _readable(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler
         return grpc.stream_stream_rpc_method_handler(conversing, read, write)
     if watch is not None:
 
-        async def watching(request: Any, context: Any) -> AsyncIterator[Any]:
+        async def watching(request: Any, context: Any) -> None:
             await _refuse_malformed(request, context)
-            async for response in watch(request, context):
-                yield response
+            await watch(request, context)  # grpc_health writes to the context itself.
 
         return grpc.unary_stream_rpc_method_handler(watching, read, write)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.storage.file import File
@@ -78,9 +79,9 @@ def _sqlite(url: str) -> Database:
         _set_up_sqlite(connection)
         file.remember()
 
-    sa.event.listen(engine.sync_engine, "do_connect", make_private)
-    sa.event.listen(engine.sync_engine, "connect", set_up)
-    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "do_connect", make_private)
+    event.listen(engine.sync_engine, "connect", set_up)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return Database(engine.sync_engine, file)
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -90,9 +91,9 @@ class Links:
     def __init__(self, engine: sa.Engine) -> None:
         self._idle: set[Any] = set()
         self._used: set[Any] = set()
-        sa.event.listen(engine, "checkout", self._checked_out)
-        sa.event.listen(engine, "checkin", self._checked_in)
-        sa.event.listen(engine, "close", self._closed)
+        event.listen(engine, "checkout", self._checked_out)
+        event.listen(engine, "checkin", self._checked_in)
+        event.listen(engine, "close", self._closed)
 
     def _checked_out(self, connection: Any, _record: Any, _proxy: Any) -> None:
         self._idle.discard(connection)

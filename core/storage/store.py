@@ -86,7 +86,9 @@ class Store:
         async with self.write() as transaction:
             await transaction.beat()
 
-    async def _rows(self, statement: sa.Select[Any], **bound: Any) -> Sequence[sa.Row[Any]]:
+    async def _rows(
+        self, statement: sa.Select[*tuple[Any, ...]], **bound: Any
+    ) -> Sequence[sa.Row[Any]]:
         async def read(connection: AsyncConnection) -> Sequence[sa.Row[Any]]:
             return list(await connection.execute(statement, bound))
 
@@ -313,7 +315,10 @@ class Store:
 
 
 async def _grouped(
-    connection: AsyncConnection, select: sa.Select[Any], table: sa.Table, ids: Sequence[str]
+    connection: AsyncConnection,
+    select: sa.Select[*tuple[Any, ...]],
+    table: sa.Table,
+    ids: Sequence[str],
 ) -> defaultdict[str, list[sa.Row[Any]]]:
     """Read the rows of some escrows, in the order of the table's key, by escrow."""
     groups: defaultdict[str, list[sa.Row[Any]]] = defaultdict(list)

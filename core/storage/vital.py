@@ -51,11 +51,11 @@ class Vitals:
         statement = sa.select(code, sa.func.count()).where(code > "").group_by(code)
         return dict(await self._rows(statement))
 
-    async def _one(self, statement: sa.Select[Any]) -> int | None:
+    async def _one(self, statement: sa.Select[*tuple[Any, ...]]) -> int | None:
         rows = await self._rows(statement)
         return None if rows[0][0] is None else int(rows[0][0])
 
-    async def _rows(self, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    async def _rows(self, statement: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         async def read(connection: AsyncConnection) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in await connection.execute(statement)]
 

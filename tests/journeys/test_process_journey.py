@@ -120,6 +120,14 @@ async def test_health_is_reported_for_each_service(client: Client) -> None:
     assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_health_can_be_watched(client: Client) -> None:
+    watching = health_pb2_grpc.HealthStub(client.channel).Watch(
+        health_pb2.HealthCheckRequest(), timeout=10
+    )
+    assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+    watching.cancel()
+
+
 async def test_a_second_core_on_the_same_port_says_so_and_ends(
     client: Client, stack: Stack
 ) -> None:
