@@ -129,7 +129,6 @@ class Reason(enum.Enum):
         " (`LIMIT_USER_UNPAID`) or with one counterparty (`LIMIT_USER_UNPAID_TOWARDS`).",
     )
     # What is not built yet.
-    NOT_OFFERED = ("UNIMPLEMENTED", False, "The call is not built yet.")
 
     def __init__(self, code: str, retry: bool, meaning: str) -> None:
         self.code = code
