@@ -35,6 +35,8 @@ class Relay:
         self.is_deaf = False
         # What every chunk waits before it goes on, in seconds.
         self.delay_s = 0.0
+        # While set, what the far end answers is thrown away; requests still reach it.
+        self.loses_answers = False
         self.taken = 0
 
     async def __aenter__(self) -> Self:
@@ -52,6 +54,11 @@ class Relay:
     def open(self) -> int:
         """How many connections there are, the silent ones included."""
         return len(self._lines)
+
+    @property
+    def far_ports(self) -> set[int]:
+        """The ports from which the relay has dialled, by which the far end knows it."""
+        return {line.far_port for line in self._lines} - {0}
 
     def fall_silent(self, *, is_deaf: bool = False) -> None:
         """Forward nothing more on the connections there are; new ones work unless `is_deaf`."""
@@ -98,8 +105,8 @@ class _Line:
                     self._ends.append(await dial())
                     (one, other) = self._ends
                     pumps = [
-                        asyncio.create_task(self._pump(one[0], other[1])),
-                        asyncio.create_task(self._pump(other[0], one[1])),
+                        asyncio.create_task(self._pump(one[0], other[1], is_answer=False)),
+                        asyncio.create_task(self._pump(other[0], one[1], is_answer=True)),
                     ]
             if pumps or self.is_silent:
                 await asyncio.wait({cut, *pumps}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +119,17 @@ class _Line:
             for _, writer in self._ends:
                 writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    @property
+    def far_port(self) -> int:
+        """0 without a far end, or where it has no port."""
+        if len(self._ends) == 1:
+            return 0
+        name = self._ends[1][1].get_extra_info("sockname")
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while chunk := await reader.read(CHUNK):
                 if self._relay.delay_s:
@@ -120,6 +137,8 @@ class _Line:
                 if self.is_silent:
                     await self._is_cut.wait()
                     return
+                if is_answer and self._relay.loses_answers:
+                    continue
                 writer.write(chunk)
                 await writer.drain()
 

@@ -146,6 +146,11 @@ class Stack:
         log = self._folder / f"{name}.log"
         return Process(name, ["bridge"], {**self.bridge_env, **env}, log, descriptors=descriptors)
 
+    def put_before_core(self, address: str) -> None:
+        """Have the bridge reach core through this address. Call it before `start`."""
+        self.bridge_env["CORE_ADDRESS"] = address
+        self.bridge = self._process("bridge", ["bridge"], self.bridge_env)
+
     async def start(self) -> None:
         """Start what is not running, and return when all processes answer."""
         for process in (self.sandbox, self.core, self.bridge):
