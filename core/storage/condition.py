@@ -12,8 +12,14 @@ log = logging.getLogger(__name__)
 class Condition:
     """What the last commits have told. Times are of a monotonic clock, in seconds."""
 
-    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock_s: Callable[[], float] = time.monotonic,
+        lacks_room: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`lacks_room` answers whether the disk of the database is all but full."""
         self._clock_s = clock_s
+        self._lacks_room = lacks_room
         self._committed_s = clock_s()
         self._failing_since_s: float | None = None
         self._problem = ""
@@ -31,11 +37,17 @@ class Condition:
 
     @property
     def quiet_s(self) -> float:
-        """How long ago the last commit was, whatever came of later ones."""
+        """How long ago the last commit was, whatever came of later ones.
+
+        After one that failed, commits do not count while the disk is all but full.
+        """
         return self._clock_s() - self._committed_s
 
     def committed(self) -> None:
         """A write transaction is on disk."""
+        # On a full disk a small one still finds a place now and then, and most do not.
+        if self._problem and self._lacks_room():
+            return
         self._committed_s = self._clock_s()
         if self._failing_since_s is not None:
             log.warning("the database takes commits again, after %.0f s", self.failing_s)

@@ -12,6 +12,8 @@ from core.storage.trouble import Gone, Unfit
 
 # Readable and writable by the owner. SQLite gives its -wal and -shm files the same mode.
 MODE = 0o600
+# With less than this left, a disk that was full still counts as full.
+ROOM_BYTES = 1 << 20
 
 
 class File:
@@ -52,6 +54,16 @@ class File:
                 "the database file was deleted or replaced while it was open: stop core, put the"
                 " file back, and start again"
             )
+
+    def lacks_room(self) -> bool:
+        """Whether its disk has less than ROOM_BYTES left."""
+        if not self._path:
+            return False
+        try:
+            disk = os.statvfs(Path(self._path).parent)
+        except OSError:
+            return False
+        return disk.f_bavail * disk.f_frsize < ROOM_BYTES
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

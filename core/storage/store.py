@@ -46,7 +46,8 @@ class Store:
 
     def __init__(self, engine: Database) -> None:
         self._engine = engine
-        self.condition = Condition()
+        file = engine.file
+        self.condition = Condition(lacks_room=file.lacks_room) if file else Condition()
         self.is_postgres = engine.dialect.name == "postgresql"
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None

@@ -6,8 +6,9 @@ once, and health told the truth within 15 s of the fault and within 15 s of its 
 
 import asyncio
 import contextlib
+import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -243,6 +244,46 @@ async def test_a_database_file_that_is_deleted_under_core_acknowledges_nothing_m
         kept.rename(path)
         # The same file is back under its name.
         await made.until_health(SERVING)
+        await made.is_whole(version)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mounting, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small file system cannot be mounted here; run it as root on Linux")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until nothing more fits."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(1024)):
+            pass
+
+
+async def test_a_disk_that_is_full_is_said_and_left_behind_when_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    async with scene(tmp_path, f"sqlite+aiosqlite:///{small_disk}/holdfast.db") as made:
+        version = await made.publish()
+        filler = small_disk / "filler"
+        fill(filler)
+        assert (await made.refusal()).reason == "STORAGE_UNAVAILABLE"
+        # Small writes still find a place now and then: that must not count as health.
+        told_s = await made.until_health(NOT_SERVING)
+        assert "the disk is full: make room" in made.stack.core.lines
+        filler.unlink()
+        back_s = await made.until_health(SERVING)
+        print(f"health told it after {told_s:.1f} s, and the end after {back_s:.1f} s")
         await made.is_whole(version)
 
 
