@@ -90,6 +90,27 @@ async def test_wrong_settings_end_with_2_and_one_message(start: Start) -> None:
     assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (token("bridge", roles=["service"], exp=1), b"expired"),
+        (token("bridge"), b"lacks the role service"),
+        ("not.a.token", b"BRIDGE_TOKEN is not valid"),
+    ],
+    ids=["expired", "without the role", "no token"],
+)
+async def test_a_bridge_token_that_cannot_serve_ends_with_2(
+    start: Start, bad: str, why: bytes
+) -> None:
+    process = await start(BRIDGE_TOKEN=bad)
+    _out, err = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert process.returncode == 2
+    assert b"BRIDGE_TOKEN" in err
+    assert why in err
+    assert bad.encode() not in err
+    assert b"Traceback" not in err
+
+
 async def test_a_taken_port_ends_with_1_and_one_message(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await start(PORT=str(taken.getsockname()[1]))
