@@ -55,6 +55,10 @@ class Replicas:
         self.second = self.stack.another_core("core-2", CORE_LISTEN=self._port.address)
 
     @property
+    def second_address(self) -> str:
+        return self._port.address
+
+    @property
     def lines(self) -> str:
         """Everything that both cores have printed."""
         return self.stack.core.lines + self.second.lines
