@@ -12,7 +12,18 @@ from holdfast.settings import ConfigError, SharedSettings
 __all__ = ["ConfigError", "Settings", "read"]
 
 # A variable with one of these prefixes that is no setting is taken for a misspelled one.
-_PREFIXES = ("JWT_", "RAZORPAY_", "PLATFORM_", "GRPC_TLS_", "CORE_", "NATS_URL", "LIMIT_")
+_PREFIXES = (
+    "JWT_",
+    "RAZORPAY_",
+    "PLATFORM_",
+    "GRPC_TLS_",
+    "CORE_",
+    "NATS_URL",
+    "LIMIT_",
+    "DEADLINE_",
+)
+    ["JWT_", "RAZORPAY_", "PLATFORM_", "GRPC_TLS_", "CORE_", "NATS_URL", "LIMIT_", "DEADLINE_"]
+)
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
 
@@ -41,6 +52,12 @@ class Settings(SharedSettings):
         le=10_000,
         description="the platform's fee in basis points of what is released; fixed for an escrow"
         " when it is created",
+    )
+    deadline_near_s: int = Field(
+        default=86_400,
+        ge=0,
+        description="how long before a deadline an escrow's watchers are reminded; fixed for an"
+        " escrow when it is created, 0 for not at all",
     )
     limit_user_calls_per_s: int = Field(
         default=500, ge=1, description="calls a second of one user; twice as many at once"

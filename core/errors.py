@@ -95,6 +95,18 @@ class Reason(enum.Enum):
     PAYEE_NOT_FOUND = ("NOT_FOUND", False, "The user has no linked account registered.")
     # What the law says.
     WRONG_STATUS = ("FAILED_PRECONDITION", False, "The escrow's status does not allow this.")
+    ACCEPTANCE_MISSING = (
+        "FAILED_PRECONDITION",
+        False,
+        "The escrow asks for acceptance, and the other side has not accepted yet.",
+    )
+    ALREADY_ACCEPTED = ("FAILED_PRECONDITION", False, "This party has accepted already.")
+    SETTLEMENT_UNDER_WAY = (
+        "FAILED_PRECONDITION",
+        True,
+        "A call to Razorpay is on its way, so that nobody can say yet what has been done. Look at"
+        " the escrow, and try again.",
+    )
     ALREADY_CONFIRMED = ("FAILED_PRECONDITION", False, "This party has confirmed already.")
     PAYEE_MISSING = (
         "FAILED_PRECONDITION",
@@ -128,7 +140,6 @@ class Reason(enum.Enum):
         "The user has created too many escrows that nobody has paid yet, in all"
         " (`LIMIT_USER_UNPAID`) or with one counterparty (`LIMIT_USER_UNPAID_TOWARDS`).",
     )
-    # What is not built yet.
 
     def __init__(self, code: str, retry: bool, meaning: str) -> None:
         self.code = code

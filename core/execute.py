@@ -154,7 +154,7 @@ class _Batch:
         self.changed.add(escrow.escrow_id)
         if before is None or moves_money(before, event):
             self.to_settle.add(escrow.escrow_id)
-        if escrow.attention and (before is None or before.attention != escrow.attention):
+        if escrow.attentions and (before is None or before.attentions != escrow.attentions):
             self.worrying.append(escrow)
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))
@@ -203,10 +203,10 @@ def _row(loaded: Loaded) -> dict[str, Any]:
         "seller_id": escrow.seller_id,
         "arbiter_id": escrow.arbiter_id,
         "created_by": escrow.created_by,
-        "attention_code": str(escrow.attention_code),
+        "attention_code": escrow.attention_code,
         "create_time_us": escrow.create_time_us,
         "update_time_us": escrow.update_time_us,
-        "deadline_us": escrow.deadline_us,
+        "deadline_us": escrow.look_us,
         "last_hash": loaded.last_hash,
         "body": dump_row(escrow),
     }
@@ -322,7 +322,7 @@ class Executor:
             log.warning(
                 "escrow %s needs attention: %s: %s",
                 escrow.escrow_id,
-                escrow.attention_code or "OTHER",
+                escrow.attention_code,
                 escrow.attention,
             )
         self.outcomes["changed"] += len(batch.committed)

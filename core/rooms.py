@@ -18,6 +18,7 @@ from core.live.follow import Followers
 from core.razorpay import TIMEOUT_S, Gateway
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
+from core.settlement.override import Overrider
 from core.settlement.reconcile import Reconciler
 from core.settlement.settle import Patience, Settler
 from core.settlement.webhook import Inbox
@@ -39,6 +40,7 @@ class Rooms:
     gateway: Gateway
     executor: Executor
     settler: Settler
+    overrider: Overrider
     reconciler: Reconciler
     auditor: Auditor
     inbox: Inbox
@@ -104,6 +106,7 @@ async def opened(
             gateway=gateway,
             executor=executor,
             settler=settler,
+            overrider=Overrider(),
             reconciler=Reconciler(store, executor, gateway, now_us=now_us),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
             inbox=inbox,

@@ -45,6 +45,7 @@ from holdfast.tokens import Verifier
 
 log = logging.getLogger(__name__)
 
+US_PER_S = 1_000_000
 # How long calls under way may take when the server stops; watchers are told at once.
 DRAIN_S = 5.0
 # What is read for watchers when the server stops may end within this time, in seconds.
@@ -183,6 +184,8 @@ def _add_services(
         rooms.feed,
         rooms.followers,
         fee_bps=settings.platform_fee_bps,
+        remind_before_us=settings.deadline_near_s * US_PER_S,
+        overrider=rooms.overrider,
         shares=_shares(settings),
         revocations=revocations,
     )

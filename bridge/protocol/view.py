@@ -27,10 +27,20 @@ def escrow_data(escrow: pb.Escrow) -> dict[str, Any]:
         "arbiter_id": escrow.arbiter_id,
         "title": escrow.title,
         "description": escrow.description,
+        "terms": _terms(escrow.terms),
         "payment": _payment(escrow.payment),
+        "returned_payments": [_returned(one) for one in escrow.returned_payments],
+        "acceptances": [_said(one) for one in escrow.acceptances],
         **_agreement(escrow),
+        **_deadline(escrow),
+        "fee_bps": escrow.fee_bps,
+        "payout_minor": escrow.payout.amount_minor,
+        "refunded_by": escrow.refunded_by or None,
         "milestones": [_milestone(one) for one in escrow.milestones],
         "attention": escrow.attention,
+        "attentions": [_attention(one) for one in escrow.attentions],
+        "external_id": escrow.external_id,
+        "metadata": dict(escrow.metadata),
         "created_at": _time(escrow.create_time),
         "updated_at": _time(escrow.update_time),
     }
@@ -117,20 +127,72 @@ def _money(part: pb.Escrow | pb.Milestone) -> dict[str, int]:
     }
 
 
-def _payment(payment: pb.Payment) -> dict[str, str | None]:
+def _payment(payment: pb.Payment) -> dict[str, Any]:
     return {
         "status": payment_status(payment.status) if payment.status else None,
         "order_id": payment.order_id or None,
         "payment_id": payment.payment_id or None,
+        "customer_fee_minor": payment.customer_fee.amount_minor,
+        "charged_back_minor": payment.charged_back.amount_minor,
+        "refunds": [_refund(one) for one in payment.refunds],
     }
+
+
+def _refund(refund: pb.Refund) -> dict[str, Any]:
+    return {
+        "refund_id": refund.refund_id,
+        "amount_minor": refund.amount.amount_minor,
+        "bank_reference": refund.bank_reference or None,
+        "time": _time(refund.time),
+    }
+
+
+def _returned(payment: pb.ReturnedPayment) -> dict[str, Any]:
+    return {
+        "payment_id": payment.payment_id,
+        "amount_minor": payment.amount.amount_minor,
+        "currency": payment.amount.currency,
+        "why": payment.why,
+        "refunded_minor": payment.refunded.amount_minor,
+        "refund": _refund(payment.refund) if payment.HasField("refund") else None,
+    }
+
+
+def _terms(terms: pb.Terms) -> dict[str, Any]:
+    return {
+        "payment_window_s": terms.payment_window.seconds,
+        "inspection_period_s": terms.inspection_period.seconds,
+        "acceptance_required": terms.acceptance_required,
+    }
+
+
+def _attention(item: pb.Attention) -> dict[str, Any]:
+    return {
+        "code": _name(pb.AttentionCode, item.code, "ATTENTION_CODE_"),
+        "message": item.message,
+        "since": _time(item.since),
+        "milestone_id": item.milestone_id,
+    }
+
+
+def _deadline(part: pb.Escrow | pb.Milestone) -> dict[str, str | None]:
+    """When the clock acts, and what it does: CANCEL or RELEASE; both null while it does not."""
+    action = part.deadline_action
+    return {
+        "deadline": _time(part.deadline),
+        "deadline_action": (
+            _name(pb.DeadlineAction, action, "DEADLINE_ACTION_") if action else None
+        ),
+    }
+
+
+def _said(one: pb.Confirmation | pb.Acceptance) -> dict[str, str | None]:
+    return {"party": _name(pb.Party, one.party, "PARTY_").lower(), "time": _time(one.time)}
 
 
 def _agreement(part: pb.Escrow | pb.Milestone) -> dict[str, Any]:
     return {
-        "confirmations": [
-            {"party": _name(pb.Party, one.party, "PARTY_").lower(), "time": _time(one.time)}
-            for one in part.confirmations
-        ],
+        "confirmations": [_said(one) for one in part.confirmations],
         "dispute": _dispute(part.dispute) if part.HasField("dispute") else None,
         "settlement": _settlement(part.settlement) if part.HasField("settlement") else None,
     }
@@ -144,8 +206,11 @@ def _dispute(dispute: pb.Dispute) -> dict[str, str]:
     }
 
 
-def _settlement(settlement: pb.Settlement) -> dict[str, int]:
+def _settlement(settlement: pb.Settlement) -> dict[str, Any]:
     return {
+        "decided_by": settlement.decided_by,
+        "note": settlement.note,
+        "refunded_by": settlement.refunded_by or None,
         "release_minor": settlement.release.amount_minor,
         "refund_minor": settlement.refund.amount_minor,
         "fee_minor": settlement.fee.amount_minor,
@@ -160,4 +225,6 @@ def _milestone(milestone: pb.Milestone) -> dict[str, Any]:
         "status": escrow_status(milestone.status),
         **_money(milestone),
         **_agreement(milestone),
+        **_deadline(milestone),
+        "payout_minor": milestone.payout.amount_minor,
     }

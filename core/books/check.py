@@ -12,7 +12,8 @@ from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.message import DecodeError
 
 from core.law import ledger
-from core.law.record import escrow_message, event_hash
+from core.law.escrow import Escrow
+from core.law.record import escrow_message, event_hash, written_in_form_0
 from core.law.rules import outstanding
 from core.settlement.compare import Finding
 from core.storage.row import Book
@@ -44,8 +45,13 @@ def _check_chain(book: Book) -> Iterator[tuple[str, str]]:
         previous = event.hash
     if not book.events or len(book.events) != book.escrow.version:
         yield "VERSIONS", f"the row says {book.escrow.version}, the record has {len(book.events)}"
-    elif book.last_hash != previous or last.escrow != escrow_message(book.escrow):
+    elif book.last_hash != previous or last.escrow != _as_written(book.escrow):
         yield "FOLD", "the row is not what its last event left"
+
+
+def _as_written(escrow: Escrow) -> pb.Escrow:
+    message = escrow_message(escrow)
+    return message if escrow.form else written_in_form_0(message)
 
 
 def _off_balance(escrow: pb.Escrow) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.law.escrow import Attention
+from core.law.escrow import AttentionCode, Move
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,20 @@ class CreateEscrow:
     payment_window_us: int
     inspection_period_us: int
     milestones: tuple[NewMilestone, ...] = ()
+    acceptance_required: bool = False
+    remind_before_us: int = 0
+    external_id: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CancelEscrow:
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptEscrow:
+    """The party that did not create the escrow agrees to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,21 @@ class ResolveDispute:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideSettlement:
+    """Divide anew what is settling.
+
+    Only settlement may say that nothing of it has been done: it looks at the provider's listings
+    under its lease, and names the version that it saw.
+    """
+
+    release_minor: int
+    refund_minor: int
+    note: str
+    part_id: str = ""
+    seen_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PublishUpdate:
     update_type: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -116,7 +140,10 @@ class RecordOrder:
 
 @dataclass(frozen=True, slots=True)
 class ReportPayment:
-    """The provider reports the status of a payment, in the provider's own word."""
+    """The provider reports the status of a payment, in the provider's own word.
+
+    `order_amount_minor` is what the provider's order asks for; 0 where the order is not known.
+    """
 
     payment_id: str
     order_id: str
@@ -126,15 +153,19 @@ class ReportPayment:
     gateway_fee_minor: int = 0
     gateway_tax_minor: int = 0
     error_reason: str = ""
+    order_amount_minor: int = 0
+    order_is_paid: bool = False
+    offer_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportHold:
-    """The provider holds the seller's transfer of a part."""
+    """The provider holds so much for the seller of a part, by all these transfers and reversals."""
 
     transfer_id: str
     amount_minor: int
     part_id: str = ""
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +176,45 @@ class ReportRefund:
     payment_id: str
     amount_minor: int
     part_id: str | None
+    fee_minor: int = 0
+    tax_minor: int = 0
+    bank_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportBankDispute:
-    """The bank has opened or ended a dispute. `phase` is the end of the provider's event name."""
+    """The bank has opened or ended a dispute. `phase` is the end of the provider's event name.
+
+    `deducted_minor` is what the provider has taken for it.
+    """
 
     dispute_id: str
     payment_id: str
     phase: str
     amount_minor: int
     reason: str = ""
+    deducted_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """A lost chargeback is taken from what is held.
+
+    It is taken from the part `part_id`, or from the surplus payment `payment_id`. Settlement says
+    so after it has seen that nothing of it was paid out or refunded.
+    """
+
+    dispute_id: str
+    amount_minor: int
+    part_id: str = ""
+    payment_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOff:
+    """Nothing is held that a lost chargeback could be taken from: the platform bears the rest."""
+
+    dispute_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +222,7 @@ class CompleteSettlement:
     """The provider has done everything that the settlement of a part asks for."""
 
     part_id: str = ""
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,30 +231,47 @@ class FailSettlement:
 
     problem: str
     part_id: str = ""
-    code: Attention = Attention.GATEWAY_REFUSED
+    code: AttentionCode = AttentionCode.GATEWAY_REFUSED
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndAttention:
+    """What a person had to look at is over."""
+
+    code: AttentionCode
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PassDeadline:
-    """A deadline has passed: cancel what was not paid, release what was not inspected in time."""
+    """A deadline is near or has passed.
+
+    Near: remind. Passed: cancel what was not paid, release what was not inspected in time.
+    """
 
 
 Command = (
     CreateEscrow
     | CancelEscrow
+    | AcceptEscrow
     | AddConfirmation
     | ReleaseEscrow
     | RefundEscrow
     | RaiseDispute
     | WithdrawDispute
     | ResolveDispute
+    | OverrideSettlement
     | PublishUpdate
     | RecordOrder
     | ReportPayment
     | ReportHold
     | ReportRefund
     | ReportBankDispute
+    | TakeBack
+    | WriteOff
     | CompleteSettlement
     | FailSettlement
+    | EndAttention
     | PassDeadline
 )

@@ -1,4 +1,4 @@
-"""The deal: what the parties, the arbiter and the clock decide about an escrow. Pure.
+"""The deal: what the parties and the clock decide about an escrow. Pure.
 
 Each function is one entry of the table in rules.py. It is called only in a status and by a caller
 that the table allows. It answers the event, or None when nothing changes, or raises a Refusal.
@@ -11,13 +11,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core.errors import Reason, Refusal, field_invalid
+from core.errors import Reason, Refusal
 from core.law import command as c
+from core.law.acceptance import require_accepted
+from core.law.attention import OBSTACLES, ended
 from core.law.command import Caller
 from core.law.escrow import (
+    FORM,
     Confirmation,
-    Dispute,
-    DisputeStatus,
     Escrow,
     Event,
     EventType,
@@ -28,20 +29,8 @@ from core.law.escrow import (
     Settlement,
     Status,
 )
-from core.law.money import MIN_AMOUNT_MINOR, fee_minor, is_movable, split_minor
-
-
-def step(
-    before: Escrow,
-    after: Escrow,
-    now_us: int,
-    type_: EventType,
-    caller: Caller,
-    **rest: Any,
-) -> Event:
-    """Make the event that leads from one version to the next."""
-    after = replace(after, version=before.version + 1, update_time_us=now_us)
-    return Event(type_, caller.user_id, before.status, after, **rest)
+from core.law.event import step
+from core.law.money import MIN_AMOUNT_MINOR, fee_minor, split_minor
 
 
 def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
@@ -62,6 +51,11 @@ def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
         update_time_us=now_us,
         parts=_parts(command),
         created_by=caller.user_id,
+        acceptance_required=command.acceptance_required,
+        remind_before_us=command.remind_before_us,
+        external_id=command.external_id,
+        metadata=command.metadata,
+        form=FORM,
     )
     return Event(EventType.ESCROW_CREATED, caller.user_id, None, escrow)
 
@@ -97,6 +91,7 @@ def _cancelled(escrow: Escrow, caller: Caller, now_us: int, data: dict[str, Any]
 def record_order(
     escrow: Escrow, command: c.RecordOrder, caller: Caller, now_us: int
 ) -> Event | None:
+    require_accepted(escrow, caller)
     if escrow.payment.order_id:
         return None  # Two calls at one time got the same order: they used the same receipt.
     if command.spent_orders not in (None, escrow.spent_orders):
@@ -138,7 +133,7 @@ def confirm(
     if party is Party.SELLER:
         part = replace(part, inspect_until_us=now_us + escrow.inspection_period_us)
     if part.has_confirmed(Party.BUYER) and part.has_confirmed(Party.SELLER):
-        part = _settling(escrow, part, caller, now_us, release=part.held_minor)
+        part = settling(escrow, part, caller, now_us, release=part.held_minor)
     return step(
         escrow,
         escrow.with_part(part),
@@ -174,7 +169,7 @@ def _start(
     after = escrow
     for part in parts:
         after = after.with_part(
-            _settling(
+            settling(
                 escrow,
                 part,
                 caller,
@@ -207,20 +202,17 @@ def retry(
     settlements = [p.settlement for p in parts if p.settlement is not None]
     agrees = any(s.release_minor if wants_release else s.refund_minor for s in settlements)
     may_retry = not caller.roles.isdisjoint({"admin", "service"})
-    if not escrow.attention or not agrees or not may_retry:
+    if not escrow.attentions or not agrees or not may_retry:
         raise Refusal(
             Reason.WRONG_STATUS,
-            "The settlement is under way and cannot be changed; it is tried again by itself.",
+            "It is decided where this money goes, and it is on its way.",
         )
+    after = escrow
+    for part in parts:
+        after = ended(after, OBSTACLES, part_id=part.part_id)
     return step(
         escrow,
-        replace(
-            escrow,
-            # Trying again must not hide a problem that only the bank can end.
-            attention=escrow.attention if escrow.bank_disputes else "",
-            attention_code=escrow.attention_code if escrow.bank_disputes else "",
-            retries=escrow.retries + 1,
-        ),
+        replace(after, retries=escrow.retries + 1),
         now_us,
         EventType.SETTLEMENT_STARTED,
         caller,
@@ -229,7 +221,7 @@ def retry(
     )
 
 
-def _settling(
+def settling(
     escrow: Escrow,
     part: Part,
     caller: Caller,
@@ -249,100 +241,41 @@ def _settling(
     return replace(part, status=Status.SETTLING, settlement=settlement)
 
 
-def raise_dispute(
-    escrow: Escrow, part: Part, command: c.RaiseDispute, caller: Caller, now_us: int
-) -> Event:
-    dispute = Dispute(caller.user_id, command.reason, now_us)
-    return step(
-        escrow,
-        escrow.with_part(replace(part, status=Status.DISPUTED, dispute=dispute)),
-        now_us,
-        EventType.DISPUTE_RAISED,
-        caller,
-        part_id=part.part_id,
-        data={"reason": command.reason},
-    )
-
-
-def withdraw_dispute(
-    escrow: Escrow, part: Part, command: c.WithdrawDispute, caller: Caller, now_us: int
-) -> Event:
-    assert part.dispute is not None, "a disputed part has its dispute"
-    dispute = replace(part.dispute, status=DisputeStatus.WITHDRAWN, end_time_us=now_us)
-    return step(
-        escrow,
-        escrow.with_part(replace(part, status=Status.HELD, dispute=dispute)),
-        now_us,
-        EventType.DISPUTE_WITHDRAWN,
-        caller,
-        part_id=part.part_id,
-    )
-
-
-def resolve_dispute(
-    escrow: Escrow, part: Part, command: c.ResolveDispute, caller: Caller, now_us: int
-) -> Event:
-    assert part.dispute is not None, "a disputed part has its dispute"
-    for field in ("release_minor", "refund_minor"):
-        if not is_movable(getattr(command, field)):
-            raise field_invalid(
-                field, f"must be 0 or at least {MIN_AMOUNT_MINOR}", Reason.AMOUNT_INVALID
-            )
-    if command.release_minor + command.refund_minor != part.held_minor:
-        raise field_invalid(
-            "refund_minor",
-            f"release_minor and refund_minor must add up to the {part.held_minor} that are held",
-            Reason.AMOUNT_INVALID,
-        )
-    if not _can_be_carved(escrow, part, command.release_minor):
-        raise field_invalid(
-            "refund_minor",
-            "is too small: the payment provider takes back no less than"
-            f" {MIN_AMOUNT_MINOR} of a transfer, and makes none anew beside a refund",
-            Reason.AMOUNT_INVALID,
-        )
-    dispute = replace(
-        part.dispute, status=DisputeStatus.RESOLVED, end_time_us=now_us, note=command.note
-    )
-    part = _settling(escrow, part, caller, now_us, release=command.release_minor, note=command.note)
-    return step(
-        escrow,
-        escrow.with_part(replace(part, dispute=dispute)),
-        now_us,
-        EventType.DISPUTE_RESOLVED,
-        caller,
-        part_id=part.part_id,
-        data={
-            "release_minor": command.release_minor,
-            "refund_minor": command.refund_minor,
-            "note": command.note,
-        },
-    )
-
-
-def _can_be_carved(escrow: Escrow, part: Part, release_minor: int) -> bool:
-    """Whether the transfer on hold can be brought to what the seller is to get.
-
-    The provider reverses no less than its minimum. So for a smaller excess the whole transfer is
-    reversed and made again. The provider refuses a new transfer once a refund of the payment has
-    begun, for example that of another part.
-    """
-    on_hold_minor = part.amount_minor - part.full_fee_minor
-    wanted_minor = release_minor - part.fee_on(release_minor, escrow.fee_bps)
-    others = (p.settlement for p in escrow.parts if p is not part)
-    is_refunding = any(s is not None and s.refund_minor for s in others)
-    return not is_refunding or not 0 < on_hold_minor - wanted_minor < MIN_AMOUNT_MINOR
-
-
 def pass_deadline(
     escrow: Escrow, command: c.PassDeadline, caller: Caller, now_us: int
 ) -> Event | None:
     due_us = escrow.deadline_us
-    if due_us is None or now_us < due_us:
+    if due_us is None:
         return None
+    if now_us < due_us:
+        return _remind(escrow, caller, now_us)
     if escrow.status is Status.INITIATED:
         return _cancelled(escrow, caller, now_us, {"note": "The payment window is over."})
     # All parts with this deadline together, in one event.
     parts = [p for p in escrow.parts if p.deadline_us == due_us]
     note = "The inspection period is over."
     return _start(escrow, parts, c.ReleaseEscrow(note), caller, now_us, is_release=True)
+
+
+def _remind(escrow: Escrow, caller: Caller, now_us: int) -> Event | None:
+    """Tell once that a deadline is near, of all parts together."""
+
+    def is_near(moment_us: int | None) -> bool:
+        return moment_us is not None and moment_us <= now_us
+
+    near = [p for p in escrow.parts if is_near(escrow.reminder_of(p))]
+    is_window = is_near(escrow.reminder_us)
+    if not near and not is_window:
+        return None
+    after = replace(escrow, is_reminded=escrow.is_reminded or is_window)
+    for part in near:
+        after = after.with_part(replace(part, reminded_us=part.deadline_us))
+    return step(
+        escrow,
+        after,
+        now_us,
+        EventType.DEADLINE_NEAR,
+        caller,
+        part_id=near[0].part_id if len(near) == 1 else "",
+        data={"deadline_action": str(escrow.deadline_action)},
+    )

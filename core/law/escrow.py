@@ -16,6 +16,9 @@ import msgspec
 
 from core.law.money import fee_minor
 
+# The present form of the public message; see core.law.record.
+FORM = 1
+
 # Ids of escrows are made by CreateEscrow: a UUID in lower case.
 ESCROW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -67,6 +70,16 @@ class EventType(enum.StrEnum):
     SETTLEMENT_FAILED = "SETTLEMENT_FAILED"
     ATTENTION_RAISED = "ATTENTION_RAISED"
     UPDATE_PUBLISHED = "UPDATE_PUBLISHED"
+    ESCROW_ACCEPTED = "ESCROW_ACCEPTED"
+    SETTLEMENT_OVERRIDDEN = "SETTLEMENT_OVERRIDDEN"
+    DEADLINE_NEAR = "DEADLINE_NEAR"
+
+
+class DeadlineAction(enum.StrEnum):
+    """What the clock does when a deadline passes."""
+
+    CANCEL = "CANCEL"
+    RELEASE = "RELEASE"
 
 
 class DisputeStatus(enum.StrEnum):
@@ -86,6 +99,13 @@ class Party(enum.StrEnum):
 
 class Confirmation(msgspec.Struct, frozen=True):
     """One party says that the deal is done."""
+
+    party: Party
+    time_us: int
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """The party that did not create an escrow agrees to it."""
 
     party: Party
     time_us: int
@@ -112,23 +132,59 @@ class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
     start_time_us: int
     note: str = ""
     complete_time_us: int | None = None
+    # What of the refund the bank has given to the buyer already.
+    bank_minor: int = 0
 
     @property
     def transfer_minor(self) -> int:
         """What the seller's transfer must come to."""
         return self.release_minor - self.fee_minor
 
+    @property
+    def repay_minor(self) -> int:
+        """What the provider must refund."""
+        return self.refund_minor - self.bank_minor
 
-class Attention(enum.StrEnum):
-    """Why a person has to look at an escrow."""
 
-    PAYEE_MISSING = "PAYEE_MISSING"
-    GATEWAY_REFUSED = "GATEWAY_REFUSED"
+# Who decides and refunds where a chargeback was lost.
+BANK = "bank"
+
+
+class AttentionCode(enum.StrEnum):
+    """Why a person has to look at an escrow, the most pressing first."""
+
     BANK_DISPUTE = "BANK_DISPUTE"
-    SURPLUS_PAYMENT = "SURPLUS_PAYMENT"
-    FOREIGN_REFUND = "FOREIGN_REFUND"
+    PLATFORM_LOSS = "PLATFORM_LOSS"
     FOREIGN_TRANSFER = "FOREIGN_TRANSFER"
+    FOREIGN_REFUND = "FOREIGN_REFUND"
+    GATEWAY_REFUSED = "GATEWAY_REFUSED"
+    PAYEE_REFUSED = "PAYEE_REFUSED"
+    PAYEE_MISSING = "PAYEE_MISSING"
     BOOKS_DIFFER = "BOOKS_DIFFER"
+    SURPLUS_PAYMENT = "SURPLUS_PAYMENT"
+
+
+class Attention(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that a person has to look at."""
+
+    code: AttentionCode
+    message: str
+    since_us: int
+    part_id: str = ""
+    # The provider's id of what it is about: a dispute, a payment, a refund.
+    subject: str = ""
+
+
+class Move(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A transfer to the seller, or the reversal of one, as the provider lists it.
+
+    A transfer is positive, a reversal negative. The provider's fee includes its tax.
+    """
+
+    entity_id: str
+    amount_minor: int
+    fee_minor: int = 0
+    tax_minor: int = 0
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,12 +207,28 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     on_hold_minor: int = 0
     # The end of the inspection period, once the seller has confirmed.
     inspect_until_us: int | None = None
+    # The deadline of which the parties have been reminded.
+    reminded_us: int | None = None
+    # What of `refunded_minor` the bank gave back after a lost chargeback.
+    bank_minor: int = 0
+    # The transfers and reversals that settlement has reported, in its order.
+    moves: tuple[Move, ...] = ()
 
     def fee_on(self, release_minor: int, fee_bps: int) -> int:
         """Answer the platform's fee on a release of this part."""
         if release_minor == self.amount_minor:
             return self.full_fee_minor
         return fee_minor(release_minor, fee_bps)
+
+    @property
+    def repaid_minor(self) -> int:
+        """What the provider has refunded."""
+        return self.refunded_minor - self.bank_minor
+
+    @property
+    def payout_minor(self) -> int:
+        """What the seller gets if all of it is released."""
+        return self.amount_minor - self.full_fee_minor
 
     def has_confirmed(self, party: Party) -> bool:
         return any(c.party is party for c in self.confirmations)
@@ -165,6 +237,16 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     def deadline_us(self) -> int | None:
         """When the inspection period ends, while it runs."""
         return self.inspect_until_us if self.status is Status.HELD else None
+
+
+class RefundMade(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A refund that the provider has processed."""
+
+    refund_id: str
+    amount_minor: int
+    time_us: int
+    # The bank's own number of it, where the provider tells one.
+    bank_reference: str = ""
 
 
 class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -177,6 +259,11 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
     refunded_minor: int = 0
     gateway_fee_minor: int = 0
     gateway_tax_minor: int = 0
+    # What the customer paid on top of `amount_minor`, as the bearer of the provider's fee.
+    customer_fee_minor: int = 0
+    # How much of it the bank gave back after a lost chargeback.
+    charged_back_minor: int = 0
+    refunds: tuple[RefundMade, ...] = ()
 
     @property
     def is_captured(self) -> bool:
@@ -195,10 +282,29 @@ class Surplus(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str
     why: str
     refunded_minor: int = 0
+    # What of `refunded_minor` the bank gave back after a lost chargeback.
+    bank_minor: int = 0
+    # What was paid on top of `amount_minor` and stays with the provider.
+    customer_fee_minor: int = 0
+    refund: RefundMade | None = None
 
     @property
     def is_returned(self) -> bool:
         return self.refunded_minor >= self.amount_minor
+
+
+class Chargeback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dispute of the buyer's bank, and what it did to the money."""
+
+    dispute_id: str
+    payment_id: str
+    amount_minor: int
+    # What the provider has taken for it and not given back.
+    deducted_minor: int = 0
+    is_over: bool = False
+    is_lost: bool = False
+    # What of a lost one is not yet taken from anybody.
+    unsettled_minor: int = 0
 
 
 class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -230,14 +336,24 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_bank_disputes: tuple[str, ...] = ()
     # Disputes that were lost: the bank took the money for the buyer. Nothing ends them.
     lost_bank_disputes: tuple[str, ...] = ()
-    # Why a person has to look.
-    attention: str = ""
-    # The same as one of Attention's names; empty where `attention` is.
-    attention_code: str = ""
+    # What a person has to look at, the most pressing first.
+    attentions: tuple[Attention, ...] = ()
     # How often a person has had a settlement tried again.
     retries: int = 0
     # The caller that created it; empty where that was not recorded yet.
     created_by: str = ""
+    acceptance_required: bool = False
+    acceptances: tuple[Acceptance, ...] = ()
+    chargebacks: tuple[Chargeback, ...] = ()
+    # How long before a deadline the parties are reminded; 0 for not at all.
+    remind_before_us: int = 0
+    # Whether they have been reminded of the end of the payment window.
+    is_reminded: bool = False
+    # The caller's own id and data.
+    external_id: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+    # Which fields of the public message its last event has (core.law.record).
+    form: int = 0
 
     @property
     def status(self) -> Status:
@@ -274,12 +390,69 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
         return bool(self.payment.order_id) or self.spent_orders > 0
 
     @property
+    def attention(self) -> str:
+        """The most pressing of what a person has to look at; empty where there is nothing."""
+        return self.attentions[0].message if self.attentions else ""
+
+    @property
+    def attention_code(self) -> str:
+        return self.attentions[0].code.value if self.attentions else ""
+
+    def is_told(self, problem: str) -> bool:
+        """Whether a person has been told of exactly this."""
+        return any(one.message == problem for one in self.attentions)
+
+    @property
+    def payout_minor(self) -> int:
+        """What the seller gets if all is released."""
+        return sum(p.payout_minor for p in self.parts)
+
+    @property
+    def refunded_by(self) -> str:
+        """BANK where the bank gave the buyer everything back."""
+        is_whole = all(0 < p.bank_minor == p.refunded_minor for p in self.parts)
+        return BANK if is_whole and self.status is Status.REFUNDED else ""
+
+    @property
     def deadline_us(self) -> int | None:
         """The next moment at which a deadline passes, or None."""
         if self.status is Status.INITIATED:
             return self.create_time_us + self.payment_window_us
         ends = [part.deadline_us for part in self.parts]
         return min((end for end in ends if end is not None), default=None)
+
+    @property
+    def deadline_action(self) -> DeadlineAction | None:
+        """What happens then."""
+        if self.deadline_us is None:
+            return None
+        is_unpaid = self.status is Status.INITIATED
+        return DeadlineAction.CANCEL if is_unpaid else DeadlineAction.RELEASE
+
+    @property
+    def look_us(self) -> int | None:
+        """The next moment at which the clock has something to do: a deadline, or a reminder."""
+        moments = (self.deadline_us, self.reminder_us, *map(self.reminder_of, self.parts))
+        return min((one for one in moments if one is not None), default=None)
+
+    @property
+    def reminder_us(self) -> int | None:
+        """When the parties are to be reminded of the payment window, or None."""
+        if self.status is not Status.INITIATED or self.is_reminded:
+            return None
+        return self._before(self.create_time_us + self.payment_window_us, self.payment_window_us)
+
+    def reminder_of(self, part: Part) -> int | None:
+        """When the parties are to be reminded of a part's inspection period, or None."""
+        end_us = part.deadline_us
+        if end_us is None or part.reminded_us == end_us:
+            return None
+        return self._before(end_us, self.inspection_period_us)
+
+    def _before(self, end_us: int, span_us: int) -> int | None:
+        # What is near from its start is known to everybody.
+        is_long = 0 < self.remind_before_us < span_us
+        return end_us - self.remind_before_us if is_long else None
 
     def part(self, part_id: str) -> Part | None:
         return next((p for p in self.parts if p.part_id == part_id), None)

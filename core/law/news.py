@@ -6,22 +6,29 @@ answers None for what is known already, so that every order and repetition ends 
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from core.law import command as c
+from core.law.attention import OBSTACLES, ended, is_raised, raised
 from core.law.command import Caller
-from core.law.deal import step
 from core.law.escrow import (
     Attention,
+    AttentionCode,
     Escrow,
     Event,
     EventType,
     Part,
     Payment,
     PaymentStatus,
+    RefundMade,
+    Settlement,
     Status,
     Surplus,
 )
+from core.law.event import step
+from core.law.words import money
 
 # The provider's own words (RZP/payments/payments.md). `refunded` implies captured.
 _CAPTURED = frozenset({"captured", "refunded"})
@@ -52,16 +59,19 @@ def _captured(
         return None
     if escrow.payment.is_captured:
         return _unwanted(escrow, command, caller, now_us, "the escrow is paid already")
-    if (command.amount_minor, command.currency) != (escrow.amount_minor, escrow.currency):
-        wanted = f"{escrow.amount_minor} {escrow.currency}"
-        return _unwanted(escrow, command, caller, now_us, f"the escrow asks for {wanted}")
+    if _is_unclear(escrow, command):
+        return None  # Whether the customer bore the fee is the order's word, which is not there.
+    customer_fee = _customer_fee(escrow, command)
+    if customer_fee is None:
+        return _unwanted(escrow, command, caller, now_us, _why_wrong(escrow, command))
     payment = Payment(
         PaymentStatus.CAPTURED,
         escrow.payment.order_id or command.order_id,
         command.payment_id,
-        command.amount_minor,
+        escrow.amount_minor,
         gateway_fee_minor=command.gateway_fee_minor,
         gateway_tax_minor=command.gateway_tax_minor,
+        customer_fee_minor=customer_fee,
     )
     is_late = escrow.status is Status.CANCELLED
     parts = tuple(
@@ -75,24 +85,66 @@ def _captured(
         EventType.PAYMENT_CAPTURED,
         caller,
         payment_status=PaymentStatus.CAPTURED,
-        data={"payment_id": command.payment_id} | ({"late": True} if is_late else {}),
+        data=_paid_data(command, customer_fee, is_late=is_late),
     )
+
+
+def _paid_data(command: c.ReportPayment, customer_fee: int, *, is_late: bool) -> dict[str, Any]:
+    data: dict[str, Any] = {"payment_id": command.payment_id}
+    if is_late:
+        data["late"] = True
+    if customer_fee:
+        data["customer_fee_minor"] = customer_fee
+    return data
+
+
+def _is_unclear(escrow: Escrow, command: c.ReportPayment) -> bool:
+    is_more = command.amount_minor > escrow.amount_minor
+    return is_more and command.currency == escrow.currency and not command.order_amount_minor
+
+
+def _customer_fee(escrow: Escrow, command: c.ReportPayment) -> int | None:
+    """Answer what was paid on top as the provider's fee; None where the amount is wrong.
+
+    On accounts whose customers bear the fee a payment is of the order's amount and the fee, and
+    pays the order in full (RZP/payments/dynamic-convenience-fees).
+    """
+    if command.currency != escrow.currency:
+        return None
+    excess = command.amount_minor - escrow.amount_minor
+    if excess == 0:
+        return 0
+    is_in_full = command.order_is_paid and command.order_amount_minor == escrow.amount_minor
+    return excess if is_in_full and 0 < excess <= command.gateway_fee_minor else None
+
+
+def _why_wrong(escrow: Escrow, command: c.ReportPayment) -> str:
+    """Say why a payment of this amount cannot be taken."""
+    asked = money(escrow.amount_minor, escrow.currency)
+    if command.currency != escrow.currency or command.amount_minor > escrow.amount_minor:
+        paid = money(command.amount_minor, command.currency)
+        return f"{paid} was paid, but the escrow asks for {asked}"
+    missing = money(escrow.amount_minor - command.amount_minor, escrow.currency)
+    if command.offer_id:
+        return f"it was paid with an offer that took {missing} off the {asked} of the escrow"
+    return f"{missing} of {asked} was not paid, and an escrow is paid in one payment"
 
 
 def _unwanted(
     escrow: Escrow, command: c.ReportPayment, caller: Caller, now_us: int, why: str
 ) -> Event:
-    surplus = Surplus(command.payment_id, command.amount_minor, command.currency, why)
-    attention = (
-        f"Payment {command.payment_id} of {command.amount_minor} {command.currency} is being"
-        f" refunded: {why}."
+    kept = _kept_by_provider(command)
+    surplus = Surplus(
+        command.payment_id,
+        command.amount_minor - kept,
+        command.currency,
+        why,
+        customer_fee_minor=kept,
     )
-    after = replace(
-        escrow,
-        surplus=(*escrow.surplus, surplus),
-        attention=attention,
-        attention_code=Attention.SURPLUS_PAYMENT,
-    )
+    amount = money(surplus.amount_minor, command.currency)
+    attention = f"Payment {command.payment_id} of {amount} is being refunded: {why}."
+    item = Attention(AttentionCode.SURPLUS_PAYMENT, attention, now_us, subject=command.payment_id)
+    after = raised(replace(escrow, surplus=(*escrow.surplus, surplus)), item)
     if not escrow.payment.is_captured:
         # The provider takes no second payment for a paid order, so the next one needs a new order.
         after = replace(after, payment=Payment(), spent_orders=escrow.spent_orders + 1)
@@ -113,14 +165,21 @@ def _unwanted(
     )
 
 
+def _kept_by_provider(command: c.ReportPayment) -> int:
+    """What the customer paid on top of the order as the provider's fee, which is not refunded."""
+    excess = command.amount_minor - command.order_amount_minor
+    is_fee = command.order_is_paid and 0 < excess <= command.gateway_fee_minor
+    return excess if is_fee else 0
+
+
 def _authorized(
     escrow: Escrow, command: c.ReportPayment, caller: Caller, now_us: int
 ) -> Event | None:
     is_known = escrow.payment.status is PaymentStatus.AUTHORIZED
-    if is_known or command.amount_minor != escrow.amount_minor:
-        return (
-            None  # The amount is wrong. It is not captured, and the provider returns it by itself.
-        )
+    if is_known or command.amount_minor < escrow.amount_minor:
+        # What is too little is not captured, and the provider returns it by itself. What is more
+        # may be the fee that the customer bears, which is known only once it is captured.
+        return None
     return _attempt(escrow, command, caller, now_us, PaymentStatus.AUTHORIZED)
 
 
@@ -153,12 +212,13 @@ def _attempt(
 def hold_reported(
     escrow: Escrow, part: Part, command: c.ReportHold, caller: Caller, now_us: int
 ) -> Event | None:
-    if part.on_hold_minor:
+    if part.on_hold_minor == command.amount_minor:
         return None
-    part = replace(part, on_hold_minor=command.amount_minor)
+    moves = command.moves or part.moves
+    part = replace(part, on_hold_minor=command.amount_minor, moves=moves)
     return step(
         escrow,
-        replace(escrow.with_part(part), **_rest(escrow)),
+        ended(escrow.with_part(part), OBSTACLES, part_id=part.part_id),
         now_us,
         EventType.FUNDS_HELD,
         caller,
@@ -186,7 +246,7 @@ def refund_reported(
     part = None if command.part_id is None else escrow.part(command.part_id)
     if part is None or part.settlement is None or part.status is not Status.SETTLING:
         return _foreign_refund(escrow, command, caller, now_us)
-    if part.refunded_minor or command.amount_minor != part.settlement.refund_minor:
+    if part.repaid_minor or command.amount_minor != part.settlement.repay_minor:
         return _foreign_refund(escrow, command, caller, now_us)
     return _refunded(escrow, (part,), command, caller, now_us)
 
@@ -196,31 +256,43 @@ def _refunded(
 ) -> Event:
     after = escrow
     for part in parts:
-        amount = part.settlement.refund_minor if part.settlement else part.held_minor
-        kept = part.settlement.transfer_minor if part.settlement else 0
-        after = after.with_part(
-            replace(
-                part,
-                held_minor=part.held_minor - amount,
-                refunded_minor=amount,
-                # The transfer was reversed before the refund, so nothing of it is on hold.
-                on_hold_minor=min(part.on_hold_minor, kept),
-            )
-        )
+        amount = part.settlement.repay_minor if part.settlement else part.held_minor
+        held, refunded = part.held_minor - amount, part.refunded_minor + amount
+        after = after.with_part(replace(part, held_minor=held, refunded_minor=refunded))
     refunded = escrow.payment.refunded_minor + command.amount_minor
-    is_all = refunded == escrow.payment.amount_minor
+    is_all = refunded + escrow.payment.charged_back_minor == escrow.payment.amount_minor
     status = PaymentStatus.REFUNDED if is_all else PaymentStatus.PARTIALLY_REFUNDED
-    payment = replace(escrow.payment, status=status, refunded_minor=refunded)
+    payment = replace(
+        escrow.payment,
+        status=status,
+        refunded_minor=refunded,
+        refunds=(*escrow.payment.refunds, _made(command, now_us)),
+    )
     return step(
         escrow,
-        replace(after, payment=payment),
+        ended(
+            replace(after, payment=payment),
+            {AttentionCode.FOREIGN_REFUND},
+            subject=command.refund_id,
+        ),
         now_us,
         EventType.PAYMENT_REFUNDED,
         caller,
         payment_status=status,
         part_id=parts[0].part_id if len(parts) == 1 else "",
-        data={"refund_id": command.refund_id, "amount_minor": command.amount_minor},
+        data=_refund_data(command),
     )
+
+
+def _made(command: c.ReportRefund, now_us: int) -> RefundMade:
+    return RefundMade(command.refund_id, command.amount_minor, now_us, command.bank_reference)
+
+
+def _refund_data(command: c.ReportRefund) -> dict[str, Any]:
+    data: dict[str, Any] = {"refund_id": command.refund_id, "amount_minor": command.amount_minor}
+    if command.fee_minor:
+        data |= {"gateway_fee_minor": command.fee_minor, "gateway_tax_minor": command.tax_minor}
+    return data
 
 
 def _surplus_returned(
@@ -228,113 +300,44 @@ def _surplus_returned(
 ) -> Event | None:
     if surplus.is_returned:
         return None
-    done = replace(surplus, refunded_minor=surplus.refunded_minor + command.amount_minor)
-    rest = tuple(done if s is surplus else s for s in escrow.surplus)
-    after = replace(escrow, surplus=rest)
+    done = replace(
+        surplus,
+        refunded_minor=surplus.refunded_minor + command.amount_minor,
+        refund=_made(command, now_us),
+    )
+    after = replace(escrow, surplus=tuple(done if s is surplus else s for s in escrow.surplus))
+    if done.is_returned:
+        after = ended(after, {AttentionCode.SURPLUS_PAYMENT}, subject=surplus.payment_id)
     return step(
         escrow,
-        replace(after, **_rest(after)),
+        after,
         now_us,
         EventType.PAYMENT_REFUNDED,
         caller,
-        data={
-            "refund_id": command.refund_id,
-            "payment_id": command.payment_id,
-            "amount_minor": command.amount_minor,
-            "surplus": True,
-        },
+        data=_refund_data(command) | {"payment_id": command.payment_id, "surplus": True},
     )
-
-
-def _rest(escrow: Escrow) -> dict[str, str]:
-    """Answer the attention that is left after a step of settlement: bank disputes and surplus."""
-    is_open = escrow.bank_disputes or any(not s.is_returned for s in escrow.surplus)
-    if is_open:
-        return {"attention": escrow.attention, "attention_code": escrow.attention_code}
-    return {"attention": "", "attention_code": ""}
 
 
 def _foreign_refund(
     escrow: Escrow, command: c.ReportRefund, caller: Caller, now_us: int
 ) -> Event | None:
-    return _attention(
-        escrow,
-        Attention.FOREIGN_REFUND,
-        f"Refund {command.refund_id} of {command.amount_minor} {escrow.currency} was not asked"
-        " for by Holdfast: the books and the payment provider differ by it.",
-        caller,
+    amount = money(command.amount_minor, escrow.currency)
+    item = Attention(
+        AttentionCode.FOREIGN_REFUND,
+        f"Refund {command.refund_id} of {amount} was not asked for by Holdfast: the books and the"
+        " payment provider differ by it.",
         now_us,
+        subject=command.refund_id,
     )
-
-
-def _attention(
-    escrow: Escrow, code: Attention, attention: str, caller: Caller, now_us: int
-) -> Event | None:
-    if escrow.attention == attention:
+    if is_raised(escrow, item):
         return None
     return step(
         escrow,
-        replace(escrow, attention=attention, attention_code=code),
+        raised(escrow, item),
         now_us,
         EventType.ATTENTION_RAISED,
         caller,
-        data={"attention": attention},
-    )
-
-
-# The tails of `payment.dispute.*` that leave the money where it is (RZP/webhooks/disputes.md).
-_ENDED = frozenset({"won", "closed"})
-
-
-def bank_dispute_reported(
-    escrow: Escrow, command: c.ReportBankDispute, caller: Caller, now_us: int
-) -> Event | None:
-    is_open = command.dispute_id in escrow.bank_disputes
-    is_lost = command.phase == "lost"
-    # A lost dispute stays lost, whatever is reported before or after.
-    is_over = command.dispute_id in escrow.lost_bank_disputes or (
-        command.dispute_id in escrow.ended_bank_disputes and not is_lost
-    )
-    is_surplus = any(s.payment_id == command.payment_id for s in escrow.surplus)
-    is_paid = escrow.payment.is_captured and escrow.payment.payment_id != command.payment_id
-    # A dispute that is already open also ends if its payment turned out to be surplus.
-    if is_over or ((is_surplus or is_paid) and not is_open):
-        return None
-    rest, ended, attention = escrow.bank_disputes, escrow.ended_bank_disputes, escrow.attention
-    lost, code = escrow.lost_bank_disputes, escrow.attention_code
-    if command.phase in _ENDED:
-        rest = tuple(d for d in rest if d != command.dispute_id)
-        ended = tuple(sorted((*ended, command.dispute_id)))
-        if is_open and not rest:
-            attention, code = "", ""
-    else:
-        rest = rest if is_open else tuple(sorted((*rest, command.dispute_id)))
-        ended = tuple(d for d in ended if d != command.dispute_id)
-        lost = tuple(sorted((*lost, command.dispute_id))) if is_lost else lost
-        verb = "has lost" if is_lost else "faces"
-        attention = (
-            f"Payment {command.payment_id} {verb} the bank's dispute {command.dispute_id} of"
-            f" {command.amount_minor} {escrow.currency}; nothing is released meanwhile."
-        )
-        code = Attention.BANK_DISPUTE
-        # An open dispute keeps what was reported first, because phases arrive in any order. Only
-        # `lost` changes it.
-        if is_open and not is_lost:
-            return None
-    return step(
-        escrow,
-        replace(
-            escrow,
-            bank_disputes=rest,
-            ended_bank_disputes=ended,
-            lost_bank_disputes=lost,
-            attention=attention,
-            attention_code=code,
-        ),
-        now_us,
-        EventType.ATTENTION_RAISED,
-        caller,
-        data={"dispute_id": command.dispute_id, "phase": command.phase, "attention": attention},
+        data={"attention": item.message},
     )
 
 
@@ -343,24 +346,21 @@ def settlement_completed(
 ) -> Event | None:
     settlement = part.settlement
     assert settlement is not None, "a settling part has its settlement"
-    if part.refunded_minor != settlement.refund_minor:
+    if part.repaid_minor < settlement.repay_minor:
         return None  # The refund is not reported yet; settlement looks again.
-    if settlement.release_minor and settlement.refund_minor:
-        status = Status.SPLIT
-    else:
-        status = Status.RELEASED if settlement.release_minor else Status.REFUNDED
     done = replace(
         part,
-        status=status,
+        status=_end_of(part, settlement),
         held_minor=0,
         released_minor=settlement.transfer_minor,
         fee_minor=settlement.fee_minor,
         on_hold_minor=0,
+        moves=command.moves or part.moves,
         settlement=replace(settlement, complete_time_us=now_us),
     )
     return step(
         escrow,
-        replace(escrow.with_part(done), **_rest(escrow)),
+        ended(escrow.with_part(done), OBSTACLES, part_id=part.part_id),
         now_us,
         EventType.SETTLEMENT_COMPLETED,
         caller,
@@ -368,18 +368,37 @@ def settlement_completed(
     )
 
 
+def _end_of(part: Part, settlement: Settlement) -> Status:
+    if settlement.bank_minor:
+        return Status.REFUNDED
+    if settlement.release_minor and (settlement.refund_minor or part.bank_minor):
+        return Status.SPLIT
+    return Status.RELEASED if settlement.release_minor else Status.REFUNDED
+
+
 def settlement_failed(
     escrow: Escrow, command: c.FailSettlement, caller: Caller, now_us: int
 ) -> Event | None:
-    if escrow.attention == command.problem:
+    item = Attention(command.code, command.problem, now_us, command.part_id, command.subject)
+    if is_raised(escrow, item):
         return None
     is_settling = any(p.status is Status.SETTLING for p in escrow.parts)
     return step(
         escrow,
-        replace(escrow, attention=command.problem, attention_code=command.code),
+        raised(escrow, item),
         now_us,
         EventType.SETTLEMENT_FAILED if is_settling else EventType.ATTENTION_RAISED,
         caller,
         part_id=command.part_id,
         data={"attention": command.problem},
     )
+
+
+def attention_ended(
+    escrow: Escrow, command: c.EndAttention, caller: Caller, now_us: int
+) -> Event | None:
+    after = ended(escrow, {command.code}, subject=command.subject or None)
+    if after is escrow:
+        return None
+    data = {"ended": str(command.code)}
+    return step(escrow, after, now_us, EventType.ATTENTION_RAISED, caller, data=data)

@@ -3,6 +3,9 @@
 The canonical encoding of an event is protobuf's deterministic serialization of its EscrowEvent
 without `hash`: fields in number order, map entries in key order. The hash is SHA-256 over it; as
 `previous_hash` is one of the fields, the events of an escrow form a chain.
+
+An event is never written again. So an escrow whose last event is of an earlier release differs from
+that event's escrow in the fields that have come since: `form` says which the event has.
 """
 
 from __future__ import annotations
@@ -12,13 +15,55 @@ import hashlib
 import msgspec
 from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from core.law.escrow import Dispute, Escrow, Event, Part, Settlement
+from core.law.escrow import (
+    BANK,
+    Attention,
+    AttentionCode,
+    Dispute,
+    Escrow,
+    Event,
+    Part,
+    RefundMade,
+    Settlement,
+    Surplus,
+)
 
 US_PER_S = 1_000_000
 
+# The fields of the messages Escrow, Milestone, Payment, Settlement and Terms that form 0 lacks.
+SINCE_FORM_1 = frozenset(
+    {
+        "acceptance_required",
+        "acceptances",
+        "attentions",
+        "charged_back",
+        "customer_fee",
+        "deadline",
+        "deadline_action",
+        "external_id",
+        "fee_bps",
+        "metadata",
+        "payout",
+        "refunded_by",
+        "refunds",
+        "returned_payments",
+    }
+)
+
+
+class _Before(msgspec.Struct):
+    """What a row of form 0 says of attention."""
+
+    update_time_us: int
+    attention: str = ""
+    attention_code: str = ""
+
+
 _decoder = msgspec.json.Decoder(Escrow)
+_before = msgspec.json.Decoder(_Before)
 
 
 def dump_row(escrow: Escrow) -> str:
@@ -27,8 +72,21 @@ def dump_row(escrow: Escrow) -> str:
 
 
 def load_row(body: str) -> Escrow:
-    """Read an escrow from its row."""
-    return _decoder.decode(body)
+    """Read an escrow from its row, also one that an earlier release wrote."""
+    escrow = _decoder.decode(body)
+    return escrow if escrow.form else _with_attention(escrow, _before.decode(body))
+
+
+def _with_attention(escrow: Escrow, before: _Before) -> Escrow:
+    if not before.attention:
+        return escrow
+    code = AttentionCode(before.attention_code or AttentionCode.GATEWAY_REFUSED)
+    disputes = escrow.bank_disputes if code is AttentionCode.BANK_DISPUTE else ()
+    items = tuple(
+        Attention(code, before.attention, before.update_time_us, subject=subject)
+        for subject in disputes or ("",)
+    )
+    return msgspec.structs.replace(escrow, attentions=items)
 
 
 def timestamp(time_us: int) -> Timestamp:
@@ -69,11 +127,34 @@ def escrow_message(escrow: Escrow) -> pb.Escrow:
         terms=pb.Terms(
             payment_window=duration(escrow.payment_window_us),
             inspection_period=duration(escrow.inspection_period_us),
+            acceptance_required=escrow.acceptance_required,
         ),
         create_time=timestamp(escrow.create_time_us),
         update_time=timestamp(escrow.update_time_us),
         attention=escrow.attention,
+        fee_bps=escrow.fee_bps,
+        payout=money(escrow.payout_minor),
+        refunded_by=escrow.refunded_by,
+        external_id=escrow.external_id,
+        metadata=dict(escrow.metadata),
     )
+    if escrow.deadline_us is not None:
+        message.deadline.CopyFrom(timestamp(escrow.deadline_us))
+        action = pb.DeadlineAction.Value(f"DEADLINE_ACTION_{escrow.deadline_action}")
+        message.deadline_action = action
+    for item in escrow.attentions:
+        message.attentions.add(
+            code=pb.AttentionCode.Value(f"ATTENTION_CODE_{item.code}"),
+            message=item.message,
+            since=timestamp(item.since_us),
+            milestone_id=item.part_id,
+        )
+    for one in escrow.acceptances:
+        message.acceptances.add(
+            party=pb.Party.Value(f"PARTY_{one.party}"), time=timestamp(one.time_us)
+        )
+    for surplus in escrow.surplus:
+        message.returned_payments.append(_returned_message(surplus))
     if whole is not None:
         _write_decisions(message, whole, escrow.currency)
         return message
@@ -87,9 +168,57 @@ def escrow_message(escrow: Escrow) -> pb.Escrow:
             released=money(part.released_minor),
             refunded=money(part.refunded_minor),
             fee=money(part.fee_minor),
+            payout=money(part.payout_minor),
         )
+        if part.deadline_us is not None:
+            milestone.deadline.CopyFrom(timestamp(part.deadline_us))
+            milestone.deadline_action = pb.DEADLINE_ACTION_RELEASE
         _write_decisions(milestone, part, escrow.currency)
     return message
+
+
+def _returned_message(surplus: Surplus) -> pb.ReturnedPayment:
+    def money(amount_minor: int) -> pb.Money:
+        return pb.Money(amount_minor=amount_minor, currency=surplus.currency)
+
+    return pb.ReturnedPayment(
+        payment_id=surplus.payment_id,
+        amount=money(surplus.amount_minor),
+        why=surplus.why,
+        refunded=money(surplus.refunded_minor),
+        refund=_refund_message(surplus.refund, surplus.currency) if surplus.refund else None,
+    )
+
+
+def _refund_message(refund: RefundMade, currency: str) -> pb.Refund:
+    return pb.Refund(
+        refund_id=refund.refund_id,
+        amount=pb.Money(amount_minor=refund.amount_minor, currency=currency),
+        bank_reference=refund.bank_reference,
+        time=timestamp(refund.time_us),
+    )
+
+
+def written_in_form_0(message: pb.Escrow) -> pb.Escrow:
+    """Answer an escrow as an event of form 0 has it: without the fields that came later."""
+    bare = pb.Escrow()
+    bare.CopyFrom(message)
+    parts: list[pb.Escrow | pb.Milestone] = [bare, *bare.milestones]
+    for part in parts:
+        _strip(part)
+        if part.HasField("settlement"):
+            _strip(part.settlement)
+    if bare.HasField("payment"):
+        _strip(bare.payment)
+    if bare.HasField("terms"):
+        _strip(bare.terms)
+    return bare
+
+
+def _strip(message: Message) -> None:
+    for field in message.DESCRIPTOR.fields:
+        if field.name in SINCE_FORM_1:
+            message.ClearField(field.name)
 
 
 def _payment_message(escrow: Escrow) -> pb.Payment | None:
@@ -113,7 +242,21 @@ def _payment_message(escrow: Escrow) -> pb.Payment | None:
             getattr(message, name).MergeFrom(
                 pb.Money(amount_minor=amount_minor, currency=escrow.currency)
             )
+        _write_unusual(message, escrow)
     return message
+
+
+def _write_unusual(message: pb.Payment, escrow: Escrow) -> None:
+    """Write what only some payments have."""
+    payment, currency = escrow.payment, escrow.currency
+    for name, amount_minor in (
+        ("customer_fee", payment.customer_fee_minor),
+        ("charged_back", payment.charged_back_minor),
+    ):
+        if amount_minor:
+            money = pb.Money(amount_minor=amount_minor, currency=currency)
+            getattr(message, name).CopyFrom(money)
+    message.refunds.extend(_refund_message(one, currency) for one in payment.refunds)
 
 
 def _write_decisions(message: pb.Escrow | pb.Milestone, part: Part, currency: str) -> None:
@@ -149,6 +292,7 @@ def _settlement_message(settlement: Settlement, currency: str) -> pb.Settlement:
         note=settlement.note,
         start_time=timestamp(settlement.start_time_us),
         complete_time=None if complete_us is None else timestamp(complete_us),
+        refunded_by=BANK if settlement.bank_minor else "",
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Reason, Refusal, field_invalid
+from core.law import acceptance, chargeback, deal, news, verdict, words
 from core.law import command as c
-from core.law import deal, news
 from core.law.command import Caller, Command
 from core.law.escrow import Escrow, Event, EventType, Part, Status
 
@@ -53,28 +53,35 @@ CREATORS = frozenset({"buyer", "seller", "service", "admin"})
 TABLE: Mapping[type[Command], Rule] = {
     c.RecordOrder: _rule("buyer service admin", {_S.INITIATED: deal.record_order}),
     c.CancelEscrow: _rule("buyer seller service admin", {_S.INITIATED: deal.cancel}),
+    c.AcceptEscrow: _rule(
+        "buyer seller", dict.fromkeys((_S.INITIATED, _S.HELD), acceptance.accept)
+    ),
     c.AddConfirmation: _rule("buyer seller", {_S.HELD: deal.confirm}, "part"),
     c.ReleaseEscrow: _rule(
         "buyer service admin", {_S.HELD: deal.release, _S.SETTLING: deal.retry}, "parts"
     ),
     c.RefundEscrow: _rule(
-        "seller service admin", {_S.HELD: deal.refund, _S.SETTLING: deal.retry}, "parts"
+        "seller lone_buyer service admin", {_S.HELD: deal.refund, _S.SETTLING: deal.retry}, "parts"
     ),
-    c.RaiseDispute: _rule("buyer seller", {_S.HELD: deal.raise_dispute}, "part"),
-    c.WithdrawDispute: _rule("raiser", {_S.DISPUTED: deal.withdraw_dispute}, "part"),
-    c.ResolveDispute: _rule("arbiter admin", {_S.DISPUTED: deal.resolve_dispute}, "part"),
+    c.RaiseDispute: _rule("buyer seller", {_S.HELD: verdict.raise_dispute}, "part"),
+    c.WithdrawDispute: _rule("raiser", {_S.DISPUTED: verdict.withdraw_dispute}, "part"),
+    c.ResolveDispute: _rule("arbiter admin", {_S.DISPUTED: verdict.resolve_dispute}, "part"),
+    c.OverrideSettlement: _rule("admin", {_S.SETTLING: verdict.override}, "part"),
     c.PublishUpdate: _rule("service", _everywhere(deal.publish)),
     c.PassDeadline: _news("clock", _everywhere(deal.pass_deadline)),
     c.ReportPayment: _news("razorpay", _everywhere(news.payment_reported)),
     c.ReportRefund: _news("razorpay", _everywhere(news.refund_reported)),
-    c.ReportBankDispute: _news("razorpay", _everywhere(news.bank_dispute_reported)),
+    c.ReportBankDispute: _news("razorpay", _everywhere(chargeback.reported)),
     c.ReportHold: _news(
         "settlement",
         dict.fromkeys((_S.HELD, _S.DISPUTED, _S.SETTLING), news.hold_reported),
         "part",
     ),
+    c.TakeBack: _news("settlement", _everywhere(chargeback.taken_back)),
+    c.WriteOff: _news("settlement", _everywhere(chargeback.written_off)),
     c.CompleteSettlement: _news("settlement", {_S.SETTLING: news.settlement_completed}, "part"),
     c.FailSettlement: _news("settlement", _everywhere(news.settlement_failed)),
+    c.EndAttention: _news("settlement", _everywhere(news.attention_ended)),
 }
 
 
@@ -97,10 +104,12 @@ def decide(escrow: Escrow | None, command: Command, caller: Caller, now_us: int)
     if then is None:
         if rule.quiet:
             return None
-        raise _wrong_status(escrow, status, rule, command)
+        raise _wrong_status(escrow, status, target, command)
     if rule.scope == "escrow":
-        return then(escrow, command, caller, now_us)
-    return then(escrow, target, command, caller, now_us)
+        event = then(escrow, command, caller, now_us)
+    else:
+        event = then(escrow, target, command, caller, now_us)
+    return event and acceptance.by_act(event, command, caller)
 
 
 def may_see(escrow: Escrow, caller: Caller) -> bool:
@@ -164,24 +173,24 @@ def _require_capacity(
             capacities.add(capacity)
     if isinstance(target, Part) and target.dispute and target.dispute.raised_by == caller.user_id:
         capacities.add("raiser")
+    if "buyer" in capacities and acceptance.is_seller_absent(escrow):
+        capacities.add("lone_buyer")
     if rule.by.isdisjoint(capacities):
-        who = {"raiser": "whoever raised the dispute"}
-        allowed = ", ".join(sorted(who.get(name, f"the role or party {name}") for name in rule.by))
-        raise Refusal(Reason.NOT_A_PARTY, f"{type(command).__name__} is for {allowed}.")
+        raise Refusal(Reason.NOT_A_PARTY, words.not_for(command, rule.by))
 
 
-def _wrong_status(escrow: Escrow, status: Status | None, rule: Rule, command: Command) -> Refusal:
-    allowed = " or ".join(s for s in Status if s in rule.of)
-    return Refusal(
-        Reason.WRONG_STATUS,
-        f"{type(command).__name__} needs {allowed}; this is {status or escrow.status}.",
-    )
+def _wrong_status(escrow: Escrow, status: Status | None, target: Any, command: Command) -> Refusal:
+    is_part = isinstance(target, Part) and escrow.has_milestones
+    sentence = words.wrong_status(command, status or escrow.status, is_part=is_part)
+    return Refusal(Reason.WRONG_STATUS, sentence)
 
 
 def outstanding(escrow: Escrow) -> bool:
     """Whether the provider has not yet done what the escrow wants, so that settlement has work."""
     payment = escrow.payment
     if any(not s.is_returned for s in escrow.surplus):
+        return True
+    if escrow.payment.is_captured and chargeback.unsettled(escrow):
         return True
     if escrow.status is Status.INITIATED:
         return payment.status == "AUTHORIZED"
@@ -202,5 +211,4 @@ def moves_money(before: Escrow, event: Event) -> bool:
 def _money(escrow: Escrow) -> tuple[object, ...]:
     """All that settlement's next step depends on."""
     parts = [(p.settlement, p.held_minor, p.refunded_minor, p.on_hold_minor) for p in escrow.parts]
-    disputes = (escrow.bank_disputes, escrow.lost_bank_disputes)
-    return escrow.payment, escrow.surplus, disputes, parts
+    return escrow.payment, escrow.surplus, escrow.chargebacks, escrow.bank_disputes, parts

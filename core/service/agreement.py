@@ -19,7 +19,9 @@ DEFAULT_INSPECTION_US = 7 * check.DAY_US
 MAX_INSPECTION_US = 90 * check.DAY_US
 
 
-def new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -> c.CreateEscrow:
+def new_escrow(
+    request: rpc.CreateEscrowRequest, escrow_id: str, *, fee_bps: int, remind_before_us: int
+) -> c.CreateEscrow:
     """Check every field. Raises Refusal FIELD_INVALID or AMOUNT_INVALID, naming all that is bad."""
     check_ = Check()
     check_.request_id(request.request_id)
@@ -54,6 +56,8 @@ def new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -
         most=MAX_INSPECTION_US,
     )
     milestones = _milestones(check_, request)
+    external_id = check_.external_id("external_id", request.external_id)
+    metadata = check_.metadata("metadata", request.metadata)
     check_.done()
     return c.CreateEscrow(
         escrow_id=escrow_id,
@@ -65,6 +69,10 @@ def new_escrow(request: rpc.CreateEscrowRequest, escrow_id: str, fee_bps: int) -
         payment_window_us=window,
         inspection_period_us=inspection,
         milestones=milestones,
+        acceptance_required=terms.acceptance_required,
+        remind_before_us=remind_before_us,
+        external_id=external_id,
+        metadata=metadata,
         **parties,
     )
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
@@ -31,6 +32,12 @@ MAX_NOTE = 1_000
 MAX_REASON = 2_000
 # Characters of a request id.
 MAX_REQUEST_ID = 128
+# Characters of the caller's own id of an escrow.
+MAX_EXTERNAL_ID = 128
+# Entries of the caller's own data, and the characters of a key and of a value.
+MAX_METADATA = 20
+MAX_METADATA_KEY = 64
+MAX_METADATA_VALUE = 500
 # Milestones of an escrow.
 MAX_MILESTONES = 20
 # The data of PublishUpdate, serialized.
@@ -94,6 +101,22 @@ class Check:
                 Reason.AMOUNT_INVALID,
             )
         return money.amount_minor
+
+    def external_id(self, field: str, value: str) -> str:
+        if value and (len(value) > MAX_EXTERNAL_ID or not _TOKEN.fullmatch(value)):
+            self.problem(
+                field, f"must be at most {MAX_EXTERNAL_ID} printable ASCII characters, no blanks"
+            )
+        return value
+
+    def metadata(self, field: str, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        if len(given) > MAX_METADATA:
+            self.problem(field, f"must have at most {MAX_METADATA} entries")
+            return ()
+        for key, value in given.items():
+            self.text(f"{field}.key", key, least=1, most=MAX_METADATA_KEY)
+            self.text(f"{field}[{key!r:.70}]", value, most=MAX_METADATA_VALUE)
+        return tuple(sorted(given.items()))
 
     def span(self, field: str, message: Duration, *, is_set: bool, default: int, most: int) -> int:
         """Read a duration of 1 s to `most` microseconds; `default` where it is absent."""

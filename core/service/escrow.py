@@ -28,6 +28,7 @@ from core.service.check import Check
 from core.service.guard import caller, ending
 from core.service.share import Quota, Shares
 from core.service.stream import Endings, event_response, until
+from core.settlement.override import Overrider
 from core.storage.store import Store
 from holdfast.revocation import Revocations
 
@@ -56,6 +57,8 @@ class EscrowService(service.EscrowServiceServicer):
         followers: Followers,
         *,
         fee_bps: int,
+        remind_before_us: int,
+        overrider: Overrider,
         shares: Shares | None = None,
         revocations: Revocations | None = None,
     ) -> None:
@@ -64,6 +67,8 @@ class EscrowService(service.EscrowServiceServicer):
         self._feed = feed
         self._followers = followers
         self._fee_bps = fee_bps
+        self._remind_before_us = remind_before_us
+        self._overrider = overrider
         self._quota = Quota(store, shares or Shares())
         self._endings = Endings(revocations or Revocations())
 
@@ -82,7 +87,12 @@ class EscrowService(service.EscrowServiceServicer):
         self, request: rpc.CreateEscrowRequest, context: Any
     ) -> rpc.CreateEscrowResponse:
         escrow_id = str(uuid.uuid4())
-        command = new_escrow(request, escrow_id, self._fee_bps)
+        command = new_escrow(
+            request,
+            escrow_id,
+            fee_bps=self._fee_bps,
+            remind_before_us=self._remind_before_us,
+        )
         who = caller()
         async with self._quota.creating(who, command.buyer_id, command.seller_id):
             escrow = await self._run(request, command, escrow_id)
@@ -128,6 +138,13 @@ class EscrowService(service.EscrowServiceServicer):
         command = c.CancelEscrow(request.note)
         return rpc.CancelEscrowResponse(escrow=await self._run(request, command, escrow_id))
 
+    async def AcceptEscrow(
+        self, request: rpc.AcceptEscrowRequest, context: Any
+    ) -> rpc.AcceptEscrowResponse:
+        escrow_id = _checked(request)
+        escrow = await self._run(request, c.AcceptEscrow(), escrow_id)
+        return rpc.AcceptEscrowResponse(escrow=escrow)
+
     async def AddConfirmation(
         self, request: rpc.AddConfirmationRequest, context: Any
     ) -> rpc.AddConfirmationResponse:
@@ -171,6 +188,30 @@ class EscrowService(service.EscrowServiceServicer):
             request.release_minor, request.refund_minor, request.note, request.milestone_id
         )
         return rpc.ResolveDisputeResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def OverrideSettlement(
+        self, request: rpc.OverrideSettlementRequest, context: Any
+    ) -> rpc.OverrideSettlementResponse:
+        escrow_id = _checked(request, note=check.MAX_NOTE)
+        who = caller()
+        cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
+        answer = await self._executor.recall(cause, fingerprint)
+        if answer is None:
+            escrow = await visible(self._store, escrow_id, who)
+            answer = await self._overrider.override(
+                c.OverrideSettlement(
+                    request.release_minor,
+                    request.refund_minor,
+                    request.note,
+                    request.milestone_id,
+                    seen_version=escrow.version,
+                ),
+                escrow_id=escrow_id,
+                caller=who,
+                cause=cause,
+                fingerprint=fingerprint,
+            )
+        return rpc.OverrideSettlementResponse(escrow=answer.escrow)
 
     async def PublishUpdate(
         self, request: rpc.PublishUpdateRequest, context: Any

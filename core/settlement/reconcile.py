@@ -17,7 +17,7 @@ from core.errors import Refusal
 from core.execute import Executor
 from core.heartbeat import beat
 from core.law.command import RAZORPAY, SETTLEMENT, FailSettlement
-from core.law.escrow import FINAL, Attention, Escrow, Status
+from core.law.escrow import FINAL, AttentionCode, Escrow, Status
 from core.law.rules import outstanding
 from core.razorpay import (
     Dispute,
@@ -280,7 +280,7 @@ class Reconciler:
         log.warning("Razorpay and %s differ: %s", escrow.escrow_id, sentence)
         answer = await self._executor.execute(
             FailSettlement(
-                f"Razorpay and the escrow differ: {sentence}.", code=Attention.BOOKS_DIFFER
+                f"Razorpay and the escrow differ: {sentence}.", code=AttentionCode.BOOKS_DIFFER
             ),
             escrow_id=escrow.escrow_id,
             caller=SETTLEMENT,

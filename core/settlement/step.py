@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.law import command as c
-from core.law.escrow import Attention, Escrow, Part, PaymentStatus, Settlement, Status
+from core.law.escrow import AttentionCode, Escrow, Part, PaymentStatus, Settlement, Status
 from core.law.money import MIN_AMOUNT_MINOR
 from core.razorpay import Payment, Refund, Reversal, Transfer
 from core.settlement.report import WHOLE, Report, payment_report, refund_report
@@ -87,7 +87,7 @@ class Stuck:
 
     part_id: str
     problem: str
-    code: Attention = Attention.GATEWAY_REFUSED
+    code: AttentionCode = AttentionCode.GATEWAY_REFUSED
 
 
 Act = Capture | Hold | Reverse | Repay | Unhold | Report
@@ -189,7 +189,7 @@ def _hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> It
     ]
     if foreign:
         problem = f"Reversal {foreign[0].reversal_id} was not made by Holdfast."
-        yield Stuck(part.part_id, problem, Attention.FOREIGN_TRANSFER)
+        yield Stuck(part.part_id, problem, AttentionCode.FOREIGN_TRANSFER)
         return
     standing = sum(t.amount_minor - t.reversed_minor for t in live)
     if standing > wanted:
@@ -242,7 +242,7 @@ def _transfer(
         return Stuck(
             part.part_id,
             "PAYEE_MISSING: the seller has no linked account; register the payee.",
-            Attention.PAYEE_MISSING,
+            AttentionCode.PAYEE_MISSING,
         )
     return Hold(have.payment.payment_id, part.part_id, account_id, missing)
 
@@ -257,7 +257,7 @@ def _hold_report(part: Part, live: Sequence[Transfer], standing: int) -> Step:
 
 def _released_by_hand(part: Part, transfer: Transfer) -> Stuck:
     problem = f"Transfer {transfer.transfer_id} was released by hand."
-    return Stuck(part.part_id, problem, Attention.FOREIGN_TRANSFER)
+    return Stuck(part.part_id, problem, AttentionCode.FOREIGN_TRANSFER)
 
 
 def _must_wait(escrow: Escrow, failed: int, problem: str) -> bool:
@@ -266,7 +266,7 @@ def _must_wait(escrow: Escrow, failed: int, problem: str) -> bool:
     Afterwards they are tried again when somebody asks for it or registers the account again, and
     every hour when nobody can ask.
     """
-    return failed >= MAX_FAILED * (1 + escrow.retries) and escrow.attention != problem
+    return failed >= MAX_FAILED * (1 + escrow.retries) and not escrow.is_told(problem)
 
 
 def _lost(escrow: Escrow, part_id: str) -> Stuck:
@@ -274,7 +274,7 @@ def _lost(escrow: Escrow, part_id: str) -> Stuck:
         part_id,
         f"The bank gave the buyer the money of the lost dispute {escrow.lost_bank_disputes[0]}:"
         " a refund would give it a second time, and is not made.",
-        Attention.BANK_DISPUTE,
+        AttentionCode.BANK_DISPUTE,
     )
 
 

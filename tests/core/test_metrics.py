@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from core.config import Settings
 from core.law import command as c
 from core.law.command import SETTLEMENT
-from core.law.escrow import Attention
+from core.law.escrow import AttentionCode
 from core.server import serving
 from holdfast.metrics import PortTaken, served
 from scripts.sandbox import Sandbox
@@ -65,7 +65,7 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
 async def test_attention_is_counted_by_its_code_and_work_by_its_age(counter: Counter) -> None:
     rooms = counter.core.rooms
     escrow = await counter.create()
-    problem = c.FailSettlement("The seller has no account.", "", Attention.PAYEE_MISSING)
+    problem = c.FailSettlement("The seller has no account.", "", AttentionCode.PAYEE_MISSING)
     for _ in range(2):
         await rooms.executor.execute(
             problem, escrow_id=escrow.escrow_id, caller=SETTLEMENT, cause="settle:test"

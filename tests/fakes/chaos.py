@@ -156,7 +156,8 @@ class Story:
         else:
             await deal.buyer.insist("RaiseDispute", reason="scratched", **which)
             shares = {"release_minor": part.release, "refund_minor": part.refund}
-            await deal.arbiter.insist("ResolveDispute", **shares, **which)
+            note = "both sides were heard"
+            await deal.arbiter.insist("ResolveDispute", note=note, **shares, **which)
 
     async def end(self, limit_s: float) -> Any:
         """Wait until the escrow and its money are final; answer the escrow."""

@@ -74,6 +74,7 @@ async def test_core_killed_between_asking_and_hearing_moves_each_paisa_once(
         "ResolveDispute",
         release_minor=RELEASE_MINOR,
         refund_minor=AMOUNT_MINOR - RELEASE_MINOR,
+        note="it is scratched",
     )
     await until_money(holding, lambda m: m.on_hold)
     await until_money(releasing, lambda m: m.released)
@@ -155,6 +156,7 @@ async def settle(deal: Deal, release: int) -> Any:
         escrow_id=deal.escrow_id,
         release_minor=release,
         refund_minor=AMOUNT_MINOR - release,
+        note="it is scratched",
     )
     return await deal.until_status("SPLIT", RECOVER_LIMIT_S)
 

@@ -49,6 +49,7 @@ async def test_every_milestone_is_settled_separately(client: Client, deal: Deal)
         milestone_id="m3",
         release_minor=20_000,
         refund_minor=PARTS[2] - 20_000,
+        note="half of it is missing",
     )
     final = await deal.until_status("SPLIT")
 

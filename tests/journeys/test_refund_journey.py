@@ -58,6 +58,7 @@ async def test_the_arbiter_may_give_all_to_one_side(deal: Deal, release: int, en
         "ResolveDispute",
         release_minor=release,
         refund_minor=AMOUNT_MINOR - release,
+        note="the buyer has not answered",
     )
     await deal.until_status(end)
     money = await deal.money()

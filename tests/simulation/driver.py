@@ -174,6 +174,7 @@ class Driver:
             fields["reason"] = "It is not blue."
         if verb == "resolve":
             fields |= {"release_minor": release, "refund_minor": sheets[0].amount - release}
+            fields["note"] = "Both sides were heard."
         request = getattr(escrow_rpc, RPCS[verb] + "Request")(**fields)
 
         can_be_split = deal.can_be_split(part_id, release)

@@ -24,6 +24,7 @@ from core.service.payment import PaymentService
 from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
+from core.settlement.override import Overrider
 from core.settlement.reconcile import Reconciler
 from core.settlement.settle import Settler
 from core.settlement.webhook import Inbox
@@ -34,6 +35,8 @@ from tests.fakes.gateway import FakeGateway, Fate
 from tests.simulation.threadless import Files
 
 FEE_BPS = 250
+# Parties of a long deal are reminded of its deadlines, those of a short one are not.
+REMIND_BEFORE_US = 300 * 1_000_000
 WEBHOOK_SECRET = "the webhook secret of a fake"
 US_PER_S = 1_000_000
 BEGIN_US = 1_800_000_000 * US_PER_S
@@ -81,7 +84,15 @@ class Core:
             now_us=now_us,
             ring_settlement=self.settler.ring,
         )
-        self.escrows = EscrowService(store, executor, feed, followers, fee_bps=FEE_BPS)
+        self.escrows = EscrowService(
+            store,
+            executor,
+            feed,
+            followers,
+            fee_bps=FEE_BPS,
+            remind_before_us=REMIND_BEFORE_US,
+            overrider=Overrider(),
+        )
         self.payments = PaymentService(
             store,
             executor,

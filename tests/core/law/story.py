@@ -155,7 +155,7 @@ def story_in(status: Status) -> Story:
     if status in (Status.DISPUTED, Status.SPLIT):
         story.tell(c.RaiseDispute("It is broken"), BUYER)
         if status is Status.SPLIT:
-            story.tell(c.ResolveDispute(60_000, 40_000), ARBITER)
+            story.tell(c.ResolveDispute(60_000, 40_000, "Both heard"), ARBITER)
             story.settle()
         return story
     story.tell(c.ReleaseEscrow(), BUYER)

@@ -45,7 +45,7 @@ def test_each_milestone_ends_in_its_own_way() -> None:
     story.tell(c.RaiseDispute("Late", "m3"), BUYER)
     assert statuses(story) == [S.SETTLING, S.SETTLING, S.DISPUTED, S.HELD]
     story.settle("m1").settle("m2")
-    story.tell(c.ResolveDispute(10_000, 20_000, part_id="m3"), ARBITER)
+    story.tell(c.ResolveDispute(10_000, 20_000, "Both heard", part_id="m3"), ARBITER)
     story.tell(c.ReleaseEscrow(part_id="m4"), BUYER)
     story.settle("m3").settle("m4")
     assert statuses(story) == [S.RELEASED, S.REFUNDED, S.SPLIT, S.RELEASED]
@@ -77,7 +77,7 @@ def test_a_release_of_all_leaves_what_was_refunded_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [c.AddConfirmation(), c.RaiseDispute("Late"), c.ResolveDispute(10_000, 0)],
+    [c.AddConfirmation(), c.RaiseDispute("Late"), c.ResolveDispute(10_000, 0, "Both heard")],
     ids=lambda command: type(command).__name__,
 )
 def test_one_milestone_must_be_named_where_one_is_meant(command: Command) -> None:

@@ -45,7 +45,12 @@ def any_command(rng: random.Random, story: Story) -> tuple[Command, Caller]:
         (c.AddConfirmation(part.part_id), rng.choice((BUYER, SELLER))),
         (c.RaiseDispute("Late", part.part_id), rng.choice((BUYER, SELLER))),
         (c.WithdrawDispute(part.part_id), rng.choice((BUYER, SELLER))),
-        (c.ResolveDispute(release, part.held_minor - release, part_id=part.part_id), ARBITER),
+        (
+            c.ResolveDispute(
+                release, part.held_minor - release, "Both heard", part_id=part.part_id
+            ),
+            ARBITER,
+        ),
         (c.ReleaseEscrow(part_id=rng.choice(("", part.part_id))), rng.choice((BUYER, ADMIN))),
         (c.RefundEscrow(part_id=rng.choice(("", part.part_id))), rng.choice((SELLER, ADMIN))),
         (c.ReportRefund(f"rfnd_{part.part_id}", PAYMENT_ID, refund, part.part_id), RAZORPAY),

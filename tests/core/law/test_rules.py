@@ -63,7 +63,7 @@ EXPECTED = [
     Row(c.RefundEscrow(), "seller admin service", {S.HELD: S.SETTLING}),
     Row(c.RaiseDispute("Broken"), "buyer seller", {S.HELD: S.DISPUTED}),
     Row(c.WithdrawDispute(), "buyer", {S.DISPUTED: S.HELD}),
-    Row(c.ResolveDispute(60_000, 40_000), "arbiter admin", {S.DISPUTED: S.SETTLING}),
+    Row(c.ResolveDispute(60_000, 40_000, "Both heard"), "arbiter admin", {S.DISPUTED: S.SETTLING}),
     Row(c.PublishUpdate("parcel_sent"), "service", _stays(*Status)),
     Row(payment(), "razorpay", {S.INITIATED: S.HELD, S.CANCELLED: S.CANCELLED}),
     Row(payment("failed", "pay_9", order_id=""), "razorpay", _stays(S.INITIATED)),
@@ -271,7 +271,7 @@ def test_a_dispute_is_resolved_with_all_that_is_held_in_amounts_that_move(
 ) -> None:
     story = story_in(Status.DISPUTED)
     with pytest.raises(Refusal) as refused:
-        story.tell(c.ResolveDispute(release, refund), ARBITER)
+        story.tell(c.ResolveDispute(release, refund, "Both heard"), ARBITER)
     assert refused.value.reason is Reason.AMOUNT_INVALID
     assert story.escrow.status is S.DISPUTED
 
@@ -290,7 +290,7 @@ def test_a_resolved_dispute_ends_as_its_amounts_say(
 ) -> None:
     story = story_in(Status.DISPUTED)
     story.hold()
-    story.tell(c.ResolveDispute(release, refund), ADMIN)
+    story.tell(c.ResolveDispute(release, refund, "Both heard"), ADMIN)
     escrow = story.settle().escrow
     assert escrow.status is ends
     assert (escrow.released_minor + escrow.fee_minor, escrow.refunded_minor) == (release, refund)

@@ -45,7 +45,7 @@ CHANGES: list[tuple[Prepare, Message, str, str]] = [
     (disputed, escrows.WithdrawDisputeRequest(), "buyer-1", "user"),
     (
         disputed,
-        escrows.ResolveDisputeRequest(release_minor=60_000, refund_minor=40_000),
+        escrows.ResolveDisputeRequest(release_minor=60_000, refund_minor=40_000, note="half"),
         "arbiter-1",
         "user",
     ),

@@ -66,7 +66,7 @@ async def test_a_split_pays_both_sides_to_the_paisa(
     if held_before:
         await till.rests(escrow_id)
     await till.tell(escrow_id, c.RaiseDispute("Broken"), BUYER)
-    await till.tell(escrow_id, c.ResolveDispute(release, 100_000 - release), ARBITER)
+    await till.tell(escrow_id, c.ResolveDispute(release, 100_000 - release, "Both heard"), ARBITER)
     escrow = await till.rests(escrow_id)
     assert escrow.status is Status.SPLIT
     assert (escrow.released_minor, escrow.fee_minor) == (release - fee, fee)

@@ -39,7 +39,7 @@ async def test_an_answer_lost_after_success_moves_no_money_twice(till: Till) -> 
     escrow = await till.rests(escrow_id)
     assert escrow.parts[0].on_hold_minor == TRANSFER
     await till.tell(escrow_id, c.RaiseDispute("Broken"), BUYER)
-    await till.tell(escrow_id, c.ResolveDispute(60_000, 40_000), ARBITER)
+    await till.tell(escrow_id, c.ResolveDispute(60_000, 40_000, "Both heard"), ARBITER)
     assert (await till.rests(escrow_id)).status is Status.SPLIT
     assert await till.money() == {
         "transfers": [(58_500, False)],
@@ -165,7 +165,7 @@ async def test_two_replicas_settle_each_escrow_once(postgres_url: str, sandbox: 
                 await other.tell(escrow_id, c.RefundEscrow(), SELLER)
             else:
                 await one.tell(escrow_id, c.RaiseDispute("Broken"), BUYER)
-                await other.tell(escrow_id, c.ResolveDispute(60_000, 40_000), ARBITER)
+                await other.tell(escrow_id, c.ResolveDispute(60_000, 40_000, "Both heard"), ARBITER)
         escrows = [await one.rests(escrow_id) for escrow_id in escrow_ids]
         assert [e.status for e in escrows] == ["RELEASED", "REFUNDED", "SPLIT"] * 4
         money = await one.money()

@@ -103,7 +103,7 @@ def step(escrow: Escrow, *things: Transfer | Refund | Reversal, **more: Any) -> 
 def decided(release: int) -> Escrow:
     story = story_in(Status.HELD).hold()
     story.tell(c.RaiseDispute("Broken"), BUYER)
-    story.tell(c.ResolveDispute(release, AMOUNT - release), ARBITER)
+    story.tell(c.ResolveDispute(release, AMOUNT - release, "Both heard"), ARBITER)
     return story.escrow
 
 
