@@ -22,8 +22,6 @@ _PREFIXES = (
     "LIMIT_",
     "DEADLINE_",
 )
-    ["JWT_", "RAZORPAY_", "PLATFORM_", "GRPC_TLS_", "CORE_", "NATS_URL", "LIMIT_", "DEADLINE_"]
-)
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
 
