@@ -141,6 +141,7 @@ class _Batch:
                     "account": posting.account,
                     "amount_minor": posting.amount_minor,
                     "currency": posting.currency,
+                    "entity_id": posting.entity_id,
                 }
             )
         if isinstance(asked.command, c.RecordOrder):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.books.audit import EVERY_S, Auditor
+from core.books.fold import Folder
 from core.clock import SteadyClock, Timekeeper
 from core.config import Settings
 from core.execute import Committed, Executor
@@ -43,6 +44,7 @@ class Rooms:
     overrider: Overrider
     reconciler: Reconciler
     auditor: Auditor
+    folder: Folder
     inbox: Inbox
     clock: Clock
     vitals: Vitals
@@ -109,6 +111,7 @@ async def opened(
             overrider=Overrider(),
             reconciler=Reconciler(store, executor, gateway, now_us=now_us),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
+            folder=Folder(store),
             inbox=inbox,
             clock=Clock(store, executor, now_us=now_us, is_believed=lambda: not timekeeper.problem),
             vitals=vitals,
@@ -135,6 +138,7 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("reconciliation", 1_800, rooms.reconciler.run()),
         _loop("bank_disputes", 2_400, rooms.reconciler.run_disputes()),
         _loop("books", EVERY_S + 1_800, rooms.auditor.run()),
+        _loop("balances", 60, rooms.folder.run()),
         _loop("deadlines", 60, rooms.clock.run()),
         _loop("watchers", 60, rooms.feed.sweep()),
         _loop("followers", 60, rooms.followers.sweep()),

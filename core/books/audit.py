@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Escrows whose books are read at once.
 PAGE = 50
+# Accounts with a wrong balance that one check names.
+MAX_DRIFTS = 100
 # How often all books are checked, also against the provider.
 EVERY_S = 3_600.0
 
@@ -86,7 +88,21 @@ class Auditor:
             after_id = page[-1].escrow.escrow_id
             if escrow_id:
                 break
+        if not escrow_id:
+            findings += await self._compare_balances()
         return Result(self._now_us(), checked, tuple(findings))
+
+    async def _compare_balances(self) -> list[Finding]:
+        """Compare the kept balances with the postings that they are of."""
+        return [
+            Finding(
+                "",
+                "BALANCES",
+                f"{drift.account} is kept as {drift.kept_minor} {drift.currency}, "
+                f"its postings come to {drift.posted_minor}",
+            )
+            for drift in await self._store.ledger.drifts(MAX_DRIFTS)
+        ]
 
     async def _compare(self, book: Book) -> list[Finding]:
         escrow = book.escrow

@@ -47,7 +47,7 @@ class LedgerService(service.LedgerServiceServicer):
         else:
             _require_keeper()
         key = f"{request.escrow_id}:{request.account}"
-        rows = await self._store.entries(
+        rows = await self._store.ledger.entries(
             escrow_id=request.escrow_id,
             account=request.account,
             after=_read_page(request.page_token, key),
@@ -65,7 +65,7 @@ class LedgerService(service.LedgerServiceServicer):
         check_ = Check()
         check_.text("account", request.account, least=1, most=MAX_ACCOUNT)
         check_.done()
-        balances = await self._store.balance(request.account)
+        balances = await self._store.ledger.balance(request.account)
         return rpc.GetBalanceResponse(
             balances=[pb.Money(currency=c, amount_minor=amount) for c, amount in balances]
         )

@@ -66,6 +66,17 @@ class PostingRow:
     amount_minor: int
     currency: str
     create_time_us: int
+    entity_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """An account whose kept balance is not the sum of its postings."""
+
+    account: str
+    currency: str
+    kept_minor: int
+    posted_minor: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from core.law.record import load_row
 from core.storage import tables as t
 from core.storage.condition import Condition
 from core.storage.database import Database, reading, writing
+from core.storage.ledger import Ledger
 from core.storage.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
 from core.storage.transaction import Transaction
 from core.storage.trouble import explain, storage_errors
@@ -49,6 +50,7 @@ class Store:
         file = engine.file
         self.condition = Condition(lacks_room=file.lacks_room) if file else Condition()
         self.is_postgres = engine.dialect.name == "postgresql"
+        self.ledger = Ledger(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
 
@@ -272,29 +274,6 @@ class Store:
             )
             for row in escrows
         ]
-
-    async def entries(
-        self, *, escrow_id: str, account: str, after: tuple[int, str, int, int] | None, limit: int
-    ) -> list[PostingRow]:
-        """List postings of an escrow, of an account, or of both, oldest first."""
-        c = t.postings.c
-        key = (c.create_time_us, c.escrow_id, c.version, c.position)
-        statement = sa.select(t.postings).order_by(*key).limit(limit)
-        if escrow_id:
-            statement = statement.where(c.escrow_id == escrow_id)
-        if account:
-            statement = statement.where(c.account == account)
-        if after is not None:
-            statement = statement.where(sa.tuple_(*key) > after)
-        return [PostingRow(**row._mapping) for row in await self._rows(statement)]
-
-    async def balance(self, account: str) -> list[tuple[str, int]]:
-        """Sum an account: (currency, debit less credit) for each currency that it has seen."""
-        c = t.postings.c
-        total = sa.func.sum(c.amount_minor).label("total")
-        statement = sa.select(c.currency, total).where(c.account == account)
-        rows = await self._rows(statement.group_by(c.currency).order_by(c.currency))
-        return [(str(row.currency), int(row.total)) for row in rows]
 
     async def orders_of(self, escrow_id: str) -> list[str]:
         """List all Razorpay orders that an escrow has had."""

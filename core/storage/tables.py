@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -84,7 +85,38 @@ postings = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("create_time_us", BigInteger, nullable=False),
+    # Razorpay's id of what the line is about; empty where Razorpay had no part in it.
+    Column("entity_id", String(64), nullable=False, server_default=""),
     Index("postings_account", "account", "create_time_us"),
+    # Queries must say `entity_id > ''` too, or PostgreSQL does not see that the index serves.
+    Index(
+        "postings_entity",
+        "entity_id",
+        postgresql_where=text("entity_id > ''"),
+        sqlite_where=text("entity_id > ''"),
+    ),
+)
+
+# What an account stood at when its changes were last folded in. Only the folding writes here, so
+# that no two commands ever wait for the same row. Accounts of one escrow are not kept.
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", String(160), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("amount_minor", BigInteger, nullable=False),
+)
+
+# What has been posted to kept accounts and is not folded in yet: one row for each transaction,
+# account and currency, written with the postings.
+balance_deltas = Table(
+    "balance_deltas",
+    metadata,
+    Column("delta_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("account", String(160), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Index("balance_deltas_account", "account"),
 )
 
 # Escrows that Razorpay does not yet stand where they want it. Leased while settlement works on one.

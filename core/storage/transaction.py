@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.law.record import load_row
 from core.storage import tables as t
 from core.storage.database import Unbroken
+from core.storage.ledger import deltas, fold
 from core.storage.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 
 # Characters of a NOTIFY; PostgreSQL allows less than 8,000 bytes.
@@ -60,6 +61,7 @@ def _saves(is_postgres: bool) -> Mapping[str, Any]:
         ),
         "events": sa.insert(t.events),
         "postings": sa.insert(t.postings),
+        "balance_deltas": sa.insert(t.balance_deltas),
         "orders": _insert(t.orders, is_postgres).on_conflict_do_nothing(),
         "checks": check.on_conflict_do_update(
             index_elements=["escrow_id"],
@@ -123,6 +125,7 @@ class Transaction:
         await self._many(saves["escrows"], escrows)
         await self._many(saves["events"], events)
         await self._many(saves["postings"], postings)
+        await self._many(saves["balance_deltas"], deltas(postings))
         await self._many(saves["orders"], orders)
         await self._many(saves["checks"], checks)
         await self._many(saves["owed"], owed)
@@ -132,6 +135,10 @@ class Transaction:
     async def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             await self._connection.execute(statement, list(rows))
+
+    async def fold(self, limit: int) -> int:
+        """Fold the oldest changes into the balances, up to `limit`; answer how many there were."""
+        return await fold(self._connection, limit, is_postgres=self._is_postgres)
 
     async def notify(self, rung: Iterable[tuple[str, int]]) -> None:
         """Ring the other processes at commit (PostgreSQL only): which escrows, at which version."""

@@ -123,7 +123,7 @@ class Judge:
 
     async def balances(self, deal: Deal) -> dict[str, int]:
         """Sum up the escrow's postings by account; leave out accounts with zero."""
-        entries = await self._world.core.store.entries(
+        entries = await self._world.core.store.ledger.entries(
             escrow_id=deal.escrow_id, account="", after=None, limit=MAX_ENTRIES
         )
         totals: dict[str, int] = {}

@@ -16,6 +16,8 @@ from core.storage.trouble import Unfit, storage_errors
 _LOCK = 0x686F6C64
 # How long a start waits for another core's migration.
 LOCK_WAIT_S = 60
+# Escrows that a step which works through all of them takes at once; it logs a line after each.
+SLICE = 20_000
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:

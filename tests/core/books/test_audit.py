@@ -133,9 +133,26 @@ async def test_the_record_is_checked_too_and_without_asking_razorpay_where_not_w
     async with till.room.store._engine.begin() as connection:
         await connection.execute(sa.delete(t.postings))
     result = await auditor(till).check()
-    assert {finding.check for finding in result.findings} == {"LEDGER"}
+    assert {finding.check for finding in result.findings} == {"LEDGER", "BALANCES"}
     result = await auditor(till).check(escrow_id=escrow.escrow_id, with_razorpay=True)
     assert {finding.check for finding in result.findings} == {"LEDGER", "RAZORPAY"}
+
+
+async def test_a_kept_balance_that_is_not_its_postings_is_found_when_all_is_checked(
+    till: Till,
+) -> None:
+    escrow = await till.rests(await till.paid())
+    async with till.room.store.write() as transaction:
+        await transaction.fold(100)
+    async with till.room.store._engine.begin() as connection:
+        kept = sa.update(t.balances).where(t.balances.c.account == "razorpay:on_hold")
+        await connection.execute(kept.values(amount_minor=TRANSFER + 5))
+    (finding,) = (await auditor(till).check()).findings
+    assert (finding.escrow_id, finding.check) == ("", "BALANCES")
+    assert finding.message == (
+        f"razorpay:on_hold is kept as {TRANSFER + 5} INR, its postings come to {TRANSFER}"
+    )
+    assert (await auditor(till).check(escrow_id=escrow.escrow_id)).findings == ()
 
 
 async def test_one_escrow_is_checked_alone_and_all_in_pages(
