@@ -22,9 +22,7 @@ _REJECTIONS = (c.CancelEscrow, c.RefundEscrow)
 
 def accept(escrow: Escrow, command: c.AcceptEscrow, caller: Caller, now_us: int) -> Event:
     party = _party(escrow, caller)
-    assert party is not None, "the table lets only buyer and seller accept"
-    if caller.user_id == escrow.created_by:
-        raise Refusal(Reason.NOT_A_PARTY, "You created this escrow: the other side accepts it.")
+    assert party is not None, "the table lets only an invited party accept"
     if _has_accepted(escrow, party):
         raise Refusal(Reason.ALREADY_ACCEPTED, "You have accepted this escrow already.")
     return step(
@@ -84,6 +82,11 @@ def is_seller_absent(escrow: Escrow) -> bool:
         or (part.settlement is not None and part.settlement.decided_by == seller_id)
         for part in escrow.parts
     )
+
+
+def is_invited(escrow: Escrow, caller: Caller) -> bool:
+    """Whether the caller is a party of an escrow that somebody else created."""
+    return _party(escrow, caller) is not None and caller.user_id != escrow.created_by
 
 
 def _party(escrow: Escrow, caller: Caller) -> Party | None:

@@ -113,8 +113,9 @@ def _with(escrow: Escrow, chargeback: Chargeback) -> Escrow:
 def _marked(escrow: Escrow, chargeback: Chargeback) -> Escrow:
     """Note what the dispute bars: the release, until it is over and its money is settled."""
     dispute_id = chargeback.dispute_id
-    is_surplus = any(s.payment_id == chargeback.payment_id for s in escrow.surplus)
-    is_barring = not is_surplus and (not chargeback.is_over or chargeback.unsettled_minor > 0)
+    payment = escrow.payment
+    is_ours = not payment.is_captured or payment.payment_id == chargeback.payment_id
+    is_barring = is_ours and (not chargeback.is_over or chargeback.unsettled_minor > 0)
     return replace(
         escrow,
         bank_disputes=_member(escrow.bank_disputes, dispute_id, is_barring),
@@ -125,6 +126,13 @@ def _marked(escrow: Escrow, chargeback: Chargeback) -> Escrow:
         ),
         lost_bank_disputes=_member(escrow.lost_bank_disputes, dispute_id, chargeback.is_lost),
     )
+
+
+def paid(escrow: Escrow) -> Escrow:
+    """Answer the escrow after a payment has come: now it is known which disputes are about it."""
+    for one in escrow.chargebacks:
+        escrow = _marked(escrow, one)
+    return escrow
 
 
 def _member(ids: tuple[str, ...], one: str, is_in: bool) -> tuple[str, ...]:
@@ -155,8 +163,11 @@ def _can_take(escrow: Escrow, chargeback: Chargeback) -> bool:
 
 
 def unsettled(escrow: Escrow) -> list[Chargeback]:
-    """List the lost disputes whose money is not yet taken from anybody."""
-    return [one for one in escrow.chargebacks if one.unsettled_minor]
+    """List the lost disputes of payments that have come, whose money is not taken from anybody."""
+    ours = {s.payment_id for s in escrow.surplus}
+    if escrow.payment.is_captured:
+        ours.add(escrow.payment.payment_id)
+    return [one for one in escrow.chargebacks if one.unsettled_minor and one.payment_id in ours]
 
 
 def taken_back(escrow: Escrow, command: c.TakeBack, caller: Caller, now_us: int) -> Event | None:
@@ -290,7 +301,7 @@ def _is_settling(escrow: Escrow, command: c.TakeBack) -> bool:
 
 def written_off(escrow: Escrow, command: c.WriteOff, caller: Caller, now_us: int) -> Event | None:
     chargeback = _unsettled(escrow, command.dispute_id)
-    if chargeback is None or not escrow.payment.is_captured:
+    if chargeback is None:
         return None
     after = _written_off(escrow, chargeback, now_us)
     data = {

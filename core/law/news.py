@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from core.law import chargeback
 from core.law import command as c
 from core.law.attention import OBSTACLES, ended, is_raised, raised
 from core.law.command import Caller
@@ -80,7 +81,7 @@ def _captured(
     )
     return step(
         escrow,
-        replace(escrow, payment=payment, parts=parts),
+        chargeback.paid(replace(escrow, payment=payment, parts=parts)),
         now_us,
         EventType.PAYMENT_CAPTURED,
         caller,
@@ -144,7 +145,7 @@ def _unwanted(
     amount = money(surplus.amount_minor, command.currency)
     attention = f"Payment {command.payment_id} of {amount} is being refunded: {why}."
     item = Attention(AttentionCode.SURPLUS_PAYMENT, attention, now_us, subject=command.payment_id)
-    after = raised(replace(escrow, surplus=(*escrow.surplus, surplus)), item)
+    after = raised(chargeback.paid(replace(escrow, surplus=(*escrow.surplus, surplus))), item)
     if not escrow.payment.is_captured:
         # The provider takes no second payment for a paid order, so the next one needs a new order.
         after = replace(after, payment=Payment(), spent_orders=escrow.spent_orders + 1)

@@ -53,9 +53,7 @@ CREATORS = frozenset({"buyer", "seller", "service", "admin"})
 TABLE: Mapping[type[Command], Rule] = {
     c.RecordOrder: _rule("buyer service admin", {_S.INITIATED: deal.record_order}),
     c.CancelEscrow: _rule("buyer seller service admin", {_S.INITIATED: deal.cancel}),
-    c.AcceptEscrow: _rule(
-        "buyer seller", dict.fromkeys((_S.INITIATED, _S.HELD), acceptance.accept)
-    ),
+    c.AcceptEscrow: _rule("invited", dict.fromkeys((_S.INITIATED, _S.HELD), acceptance.accept)),
     c.AddConfirmation: _rule("buyer seller", {_S.HELD: deal.confirm}, "part"),
     c.ReleaseEscrow: _rule(
         "buyer service admin", {_S.HELD: deal.release, _S.SETTLING: deal.retry}, "parts"
@@ -173,6 +171,8 @@ def _require_capacity(
             capacities.add(capacity)
     if isinstance(target, Part) and target.dispute and target.dispute.raised_by == caller.user_id:
         capacities.add("raiser")
+    if acceptance.is_invited(escrow, caller):
+        capacities.add("invited")
     if "buyer" in capacities and acceptance.is_seller_absent(escrow):
         capacities.add("lone_buyer")
     if rule.by.isdisjoint(capacities):
@@ -190,7 +190,7 @@ def outstanding(escrow: Escrow) -> bool:
     payment = escrow.payment
     if any(not s.is_returned for s in escrow.surplus):
         return True
-    if escrow.payment.is_captured and chargeback.unsettled(escrow):
+    if chargeback.unsettled(escrow):
         return True
     if escrow.status is Status.INITIATED:
         return payment.status == "AUTHORIZED"

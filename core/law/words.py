@@ -57,6 +57,7 @@ _PEOPLE: Mapping[str, str] = {
     "seller": "the seller",
     "arbiter": "the arbiter",
     "raiser": "whoever raised it",
+    "invited": "the side that did not create it",
     "lone_buyer": "the buyer before the seller has accepted or done anything",
     "admin": "an administrator",
     "service": "a service of the platform",

@@ -58,20 +58,30 @@ def payment(
 
 
 def bank_dispute(
-    phase: str, dispute_id: str = "disp_1", payment_id: str = PAYMENT_ID
+    phase: str,
+    dispute_id: str = "disp_1",
+    payment_id: str = PAYMENT_ID,
+    amount: int = AMOUNT,
+    deducted: int = 0,
 ) -> c.ReportBankDispute:
-    return c.ReportBankDispute(dispute_id, payment_id, phase, AMOUNT)
+    return c.ReportBankDispute(dispute_id, payment_id, phase, amount, deducted_minor=deducted)
+
+
+def override(
+    release: int, refund: int, part_id: str = "", *, seen_version: int = 0
+) -> c.OverrideSettlement:
+    return c.OverrideSettlement(release, refund, "She is ill", part_id, seen_version)
 
 
 class Story:
     """What has happened so far. `tell` judges, `now_us` is the time at which it does."""
 
-    def __init__(self, command: c.CreateEscrow | None = None) -> None:
+    def __init__(self, command: c.CreateEscrow | None = None, by: Caller = BUYER) -> None:
         self.now_us = START_US
         self.events: list[Event] = []
         self.accounts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._escrow: Escrow | None = None
-        self.tell(command or create(), BUYER)
+        self.tell(command or create(), by)
 
     @property
     def escrow(self) -> Escrow:
@@ -124,7 +134,7 @@ class Story:
         part = self.escrow.part(part_id)
         assert part is not None
         assert part.settlement is not None
-        transfer, refund = part.settlement.transfer_minor, part.settlement.refund_minor
+        transfer, refund = part.settlement.transfer_minor, part.settlement.repay_minor
         if transfer and not part.on_hold_minor:
             self.tell(c.ReportHold(f"trf_{part_id}", transfer, part_id), SETTLEMENT)
         if refund:

@@ -10,7 +10,7 @@ from core.errors import Refusal
 from core.law import command as c
 from core.law import ledger
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
-from core.law.escrow import Status
+from core.law.escrow import Move, Part, Status
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,
@@ -22,6 +22,7 @@ from tests.core.law.story import (
     Story,
     bank_dispute,
     milestones,
+    override,
     payment,
     story_in,
 )
@@ -33,7 +34,7 @@ def any_command(rng: random.Random, story: Story) -> tuple[Command, Caller]:
     """Something that somebody might ask or Razorpay might tell, sensible or not."""
     part = rng.choice(story.escrow.parts)
     settlement = part.settlement
-    refund = settlement.refund_minor if settlement else rng.choice((100, AMOUNT))
+    refund = settlement.repay_minor if settlement else rng.choice((100, AMOUNT))
     release = rng.choice((0, 100, part.held_minor // 2, part.held_minor))
     wanted = settlement.transfer_minor if settlement else part.amount_minor
     choices: list[tuple[Command, Caller]] = [
@@ -62,9 +63,32 @@ def any_command(rng: random.Random, story: Story) -> tuple[Command, Caller]:
         choices.append((c.ReportHold("trf_1", wanted, part.part_id), SETTLEMENT))
     if part.on_hold_minor or (settlement and not settlement.transfer_minor):
         choices.append((c.CompleteSettlement(part.part_id), SETTLEMENT))
+    if part.settlement is not None:
+        version = story.escrow.version
+        shares = override(release, part.held_minor - release, part.part_id, seen_version=version)
+        choices.append((shares, ADMIN))
     if rng.random() < 0.02:
         choices.append((c.CancelEscrow(), BUYER))
-    return rng.choice(choices)
+    return rng.choice([*choices, *of_the_bank(rng, story, part)])
+
+
+def of_the_bank(rng: random.Random, story: Story, part: Part) -> list[tuple[Command, Caller]]:
+    """What the buyer's bank may do now, and what settlement makes of it."""
+    if rng.random() > 0.2:
+        return []
+    dispute_id, payment_id = rng.choice(("disp_1", "disp_2")), rng.choice((PAYMENT_ID, "pay_2"))
+    phase = rng.choice(("created", "won", "lost"))
+    amount, deducted = rng.choice((AMOUNT, 30_000)), rng.choice((0, 30_000))
+    taken = rng.choice((part.held_minor, part.held_minor // 2, 30_000))
+    if payment_id == PAYMENT_ID:
+        take = c.TakeBack(dispute_id, taken, part.part_id)
+    else:
+        take = c.TakeBack(dispute_id, rng.choice((AMOUNT, 700)), payment_id=payment_id)
+    return [
+        (bank_dispute(phase, dispute_id, payment_id, amount, deducted), RAZORPAY),
+        (take, SETTLEMENT),
+        (c.WriteOff(dispute_id), SETTLEMENT),
+    ]
 
 
 @pytest.mark.parametrize("is_in_parts", [False, True])
@@ -112,6 +136,61 @@ def test_a_refund_empties_every_account_but_razorpays_fee() -> None:
         ledger.GATEWAY_FEES: 2_000,
         ledger.GATEWAY_TAX: 360,
     }
+
+
+def test_each_transfer_and_reversal_is_booked_once_by_its_own_id() -> None:
+    story = story_in(Status.HELD)
+    first = Move("trf_1", 97_500, 288, 44)
+    story.tell(c.ReportHold("trf_1", 97_500, moves=(first,)), SETTLEMENT)
+    story.tell(c.RaiseDispute("Half is missing"), BUYER)
+    story.tell(c.ResolveDispute(60_000, 40_000, "Half is missing"), ADMIN)
+    story.tell(c.ReportRefund("rfnd_1", PAYMENT_ID, 40_000, "", 118, 18), RAZORPAY)
+    moves = (first, Move("rvrsl_1", -39_000))
+    story.tell(c.CompleteSettlement(moves=moves), SETTLEMENT)
+    assert of_each_entity(story) == {
+        PAYMENT_ID: AMOUNT - 2_360,
+        "trf_1": -97_500 - 288,
+        "rvrsl_1": 39_000,
+        "rfnd_1": -40_000 - 118,
+    }
+    assert story.accounts[ledger.TRANSFER_FEES, "INR"] == 244
+    assert story.accounts[ledger.REFUND_FEES, "INR"] == 100
+    assert story.accounts[ledger.GATEWAY_TAX, "INR"] == 360 + 44 + 18
+    assert story.accounts[ledger.ON_HOLD, "INR"] == 0
+
+
+def test_a_fee_that_the_customer_bore_is_booked_as_what_it_is() -> None:
+    story = story_in(Status.INITIATED)
+    paid = payment(amount_minor=AMOUNT + 2_360, order_amount_minor=AMOUNT, order_is_paid=True)
+    story.tell(paid, RAZORPAY)
+    assert (story.escrow.status, story.escrow.held_minor) == (Status.HELD, AMOUNT)
+    assert story.escrow.payment.customer_fee_minor == 2_360
+    assert story.accounts[ledger.BALANCE, "INR"] == AMOUNT
+    assert story.accounts[ledger.CONVENIENCE_FEES, "INR"] == -2_360
+    story.tell(c.RefundEscrow(), SELLER)
+    story.settle()
+    assert (story.escrow.status, story.escrow.payment.status) == (Status.REFUNDED, "REFUNDED")
+    assert story.accounts[ledger.BALANCE, "INR"] == 0
+
+
+def test_a_dispute_is_booked_by_its_id() -> None:
+    story = story_in(Status.HELD)
+    story.tell(bank_dispute("created", deducted=AMOUNT), RAZORPAY)
+    assert of_each_entity(story)["disp_1"] == -AMOUNT
+    story.tell(bank_dispute("won"), RAZORPAY)
+    assert of_each_entity(story)["disp_1"] == 0
+
+
+def of_each_entity(story: Story) -> dict[str, int]:
+    """What each entity of the provider has done to the balance."""
+    totals: defaultdict[str, int] = defaultdict(int)
+    before = None
+    for event in story.events:
+        for posting in ledger.postings(before, event):
+            if posting.account == ledger.BALANCE:
+                totals[posting.entity_id] += posting.amount_minor
+        before = event.escrow
+    return dict(totals)
 
 
 def test_a_surplus_in_another_currency_is_booked_in_that_currency() -> None:

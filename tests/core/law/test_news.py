@@ -134,7 +134,12 @@ def test_nothing_takes_a_captured_payment_back(status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"amount_minor": AMOUNT - 1}, {"amount_minor": AMOUNT + 1}, {"currency": "USD"}]
+    "wrong",
+    [
+        {"amount_minor": AMOUNT - 1},
+        {"amount_minor": AMOUNT + 1, "order_amount_minor": AMOUNT + 1},
+        {"currency": "USD"},
+    ],
 )
 def test_a_payment_of_another_amount_is_flagged_and_owed_back(wrong: dict[str, Any]) -> None:
     story = Story()
@@ -239,14 +244,15 @@ def test_a_dispute_about_another_payment_is_none_of_ours() -> None:
     assert story.tell(bank_dispute("created", payment_id="pay_9"), RAZORPAY) is None
 
 
-def test_a_dispute_ends_also_where_its_payment_has_turned_out_to_be_surplus() -> None:
+def test_a_dispute_bars_a_release_only_until_its_payment_turns_out_to_be_surplus() -> None:
     story = story_in(Status.INITIATED)
     story.tell(bank_dispute("created", payment_id="pay_2"), RAZORPAY)
-    story.tell(payment(), RAZORPAY)
-    story.tell(payment(payment_id="pay_2"), RAZORPAY)
     assert list(story.escrow.bank_disputes) == ["disp_1"]
-    story.tell(bank_dispute("won", payment_id="pay_2"), RAZORPAY)
+    story.tell(payment(), RAZORPAY)
     assert list(story.escrow.bank_disputes) == []
+    story.tell(payment(payment_id="pay_2"), RAZORPAY)
+    story.tell(bank_dispute("won", payment_id="pay_2"), RAZORPAY)
+    assert [item.code for item in story.escrow.attentions] == ["SURPLUS_PAYMENT"]
 
 
 def test_a_dispute_in_a_state_that_is_not_known_stops_a_release() -> None:
