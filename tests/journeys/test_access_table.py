@@ -52,13 +52,17 @@ TABLE = {
     "GetPayment": READ,
     "WatchEscrow": READ,
     "CancelEscrow": Row({"buyer", "seller"} | KEEPERS),
+    # The buyer has created it.
+    "AcceptEscrow": Row({"seller"}),
     "AddConfirmation": Row({"buyer", "seller"}),
     "ReleaseEscrow": Row({"buyer"} | KEEPERS),
-    "RefundEscrow": Row({"seller"} | KEEPERS),
+    # The buyer too, because the seller has done nothing yet.
+    "RefundEscrow": Row({"buyer", "seller"} | KEEPERS),
     "RaiseDispute": Row({"buyer", "seller"}, {"reason": "A wheel is missing."}),
     # For the party that raised it; here nobody has.
     "WithdrawDispute": Row(set()),
     "ResolveDispute": Row({"arbiter", "admin"}, {"refund_minor": 5_000, "note": "Both heard."}),
+    "OverrideSettlement": Row({"admin"}, {"refund_minor": 5_000, "note": "She is ill."}),
     # The role is checked before the escrow is looked up.
     "PublishUpdate": Row({"service", "bridge"}, {"event_type": "parcel_sent"}, "ROLE_MISSING"),
     "StartPayment": Row({"buyer"} | KEEPERS),
