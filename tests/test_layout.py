@@ -137,9 +137,9 @@ WINGS = {
 
 # What other wings may import of a wing; the rooms that wire all may import anything.
 DOORS = {
-    "core.law": {"rules", "escrow", "command", "money", "ledger", "record"},
+    "core.law": {"rules", "escrow", "command", "money", "ledger", "record", "chargeback"},
     "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
-    "core.settlement": {"checkout", "webhook", "compare"},
+    "core.settlement": {"checkout", "webhook", "compare", "override"},
     "core.books": {"audit"},
     "core.live": {"feed", "follow", "revoke"},
     "core.service": set(),
