@@ -66,8 +66,6 @@ def reported(
 
 def _is_of(escrow: Escrow, command: c.ReportBankDispute) -> bool:
     """Whether the dispute is about money that this escrow has seen, or may come to see."""
-    if any(one.dispute_id == command.dispute_id for one in escrow.chargebacks):
-        return True
     if command.dispute_id in escrow.bank_disputes:
         return True
     if any(s.payment_id == command.payment_id for s in escrow.surplus):
@@ -89,7 +87,7 @@ def _told(before: Chargeback, command: c.ReportBankDispute) -> Chargeback:
         return before  # A lost dispute stays lost, whatever is reported before or after.
     # What was reported first counts, because phases arrive in any order. Only the end changes it.
     amount = before.amount_minor or command.amount_minor
-    told = replace(before, payment_id=command.payment_id, amount_minor=amount)
+    told = replace(before, amount_minor=amount)
     if command.phase == "lost":
         amount = command.amount_minor or amount
         taken = max(amount, command.deducted_minor)
@@ -130,8 +128,11 @@ def _marked(escrow: Escrow, chargeback: Chargeback) -> Escrow:
 
 def paid(escrow: Escrow) -> Escrow:
     """Answer the escrow after a payment has come: now it is known which disputes are about it."""
+    ours = {escrow.payment.payment_id, *(s.payment_id for s in escrow.surplus)}
     for one in escrow.chargebacks:
         escrow = _marked(escrow, one)
+        if escrow.payment.is_captured and one.payment_id not in ours:
+            escrow = ended(escrow, {AttentionCode.BANK_DISPUTE}, subject=one.dispute_id)
     return escrow
 
 

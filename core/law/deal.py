@@ -84,7 +84,7 @@ def cancel(escrow: Escrow, command: c.CancelEscrow, caller: Caller, now_us: int)
 
 def _cancelled(escrow: Escrow, caller: Caller, now_us: int, data: dict[str, Any]) -> Event:
     parts = tuple(replace(p, status=Status.CANCELLED) for p in escrow.parts)
-    after = replace(escrow, parts=parts)
+    after = ended(replace(escrow, parts=parts), OBSTACLES)
     return step(escrow, after, now_us, EventType.ESCROW_CANCELLED, caller, data=data)
 
 

@@ -15,6 +15,7 @@ from core.law import command as c
 from core.law.attention import OBSTACLES, ended, is_raised, raised
 from core.law.command import Caller
 from core.law.escrow import (
+    FINAL,
     Attention,
     AttentionCode,
     Escrow,
@@ -81,7 +82,10 @@ def _captured(
     )
     return step(
         escrow,
-        chargeback.paid(replace(escrow, payment=payment, parts=parts)),
+        ended(
+            chargeback.paid(replace(escrow, payment=payment, parts=parts)),
+            {AttentionCode.GATEWAY_REFUSED},
+        ),
         now_us,
         EventType.PAYMENT_CAPTURED,
         caller,
@@ -269,13 +273,11 @@ def _refunded(
         refunded_minor=refunded,
         refunds=(*escrow.payment.refunds, _made(command, now_us)),
     )
+    after = replace(after, payment=payment)
+    after = ended(after, {AttentionCode.FOREIGN_REFUND}, subject=command.refund_id)
     return step(
         escrow,
-        ended(
-            replace(after, payment=payment),
-            {AttentionCode.FOREIGN_REFUND},
-            subject=command.refund_id,
-        ),
+        _at_rest(after),
         now_us,
         EventType.PAYMENT_REFUNDED,
         caller,
@@ -311,12 +313,20 @@ def _surplus_returned(
         after = ended(after, {AttentionCode.SURPLUS_PAYMENT}, subject=surplus.payment_id)
     return step(
         escrow,
-        after,
+        _at_rest(after),
         now_us,
         EventType.PAYMENT_REFUNDED,
         caller,
         data=_refund_data(command) | {"payment_id": command.payment_id, "surplus": True},
     )
+
+
+def _at_rest(escrow: Escrow) -> Escrow:
+    """Answer the escrow without what stood in the way, if there is nothing left to settle."""
+    is_open = escrow.status not in FINAL or escrow.held_minor > 0
+    if is_open or any(not s.is_returned for s in escrow.surplus):
+        return escrow
+    return ended(escrow, OBSTACLES)
 
 
 def _foreign_refund(
@@ -383,6 +393,9 @@ def settlement_failed(
     item = Attention(command.code, command.problem, now_us, command.part_id, command.subject)
     if is_raised(escrow, item):
         return None
+    part = escrow.part(command.part_id)
+    if command.part_id and part is not None and part.status in FINAL:
+        return None  # It has come too late: the part is settled.
     is_settling = any(p.status is Status.SETTLING for p in escrow.parts)
     return step(
         escrow,

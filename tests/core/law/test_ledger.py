@@ -76,7 +76,8 @@ def of_the_bank(rng: random.Random, story: Story, part: Part) -> list[tuple[Comm
     """What the buyer's bank may do now, and what settlement makes of it."""
     if rng.random() > 0.2:
         return []
-    dispute_id, payment_id = rng.choice(("disp_1", "disp_2")), rng.choice((PAYMENT_ID, "pay_2"))
+    disputes = (("disp_1", PAYMENT_ID), ("disp_3", PAYMENT_ID), ("disp_2", "pay_2"))
+    dispute_id, payment_id = rng.choice(disputes)
     phase = rng.choice(("created", "won", "lost"))
     amount, deducted = rng.choice((AMOUNT, 30_000)), rng.choice((0, 30_000))
     taken = rng.choice((part.held_minor, part.held_minor // 2, 30_000))
