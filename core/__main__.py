@@ -1,7 +1,9 @@
 """`python -m core` serves until SIGTERM or SIGINT, then drains.
 
 `python -m core reconcile --since 2026-11-01` asks Razorpay about everything that changed since;
-it ends with 1 and a line for each escrow that could not be asked about. `python -m core
+it ends with 1 and a line for each escrow that could not be asked about. `python -m core books
+--day 2026-11-25` holds Razorpay's settlement report of a day, or of all days `--since` one, against
+the books; it ends with 1 and both sides of each difference where there is one. `python -m core
 confirm-time` says that this machine's clock is right, so that deadlines pass again.
 """
 
@@ -12,10 +14,12 @@ import asyncio
 import logging
 import signal
 import sys
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import NoReturn
 
 from core import config, server
+from core.books.recon import INDIA
 from core.errors import Reason, Refusal
 from core.law.record import US_PER_S
 from core.razorpay import GatewayError
@@ -24,6 +28,9 @@ from holdfast import metrics
 from holdfast.log import set_up
 
 log = logging.getLogger("core")
+
+# How far back `books` looks.
+MAX_BOOKS_DAYS = 1_000
 
 
 async def _serve(settings: config.Settings) -> int:
@@ -55,6 +62,25 @@ async def _reconcile(settings: config.Settings, since: datetime) -> int:
     return 1 if done.failed else 0
 
 
+async def _books(settings: config.Settings, days: Sequence[date]) -> int:
+    def progress(sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)  # noqa: T201
+
+    _cancel_on_sigterm()
+    results = await server.books(settings, days, progress)
+    print(f"{'day':<12}{'lines':>8}{'matched':>9}{'posted':>8}{'waiting':>9}{'findings':>10}")  # noqa: T201
+    for one in results:
+        counts = [one.counts[name] for name in ("MATCHED", "POSTED", "WAITING")]
+        matched, posted, waiting = counts
+        row = f"{one.lines:>8}{matched:>9}{posted:>8}{waiting:>9}{len(one.findings):>10}"
+        print(f"{one.day:<12}{row}")  # noqa: T201
+    findings = [finding for one in results for finding in one.findings]
+    for finding in findings:
+        whose = f" (escrow {finding.escrow_id})" if finding.escrow_id else ""
+        print(f"{finding.check}: {finding.message}{whose}")  # noqa: T201
+    return 1 if findings else 0
+
+
 async def _confirm_time(settings: config.Settings) -> int:
     _cancel_on_sigterm()
     await server.confirm_time(settings)
@@ -77,6 +103,27 @@ def _time(text: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def _day(text: str) -> date:
+    today = datetime.now(INDIA).date()
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
+    if not today - timedelta(days=MAX_BOOKS_DAYS) <= day <= today:
+        raise argparse.ArgumentTypeError(
+            f"{text} is in the future or more than {MAX_BOOKS_DAYS} days ago"
+        )
+    return day
+
+
+def _days(arguments: argparse.Namespace) -> list[date]:
+    """The days that are asked for: one, or all until yesterday, which is the last whole one."""
+    if arguments.day is not None:
+        return [arguments.day]
+    count = (datetime.now(INDIA).date() - arguments.since).days
+    return [arguments.since + timedelta(days=n) for n in range(count)]
+
+
 def _give_up(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)  # noqa: T201
     sys.exit(2)
@@ -90,6 +137,12 @@ def main() -> None:
     again.add_argument(
         "--since", type=_time, required=True, help="ISO 8601; UTC where it does not say"
     )
+    books = commands.add_parser(
+        "books", help="hold Razorpay's settlement reports against the books"
+    )
+    which = books.add_mutually_exclusive_group(required=True)
+    which.add_argument("--day", type=_day, help="YYYY-MM-DD, a day of India")
+    which.add_argument("--since", type=_day, help="all days from this one until yesterday")
     commands.add_parser("confirm-time", help="say that this machine's clock is right")
     arguments = parser.parse_args()
     try:
@@ -97,6 +150,8 @@ def main() -> None:
         set_up(settings.log_format, settings.log_level)
         if arguments.command == "reconcile":
             sys.exit(asyncio.run(_reconcile(settings, arguments.since)))
+        if arguments.command == "books":
+            sys.exit(asyncio.run(_books(settings, _days(arguments))))
         if arguments.command == "confirm-time":
             sys.exit(asyncio.run(_confirm_time(settings)))
         sys.exit(asyncio.run(_serve(settings)))

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from core.books.audit import Auditor
+from core.books.recon import Recon, ReconState
 from core.errors import Refusal
 from core.health import Health
 from core.heartbeat import Heartbeat
@@ -33,6 +34,7 @@ class Sources:
     vitals: Vitals
     heartbeats: Sequence[Heartbeat]
     auditor: Auditor
+    recon: Recon
     keys: KeyServer | None
     commands: Counter[str]
     razorpay: Counter[str]
@@ -47,6 +49,7 @@ class _Counted:
     at_s: float = -ASK_EVERY_S
     ages_s: Mapping[str, float] = field(default_factory=dict)
     attention: Mapping[str, int] = field(default_factory=dict)
+    recon: ReconState | None = None
 
 
 class Metrics:
@@ -69,11 +72,12 @@ class Metrics:
         try:
             since_us = await sources.vitals.oldest_work(sources.now_us())
             attention = await sources.vitals.attention()
+            recon = await sources.recon.state()
         except Refusal:
             return
         now_us = sources.now_us()
         ages_s = {kind: max(now_us - us, 0) / US_PER_S for kind, us in since_us.items()}
-        self._counted = _Counted(time.monotonic(), ages_s, attention)
+        self._counted = _Counted(time.monotonic(), ages_s, attention, recon)
 
 
 class _Scrape(Collector):
@@ -130,6 +134,13 @@ class _Scrape(Collector):
             yield _gauge("books_check_age_seconds", "Seconds since the last check.", age_s)
             found = float(len(last.findings))
             yield _gauge("books_findings", "What the last check of the books found.", found)
+        recon = self._counted.recon
+        if recon is not None:
+            age_s = max(self._sources.now_us() - recon.look_time_us, 0) / US_PER_S
+            text = "Seconds since any core looked at a settlement report of Razorpay's."
+            yield _gauge("recon_look_age_seconds", text, age_s)
+            text = "Lines of the latest settlement reports that the books do not explain."
+            yield _gauge("recon_findings", text, float(len(recon.findings)))
 
     def _keys(self) -> Iterator[Metric]:
         keys = self._sources.keys

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.books.audit import EVERY_S, Auditor
 from core.books.fold import Folder
+from core.books.recon import Recon
 from core.clock import SteadyClock, Timekeeper
 from core.config import Settings
 from core.execute import Committed, Executor
@@ -20,6 +21,7 @@ from core.razorpay import TIMEOUT_S, Gateway
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
 from core.settlement.override import Overrider
+from core.settlement.recon import SettlementReports
 from core.settlement.reconcile import Reconciler
 from core.settlement.settle import Patience, Settler
 from core.settlement.webhook import Inbox
@@ -45,6 +47,7 @@ class Rooms:
     reconciler: Reconciler
     auditor: Auditor
     folder: Folder
+    recon: Recon
     inbox: Inbox
     clock: Clock
     vitals: Vitals
@@ -112,6 +115,7 @@ async def opened(
             reconciler=Reconciler(store, executor, gateway, now_us=now_us),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
             folder=Folder(store),
+            recon=Recon(store, SettlementReports(gateway), now_us=now_us),
             inbox=inbox,
             clock=Clock(store, executor, now_us=now_us, is_believed=lambda: not timekeeper.problem),
             vitals=vitals,
@@ -138,6 +142,8 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("reconciliation", 1_800, rooms.reconciler.run()),
         _loop("bank_disputes", 2_400, rooms.reconciler.run_disputes()),
         _loop("books", EVERY_S + 1_800, rooms.auditor.run()),
+        # A day's report may have a thousand pages.
+        _loop("recon", 3_600, rooms.recon.run()),
         _loop("balances", 60, rooms.folder.run()),
         _loop("deadlines", 60, rooms.clock.run()),
         _loop("watchers", 60, rooms.feed.sweep()),

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import grpc
 from escrow.v1 import (
@@ -21,6 +22,7 @@ from escrow.v1 import (
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from core.books.recon import DayResult
 from core.clock import wall_us
 from core.config import Settings
 from core.health import Health
@@ -197,7 +199,7 @@ def _add_services(
         now_us=rooms.now_us,
         ring_settlement=rooms.settler.ring,
     )
-    ledger = LedgerService(store, rooms.auditor)
+    ledger = LedgerService(store, rooms.auditor, rooms.recon)
     escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(escrows, server)
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
@@ -217,6 +219,7 @@ def _metrics(rooms: Rooms, healthy: Health, running: Sequence[Loop], verifier: V
             vitals=rooms.vitals,
             heartbeats=[loop.heartbeat for loop in running],
             auditor=rooms.auditor,
+            recon=rooms.recon,
             keys=verifier.keys,
             commands=rooms.executor.outcomes,
             razorpay=rooms.gateway.outcomes,
@@ -249,6 +252,17 @@ async def reconcile(
         finally:
             await rooms.executor.close()
             await _stop([running])
+
+
+async def books(
+    settings: Settings, days: Sequence[date], progress: Callable[[str], None]
+) -> list[DayResult]:
+    """Hold Razorpay's settlement reports of some days against the books, as core does by itself.
+
+    May run beside a serving core. Raises Refusal, with the days before done.
+    """
+    async with opened(settings) as rooms:
+        return [await rooms.recon.look(day, progress) for day in days]
 
 
 async def confirm_time(settings: Settings) -> None:

@@ -79,6 +79,7 @@ WINGS = {
     },
     "core.server": {
         "core.rooms",
+        "core.books",
         "core.metrics",
         "core.health",
         "core.service",
@@ -91,6 +92,7 @@ WINGS = {
     },
     "core.__main__": {
         "core.server",
+        "core.books",
         "core.config",
         "core.razorpay",
         "core.storage",
@@ -137,10 +139,10 @@ WINGS = {
 
 # What other wings may import of a wing; the rooms that wire all may import anything.
 DOORS = {
-    "core.law": {"rules", "escrow", "command", "money", "ledger", "record", "chargeback"},
+    "core.law": {"rules", "escrow", "command", "money", "ledger", "record", "words", "chargeback"},
     "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
-    "core.settlement": {"checkout", "webhook", "compare", "override"},
-    "core.books": {"audit"},
+    "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
+    "core.books": {"audit", "recon"},
     "core.live": {"feed", "follow", "revoke"},
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.

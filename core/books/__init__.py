@@ -1,4 +1,5 @@
-"""The check that the record, the ledger and the payment provider agree.
+"""Keeps the balances, and checks that record, ledger and the payment provider agree.
 
-Must never repair anything: a finding is for a person. Its door is `audit`.
+Must never repair anything: a finding is for a person. Its doors are `audit`, the check of the
+books, and `recon`, which holds the provider's settlement reports against them.
 """

@@ -93,15 +93,20 @@ class Auditor:
         return Result(self._now_us(), checked, tuple(findings))
 
     async def _compare_balances(self) -> list[Finding]:
-        """Compare the kept balances with the postings that they are of."""
-        return [
+        """Check the kept balances against their postings, and what belongs to no escrow."""
+        ledger = self._store.ledger
+        lopsided = [
+            Finding("", "POSTINGS", f"those of {entity_id} sum to {total} {currency}, not to zero")
+            for entity_id, currency, total in await ledger.lopsided(MAX_DRIFTS)
+        ]
+        return lopsided + [
             Finding(
                 "",
                 "BALANCES",
                 f"{drift.account} is kept as {drift.kept_minor} {drift.currency}, "
                 f"its postings come to {drift.posted_minor}",
             )
-            for drift in await self._store.ledger.drifts(MAX_DRIFTS)
+            for drift in await ledger.drifts(MAX_DRIFTS)
         ]
 
     async def _compare(self, book: Book) -> list[Finding]:

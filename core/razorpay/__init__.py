@@ -19,6 +19,7 @@ from core.razorpay.entity import (
 )
 from core.razorpay.gateway import TIMEOUT_S, Gateway
 from core.razorpay.outcome import GatewayError, GatewayRefused, GatewayUnavailable, OutcomeUnknown
+from core.razorpay.recon import ReconLine, Settlement, parse_recon_line, parse_settlement
 from core.razorpay.signature import verify_checkout, verify_webhook
 
 __all__ = [
@@ -31,14 +32,18 @@ __all__ = [
     "Order",
     "OutcomeUnknown",
     "Payment",
+    "ReconLine",
     "Refund",
     "Reversal",
+    "Settlement",
     "Transfer",
     "parse_dispute",
     "parse_order",
     "parse_payment",
+    "parse_recon_line",
     "parse_refund",
     "parse_reversal",
+    "parse_settlement",
     "parse_transfer",
     "verify_checkout",
     "verify_webhook",

@@ -32,6 +32,7 @@ from core.razorpay.entity import (
 )
 from core.razorpay.outcome import GatewayRefused, GatewayUnavailable
 from core.razorpay.pool import Pool
+from core.razorpay.recon import ReconLine, Settlement, parse_recon_line, parse_settlement
 from core.razorpay.session import lost
 from core.razorpay.signature import verify_checkout
 
@@ -47,6 +48,8 @@ PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 10
 # Pages of one listing; a longer one counts as no answer.
 MAX_PAGES = 50
+# Pages of one day's settlement report.
+MAX_RECON_PAGES = 1_000
 
 # An id goes into a URL, and some come from a browser.
 _ID = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -267,6 +270,37 @@ class Gateway:
             return client.dispute.all({**page, "from": since_s}, **self._options())
 
         return await self._list(fetch, parse_dispute, lambda dispute: dispute.dispute_id)
+
+    async def recon(self, year: int, month: int, day: int) -> list[ReconLine]:
+        """List what Razorpay settled on a day of India, as its report has it.
+
+        Lines that cannot be read are among them (RZP/api/settlements/fetch-recon.md).
+        """
+        lines: list[ReconLine] = []
+        last: list[ReconLine] = []
+        for _ in range(MAX_RECON_PAGES):
+            which = {"year": year, "month": month, "day": day}
+            page = await self._recon_page(which | {"count": PAGE_SIZE, "skip": len(lines)})
+            # A line that is there twice is told twice, but a page that is was not paged.
+            if len(page) < DEFAULT_PAGE_SIZE or page == last:
+                return lines + (page if page != last else [])
+            lines += page
+            last = page
+        raise GatewayUnavailable(f"Razorpay reports more than {MAX_RECON_PAGES} pages.")
+
+    async def _recon_page(self, which: Mapping[str, int]) -> list[ReconLine]:
+        return await self._read(
+            lambda client: client.settlement.report(dict(which), **self._options()),
+            lambda answer: [parse_recon_line(item) for item in items_of(answer)],
+        )
+
+    async def settlement(self, settlement_id: str) -> Settlement:
+        """Read a settlement: a transfer of Razorpay's to the platform's bank."""
+        _check_id(settlement_id)
+        return await self._read(
+            lambda client: client.settlement.fetch(settlement_id, {}, **self._options()),
+            parse_settlement,
+        )
 
     async def _make_order(
         self, receipt: str, amount_minor: int, currency: str, notes: Notes

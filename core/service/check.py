@@ -50,6 +50,8 @@ DAY_US = 86_400 * US_PER_S
 _TOKEN = re.compile(r"[!-~]+")
 _UPDATE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ACCOUNT = re.compile(r"acc_[A-Za-z0-9]{14}")
+# What the rows of a page are keyed by: an escrow's id, or one of Razorpay's.
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _RAZORPAY_ID = re.compile(r"[a-z]+_[A-Za-z0-9]{1,40}")
 
 
@@ -218,5 +220,5 @@ def read_page_token(token: str, key: str, kinds: list[type]) -> list[Any] | None
 
 def _fits(value: int | str) -> bool:
     if isinstance(value, str):
-        return ESCROW_ID.fullmatch(value) is not None
+        return _KEY.fullmatch(value) is not None
     return 0 <= value < 2**62

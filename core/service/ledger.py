@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import ledger_service_pb2 as rpc
 from escrow.v1 import ledger_service_pb2_grpc as service
 
-from core.books.audit import Auditor, Result
+from core.books.audit import Auditor
+from core.books.recon import Recon
 from core.errors import Reason, Refusal
 from core.law.record import timestamp
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
 from core.service.guard import caller
+from core.settlement.compare import Finding
 from core.storage.row import PostingRow
 from core.storage.store import Store
 
@@ -22,14 +25,17 @@ from core.storage.store import Store
 DEFAULT_PAGE, MAX_PAGE = 100, 500
 # Characters of an account's name.
 MAX_ACCOUNT = 160
+# Characters of an id of Razorpay's.
+MAX_ENTITY = 64
 
 
 class LedgerService(service.LedgerServiceServicer):
     """The books over gRPC."""
 
-    def __init__(self, store: Store, auditor: Auditor) -> None:
+    def __init__(self, store: Store, auditor: Auditor, recon: Recon) -> None:
         self._store = store
         self._auditor = auditor
+        self._recon = recon
 
     async def ListEntries(
         self, request: rpc.ListEntriesRequest, context: Any
@@ -39,23 +45,28 @@ class LedgerService(service.LedgerServiceServicer):
             "page_size", request.page_size, least=0, most=MAX_PAGE, default=DEFAULT_PAGE
         )
         check_.text("account", request.account, most=MAX_ACCOUNT)
-        if not request.escrow_id and not request.account:
-            check_.problem("account", "must be given where escrow_id is not")
+        check_.text("entity_id", request.entity_id, most=MAX_ENTITY)
+        check_.text("settlement_id", request.settlement_id, most=MAX_ENTITY)
+        which = {
+            name: getattr(request, name)
+            for name in ("escrow_id", "account", "entity_id", "settlement_id")
+        }
+        if not any(which.values()):
+            check_.problem("account", "must be given where no other filter is")
         check_.done()
         if request.escrow_id:
             await visible(self._store, request.escrow_id, caller())
-        else:
+        if not request.escrow_id or request.entity_id or request.settlement_id:
             _require_keeper()
-        key = f"{request.escrow_id}:{request.account}"
+        key = ":".join(which.values())
         rows = await self._store.ledger.entries(
-            escrow_id=request.escrow_id,
-            account=request.account,
+            **which,
             after=_read_page(request.page_token, key),
             limit=size + 1,
         )
         token = _page(rows[size - 1], key) if len(rows) > size else ""
         return rpc.ListEntriesResponse(
-            entries=[_entry(row) for row in rows[:size]], next_page_token=token
+            entries=[_entry(row, _is_keeper()) for row in rows[:size]], next_page_token=token
         )
 
     async def GetBalance(
@@ -82,43 +93,52 @@ class LedgerService(service.LedgerServiceServicer):
         return rpc.CheckBooksResponse(
             balanced=not result.findings,
             escrows_checked=result.escrows_checked,
-            findings=_findings(result),
+            findings=_findings(result.findings),
         )
 
     async def GetLastCheck(
         self, request: rpc.GetLastCheckRequest, context: Any
     ) -> rpc.GetLastCheckResponse:
         _require_keeper()
+        answer = rpc.GetLastCheckResponse()
         last = self._auditor.last
-        if last is None:
-            return rpc.GetLastCheckResponse()
-        return rpc.GetLastCheckResponse(
-            check_time=timestamp(last.check_time_us),
-            escrows_checked=last.escrows_checked,
-            findings=_findings(last),
-        )
+        if last is not None:
+            answer.check_time.CopyFrom(timestamp(last.check_time_us))
+            answer.escrows_checked = last.escrows_checked
+            answer.findings.extend(_findings(last.findings))
+        state = await self._recon.state()
+        if state is not None:
+            answer.recon_time.CopyFrom(timestamp(state.look_time_us))
+            answer.recon_day, answer.recon_lines = state.day, state.lines
+            answer.recon_findings.extend(_findings(state.findings))
+        return answer
+
+
+def _is_keeper() -> bool:
+    return not caller().roles.isdisjoint({"admin", "service"})
 
 
 def _require_keeper() -> None:
-    if caller().roles.isdisjoint({"admin", "service"}):
+    if not _is_keeper():
         raise Refusal(Reason.ROLE_MISSING, "The books are for the roles admin and service.")
 
 
-def _findings(result: Result) -> list[rpc.Finding]:
-    return [
-        rpc.Finding(escrow_id=f.escrow_id, check=f.check, message=f.message)
-        for f in result.findings
-    ]
+def _findings(found: Iterable[Finding]) -> list[rpc.Finding]:
+    return [rpc.Finding(escrow_id=f.escrow_id, check=f.check, message=f.message) for f in found]
 
 
-def _entry(row: PostingRow) -> rpc.Entry:
+def _entry(row: PostingRow, is_keeper: bool) -> rpc.Entry:
     return rpc.Entry(
-        escrow_id=row.escrow_id,
+        escrow_id="" if row.is_outside else row.escrow_id,
         version=row.version,
         position=row.position,
         account=row.account,
         amount=pb.Money(amount_minor=row.amount_minor, currency=row.currency),
         create_time=timestamp(row.create_time_us),
+        entity_id=row.entity_id,
+        # How the platform is paid is not the parties' business.
+        settlement_id=row.settlement_id if is_keeper else "",
+        settlement_utr=row.utr if is_keeper else "",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,7 +54,22 @@ _SUMMED_BALANCE = _sum_by_currency(
     .where(_POSTINGS.account == sa.bindparam("account"))
     .subquery()
 )
+# What PostgreSQL must read to see that the index of named postings serves.
+_IS_NAMED = sa.literal_column("entity_id > ''", sa.Boolean)
 _IS_UNFOLDED = sa.select(_DELTAS.delta_id).limit(1)
+
+
+def _is_settled_by(settlement_id: str) -> list[sa.ColumnElement[bool]]:
+    """The postings that an explained line of a settlement is of."""
+    line = t.recon_lines.c
+    lines = sa.select(line.subject_id).where(
+        line.settlement_id == settlement_id, line.message == ""
+    )
+    of_this_event = lines.where(
+        line.subject_id == _POSTINGS.entity_id,
+        sa.or_(line.version.is_(None), line.version == _POSTINGS.version),
+    )
+    return [_POSTINGS.entity_id.in_(lines), _IS_NAMED, of_this_event.exists()]
 
 
 def is_kept(account: str) -> bool:
@@ -107,9 +123,16 @@ class Ledger:
         self._engine = engine
 
     async def entries(
-        self, *, escrow_id: str, account: str, after: tuple[int, str, int, int] | None, limit: int
+        self,
+        *,
+        escrow_id: str = "",
+        account: str = "",
+        entity_id: str = "",
+        settlement_id: str = "",
+        after: tuple[int, str, int, int] | None,
+        limit: int,
     ) -> list[PostingRow]:
-        """List postings of an escrow, of an account, or of both, oldest first."""
+        """List the postings that fit all that is given, oldest first."""
         c = t.postings.c
         key = (c.create_time_us, c.escrow_id, c.version, c.position)
         statement = sa.select(t.postings).order_by(*key).limit(limit)
@@ -117,9 +140,37 @@ class Ledger:
             statement = statement.where(c.escrow_id == escrow_id)
         if account:
             statement = statement.where(c.account == account)
+        if entity_id:
+            statement = statement.where(c.entity_id == entity_id, _IS_NAMED)
+        if settlement_id:
+            statement = statement.where(*_is_settled_by(settlement_id))
         if after is not None:
             statement = statement.where(sa.tuple_(*key) > after)
-        return [PostingRow(**row._mapping) for row in await self._rows(statement)]
+        rows = [PostingRow(**row._mapping) for row in await self._rows(statement)]
+        return await self._with_settlements(rows)
+
+    async def _with_settlements(self, rows: Sequence[PostingRow]) -> list[PostingRow]:
+        """Add to postings the settlements that they were part of."""
+        ids = sorted({row.entity_id for row in rows} - {""})
+        if not ids:
+            return list(rows)
+        c = t.recon_lines.c
+        statement = (
+            sa.select(c.subject_id, c.version, c.settlement_id, c.utr)
+            .where(c.subject_id.in_(ids), c.message == "", c.settlement_id > "")
+            .order_by(c.day)
+        )
+        found = {
+            (line.subject_id, line.version): (line.settlement_id, line.utr)
+            for line in await self._rows(statement)
+        }
+
+        def settled(row: PostingRow) -> PostingRow:
+            of_all = found.get((row.entity_id, None), ("", ""))
+            settlement_id, utr = found.get((row.entity_id, row.version), of_all)
+            return replace(row, settlement_id=settlement_id, utr=utr)
+
+        return [settled(row) for row in rows]
 
     async def balance(self, account: str) -> list[tuple[str, int]]:
         """Answer what an account stands at: (currency, debit less credit), for each it has seen."""
@@ -130,6 +181,21 @@ class Ledger:
     async def is_unfolded(self) -> bool:
         """Whether there are changes that are not folded in yet."""
         return bool(await self._rows(_IS_UNFOLDED))
+
+    async def lopsided(self, limit: int) -> list[tuple[str, str, int]]:
+        """List postings of no escrow that do not sum to zero: (Razorpay's id, currency, sum)."""
+        c = t.postings.c
+        total = sa.func.sum(c.amount_minor)
+        statement = (
+            sa.select(c.escrow_id, c.currency, total.label("total"))
+            .where(sa.text("version = 0"))
+            .group_by(c.escrow_id, c.currency)
+            .having(total != 0)
+            .order_by(c.escrow_id)
+            .limit(limit)
+        )
+        rows = await self._rows(statement)
+        return [(row.escrow_id, row.currency, int(row.total)) for row in rows]
 
     async def drifts(self, limit: int) -> list[Drift]:
         """Compare the kept balances with the sums of all postings, as of one moment. Slow."""

@@ -67,6 +67,58 @@ class PostingRow:
     currency: str
     create_time_us: int
     entity_id: str = ""
+    # The settlement to the platform's bank that it was part of, as far as that is known, and the
+    # bank's reference of that.
+    settlement_id: str = ""
+    utr: str = ""
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it belongs to no escrow; `escrow_id` is then Razorpay's own id."""
+        return self.version == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What one event has posted to Razorpay's balance under one of Razorpay's ids."""
+
+    entity_id: str
+    escrow_id: str
+    version: int
+    currency: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconRow:
+    """A line of a settlement report, and what the books say to it."""
+
+    entity_id: str
+    type: str
+    subject_id: str
+    debit_minor: int
+    credit_minor: int
+    amount_minor: int
+    fee_minor: int
+    tax_minor: int
+    currency: str
+    settlement_id: str
+    utr: str
+    settle_time_us: int
+    outcome: str
+    message: str
+    escrow_id: str
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconFinding:
+    """A line that the books do not explain."""
+
+    day: str
+    escrow_id: str
+    outcome: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

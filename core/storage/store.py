@@ -22,6 +22,7 @@ from core.storage import tables as t
 from core.storage.condition import Condition
 from core.storage.database import Database, reading, writing
 from core.storage.ledger import Ledger
+from core.storage.recon import Recon
 from core.storage.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
 from core.storage.transaction import Transaction
 from core.storage.trouble import explain, storage_errors
@@ -51,6 +52,7 @@ class Store:
         self.condition = Condition(lacks_room=file.lacks_room) if file else Condition()
         self.is_postgres = engine.dialect.name == "postgresql"
         self.ledger = Ledger(engine)
+        self.recon = Recon(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
 

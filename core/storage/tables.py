@@ -74,7 +74,8 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
-# Append only. The postings of one event sum to zero in each currency.
+# Append only. The postings of one event sum to zero in each currency. What belongs to no escrow
+# stands under Razorpay's own id, as version 0.
 postings = Table(
     "postings",
     metadata,
@@ -94,6 +95,12 @@ postings = Table(
         "entity_id",
         postgresql_where=text("entity_id > ''"),
         sqlite_where=text("entity_id > ''"),
+    ),
+    Index(
+        "postings_outside",
+        "escrow_id",
+        postgresql_where=text("version = 0"),
+        sqlite_where=text("version = 0"),
     ),
 )
 
@@ -117,6 +124,57 @@ balance_deltas = Table(
     Column("currency", String(3), nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Index("balance_deltas_account", "account"),
+)
+
+# Days of Razorpay's settlement reports. Leased while a core fetches one.
+recon_days = Table(
+    "recon_days",
+    metadata,
+    # YYYY-MM-DD, a day of India.
+    Column("day", String(10), primary_key=True),
+    # When its report is to be fetched next; null when nothing more is expected of it.
+    Column("due_us", BigInteger),
+    Column("lease_id", String(64)),
+    Column("lease_until_us", BigInteger),
+    # When it was fetched last; null before the first time.
+    Column("look_time_us", BigInteger),
+    Index("recon_days_due", "due_us"),
+)
+
+# The lines of those reports as they were fetched last, and what the books say to each.
+recon_lines = Table(
+    "recon_lines",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("entity_id", String(64), nullable=False),
+    Column("type", String(64), nullable=False),
+    # What the postings of it are named by: a dispute for the adjustments that it made.
+    Column("subject_id", String(64), nullable=False),
+    Column("debit_minor", BigInteger, nullable=False),
+    Column("credit_minor", BigInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("fee_minor", BigInteger, nullable=False),
+    Column("tax_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("settlement_id", String(64), nullable=False),
+    Column("utr", String(64), nullable=False),
+    Column("settle_time_us", BigInteger, nullable=False),
+    # MATCHED, POSTED, WAITING, or what is wrong.
+    Column("outcome", String(16), nullable=False),
+    # The finding, with both sides; empty where the line is explained.
+    Column("message", String(500), nullable=False),
+    # Whose escrow's books it was held against, and the event where it is one of several.
+    Column("escrow_id", _ESCROW_ID, nullable=False),
+    Column("version", BigInteger),
+    Index("recon_lines_subject", "subject_id"),
+    Index("recon_lines_settlement", "settlement_id"),
+    Index(
+        "recon_lines_finding",
+        "day",
+        postgresql_where=text("message > ''"),
+        sqlite_where=text("message > ''"),
+    ),
 )
 
 # Escrows that Razorpay does not yet stand where they want it. Leased while settlement works on one.

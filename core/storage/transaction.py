@@ -13,6 +13,7 @@ from core.law.record import load_row
 from core.storage import tables as t
 from core.storage.database import Unbroken
 from core.storage.ledger import deltas, fold
+from core.storage.recon import ReconWriter
 from core.storage.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 
 # Characters of a NOTIFY; PostgreSQL allows less than 8,000 bytes.
@@ -84,6 +85,7 @@ class Transaction:
     def __init__(self, connection: Unbroken, is_postgres: bool) -> None:
         self._connection = connection
         self._is_postgres = is_postgres
+        self.recon = ReconWriter(connection, is_postgres)
 
     def _insert(self, table: sa.Table) -> Any:
         return _insert(table, self._is_postgres)

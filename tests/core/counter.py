@@ -10,6 +10,7 @@ import jwt
 from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as escrows
+from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -26,16 +27,21 @@ WEBHOOK_SECRET = "whsec_of_the_tests"
 LIMIT_S = 20.0
 DESCRIPTORS = {
     method.name: method
-    for file in (escrows.DESCRIPTOR, payments.DESCRIPTOR, admin.DESCRIPTOR)
+    for file in (escrows.DESCRIPTOR, payments.DESCRIPTOR, admin.DESCRIPTOR, ledger.DESCRIPTOR)
     for service in file.services_by_name.values()
     for method in service.methods
 }
-UNARY = sorted(name for name, method in DESCRIPTORS.items() if not method.server_streaming)
+# The calls of the books are for two roles only, whoever the parties are.
+UNARY = sorted(
+    name
+    for name, method in DESCRIPTORS.items()
+    if not method.server_streaming and method.containing_service.name != "LedgerService"
+)
 
 
 def messages_of(name: str) -> Any:
     """The module that has the messages of a call."""
-    return next(m for m in (escrows, payments, admin) if hasattr(m, f"{name}Request"))
+    return next(m for m in (escrows, payments, admin, ledger) if hasattr(m, f"{name}Request"))
 
 
 def token(user_id: str, *roles: str, secret: str = SECRET, **claims: Any) -> str:
