@@ -145,6 +145,8 @@ def main() -> None:
     which.add_argument("--since", type=_day, help="all days from this one until yesterday")
     commands.add_parser("confirm-time", help="say that this machine's clock is right")
     arguments = parser.parse_args()
+    if arguments.command == "books" and not _days(arguments):
+        books.error("argument --since: today is not over; use --day")
     try:
         settings = config.read()
         set_up(settings.log_format, settings.log_level)

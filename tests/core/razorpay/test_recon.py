@@ -1,14 +1,13 @@
 """Settlement reports: read in every shape that Razorpay gives them, and fetched page by page."""
 
-import asyncio
 import json
-import re
 from typing import Any
 
 import pytest
 
 from core.razorpay import (
     Gateway,
+    GatewayRefused,
     GatewayUnavailable,
     ReconLine,
     Settlement,
@@ -16,6 +15,7 @@ from core.razorpay import (
     parse_settlement,
 )
 from tests.fakes.peer import Peer, http
+from tests.fakes.reports import ReportServer
 
 # As in RZP/api/settlements/fetch-recon.md, with other ids.
 LINE: dict[str, Any] = {
@@ -143,21 +143,6 @@ def test_a_settlement_is_read() -> None:
             parse_settlement(entity | broken)
 
 
-class Reports(Peer):
-    """Answers report calls from a list of items, as Razorpay pages them."""
-
-    def __init__(self, items: list[Any]) -> None:
-        self.items = items
-        super().__init__(self._page)
-
-    async def _page(self, writer: asyncio.StreamWriter) -> None:
-        found = re.findall(rb"[?&](count|skip)=(\d+)", self.requests[-1])
-        asked = {name.decode(): int(value) for name, value in found}
-        page = self.items[asked["skip"] : asked["skip"] + asked["count"]]
-        body = json.dumps({"entity": "collection", "count": len(page), "items": page})
-        await http(200, body)(writer)
-
-
 async def recon(url: str) -> list[ReconLine]:
     gateway = Gateway(key_id="rzp_test_1", key_secret="x", base_url=url, timeout_s=2.0)
     try:
@@ -170,7 +155,8 @@ async def test_a_report_is_fetched_page_by_page_with_the_lines_that_cannot_be_re
     items: list[Any] = [LINE | {"entity_id": f"pay_{number}"} for number in range(205)]
     items[7] = LINE | {"currency": None}
     items[9] = items[8]
-    async with Reports(items) as reports:
+    async with ReportServer() as reports:
+        reports.days["2026-11-05"] = items
         lines = await recon(reports.url)
     assert [line.entity_id for line in lines] == [item["entity_id"] for item in items]
     assert [number for number, line in enumerate(lines) if line.problem] == [7]
@@ -189,8 +175,21 @@ async def test_a_report_that_is_not_paged_is_told_once() -> None:
 
 
 async def test_a_day_without_settlements_is_an_empty_report() -> None:
-    async with Reports([]) as reports:
+    async with ReportServer() as reports:
         assert await recon(reports.url) == []
+
+
+async def test_a_settlement_is_fetched_by_its_id() -> None:
+    async with ReportServer() as reports:
+        reports.settle("2026-11-05", "setl_1", LINE)
+        gateway = Gateway(key_id="rzp_test_1", key_secret="x", base_url=reports.url, timeout_s=2.0)
+        try:
+            found = await gateway.settlement("setl_1")
+            with pytest.raises(GatewayRefused, match="does not exist"):
+                await gateway.settlement("setl_2")
+        finally:
+            await gateway.close()
+    assert found == Settlement("setl_1", 97_640, "processed", "utrsetl_1", 1_568_176_960)
 
 
 async def test_an_answer_that_is_no_list_is_no_report() -> None:
