@@ -4,7 +4,8 @@
 it ends with 1 and a line for each escrow that could not be asked about. `python -m core books
 --day 2026-11-25` holds Razorpay's settlement report of a day, or of all days `--since` one, against
 the books; it ends with 1 and both sides of each difference where there is one. `python -m core
-confirm-time` says that this machine's clock is right, so that deadlines pass again.
+recount` corrects kept balances that CheckBooks has found wrong. `python -m core confirm-time` says
+that this machine's clock is right, so that deadlines pass again.
 """
 
 from __future__ import annotations
@@ -81,6 +82,15 @@ async def _books(settings: config.Settings, days: Sequence[date]) -> int:
     return 1 if findings else 0
 
 
+async def _recount(settings: config.Settings) -> int:
+    _cancel_on_sigterm()
+    for drift in await server.recount(settings):
+        sides = f"was kept as {drift.kept_minor}, its postings come to {drift.posted_minor}"
+        print(f"corrected: {drift.account}: {sides} {drift.currency}")  # noqa: T201
+    print("done: every balance is the sum of its postings")  # noqa: T201
+    return 0
+
+
 async def _confirm_time(settings: config.Settings) -> int:
     _cancel_on_sigterm()
     await server.confirm_time(settings)
@@ -143,6 +153,7 @@ def main() -> None:
     which = books.add_mutually_exclusive_group(required=True)
     which.add_argument("--day", type=_day, help="YYYY-MM-DD, a day of India")
     which.add_argument("--since", type=_day, help="all days from this one until yesterday")
+    commands.add_parser("recount", help="correct the kept balances from the postings")
     commands.add_parser("confirm-time", help="say that this machine's clock is right")
     arguments = parser.parse_args()
     if arguments.command == "books" and not _days(arguments):
@@ -154,6 +165,8 @@ def main() -> None:
             sys.exit(asyncio.run(_reconcile(settings, arguments.since)))
         if arguments.command == "books":
             sys.exit(asyncio.run(_books(settings, _days(arguments))))
+        if arguments.command == "recount":
+            sys.exit(asyncio.run(_recount(settings)))
         if arguments.command == "confirm-time":
             sys.exit(asyncio.run(_confirm_time(settings)))
         sys.exit(asyncio.run(_serve(settings)))

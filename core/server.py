@@ -22,6 +22,7 @@ from escrow.v1 import (
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from core.books import fold
 from core.books.recon import DayResult
 from core.clock import wall_us
 from core.config import Settings
@@ -40,6 +41,7 @@ from core.service.share import Pace, Shares
 from core.settlement.checkout import Checkout
 from core.settlement.reconcile import Reconciled
 from core.settlement.settle import Patience
+from core.storage.row import Drift
 from holdfast import descriptors
 from holdfast.metrics import served
 from holdfast.revocation import Revocations
@@ -263,6 +265,12 @@ async def books(
     """
     async with opened(settings) as rooms:
         return [await rooms.recon.look(day, progress) for day in days]
+
+
+async def recount(settings: Settings) -> list[Drift]:
+    """Correct kept balances from the postings; may run beside a serving core."""
+    async with opened(settings) as rooms:
+        return await fold.recount(rooms.store)
 
 
 async def confirm_time(settings: Settings) -> None:

@@ -85,6 +85,7 @@ WINGS = {
         "core.service",
         "core.live",
         "core.settlement",
+        "core.storage",
         "core.clock",
         "core.heartbeat",
         "core.config",
@@ -142,7 +143,7 @@ DOORS = {
     "core.law": {"rules", "escrow", "command", "money", "ledger", "record", "words", "chargeback"},
     "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
     "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
-    "core.books": {"audit", "recon"},
+    "core.books": {"audit", "fold", "recon"},
     "core.live": {"feed", "follow", "revoke"},
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.

@@ -1,6 +1,7 @@
 """Folds what commands have posted into the kept balances, so that reading one stays cheap.
 
 Commands only append; this loop is the one writer of the balances, and no command waits for it.
+`recount` is for a person whom the check has told of a balance that is wrong.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import logging
 
 from core.errors import Refusal
 from core.heartbeat import beat
+from core.storage.row import Drift
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
 # How often changes are folded in: what GetBalance adds up itself is not older than that.
 FOLD_EVERY_S = 5.0
+# Balances that are corrected at once.
+MAX_CORRECTED = 10_000
 # Changes that are folded in one transaction, during which SQLite takes no command.
 FOLD_ROWS = 2_000
 
@@ -53,3 +57,16 @@ class Folder:
                 break
             beat()
         return folded
+
+
+async def recount(store: Store) -> list[Drift]:
+    """Correct the kept balances that are not the sums of their postings; answer what was wrong.
+
+    Only one may run at a time: two would both correct. Commands may go on. Raises Refusal.
+    """
+    corrected: list[Drift] = []
+    while drifts := await store.ledger.drifts(MAX_CORRECTED):
+        async with store.write() as transaction:
+            await transaction.correct(drifts)
+        corrected += drifts
+    return corrected

@@ -14,7 +14,7 @@ from core.storage import tables as t
 from core.storage.database import Unbroken
 from core.storage.ledger import deltas, fold
 from core.storage.recon import ReconWriter
-from core.storage.row import Known, Loaded, Owed, PayeeRow, chunks, latest_payee
+from core.storage.row import Drift, Known, Loaded, Owed, PayeeRow, chunks, latest_payee
 
 # Characters of a NOTIFY; PostgreSQL allows less than 8,000 bytes.
 NOTIFY_LIMIT = 7_900
@@ -141,6 +141,21 @@ class Transaction:
     async def fold(self, limit: int) -> int:
         """Fold the oldest changes into the balances, up to `limit`; answer how many there were."""
         return await fold(self._connection, limit, is_postgres=self._is_postgres)
+
+    async def correct(self, drifts: Sequence[Drift]) -> None:
+        """Add to kept balances what they lack of their postings.
+
+        Exact although commands go on: what they post and what they add to balances is the same.
+        """
+        rows = [
+            {
+                "account": drift.account,
+                "currency": drift.currency,
+                "amount_minor": drift.posted_minor - drift.kept_minor,
+            }
+            for drift in drifts
+        ]
+        await self._many(_saves(self._is_postgres)["balance_deltas"], rows)
 
     async def notify(self, rung: Iterable[tuple[str, int]]) -> None:
         """Ring the other processes at commit (PostgreSQL only): which escrows, at which version."""

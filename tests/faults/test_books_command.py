@@ -1,15 +1,18 @@
-"""`python -m core books`: an operator holds Razorpay's settlement reports against the books."""
+"""`python -m core books` and `recount`: an operator looks after the books."""
 
 import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from core.books.match import BANK
 from core.books.recon import INDIA
 from core.law.ledger import BALANCE
+from core.storage import tables as t
 from tests.core.room import Room, open_room
 from tests.fakes.process import Process
 from tests.fakes.reports import ReportServer, line_of
@@ -37,7 +40,8 @@ async def room(database_url: str) -> AsyncIterator[Room]:
 
 
 @pytest.fixture
-def command(database_url: str, reports: ReportServer, tmp_path: Path) -> Command:
+def core(database_url: str, reports: ReportServer, tmp_path: Path) -> Command:
+    """Starts a command of core on the room's database, with the reports as its Razorpay."""
     env = {
         "DATABASE_URL": database_url,
         "JWT_SECRET": JWT_SECRET,
@@ -50,11 +54,16 @@ def command(database_url: str, reports: ReportServer, tmp_path: Path) -> Command
 
     def start(*arguments: str) -> Process:
         log = tmp_path / f"books-{next(numbers)}.log"
-        process = Process("books", ["core", "books", *arguments], env, log)
+        process = Process("books", ["core", *arguments], env, log)
         process.spawn()
         return process
 
     return start
+
+
+@pytest.fixture
+def command(core: Command) -> Command:
+    return partial(core, "books")
 
 
 async def payment_of(room: Room) -> str:
@@ -141,3 +150,16 @@ async def test_arguments_that_are_none_are_one_sentence_and_exit_2(
     complaints = [line for line in process.lines.splitlines() if "error:" in line]
     assert len(complaints) == 1
     assert "--day" in complaints[0] or "--since" in complaints[0]
+
+
+async def test_a_recount_says_what_it_corrects(room: Room, core: Command) -> None:
+    await payment_of(room)
+    async with room.store._engine.begin() as connection:
+        await connection.execute(sa.delete(t.balance_deltas))
+    for said in (True, False):
+        asked = core("recount")
+        assert await asked.exit_code(EXIT_LIMIT_S) == 0, asked.lines
+        line = f"corrected: {BALANCE}: was kept as 0, its postings come to {NET} INR\n"
+        assert (line in asked.lines) == said
+        assert asked.lines.endswith("done: every balance is the sum of its postings\n")
+    assert await balance(room, BALANCE) == {"INR": NET}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 import sqlalchemy as sa
 
-from core.books.fold import Folder
+from core.books.fold import Folder, recount
 from core.law import command as c
 from core.law.ledger import BALANCE, PLATFORM_FEES
 from core.storage import tables as t
@@ -155,3 +155,19 @@ async def test_a_balance_that_is_not_the_sum_of_its_postings_is_named(room: Room
     await execute(room, sa.delete(t.balances).where(row.account == BALANCE))
     (drift,) = await room.store.ledger.drifts(10)
     assert (drift.kept_minor, drift.posted_minor) == (0, NET)
+
+
+async def test_a_recount_corrects_what_is_wrong_while_commands_go_on(room: Room) -> None:
+    await room.paid()
+    await Folder(room.store).fold()
+    row = t.balances.c
+    more = sa.update(t.balances).where(row.account == BALANCE)
+    await execute(room, more.values(amount_minor=row.amount_minor + 5))
+    await execute(room, sa.delete(t.balances).where(row.account != BALANCE))
+    correcting = asyncio.create_task(recount(room.store))
+    await asyncio.gather(*(released(room) for _ in range(5)))
+    wrong = await correcting
+    assert {drift.account for drift in wrong} >= {BALANCE, "razorpay:fees", "razorpay:tax"}
+    assert await room.store.ledger.drifts(10) == []
+    assert await balance(room, BALANCE) == {"INR": 6 * NET}
+    assert await recount(room.store) == []
