@@ -53,6 +53,7 @@ class Asked:
     cause: str
     fingerprint: bytes
     answer: asyncio.Future[Answer] = field(repr=False)
+    lease_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,18 @@ class Committed:
 class _Batch:
     """What one transaction knows and is going to write."""
 
-    def __init__(self, known: dict[str, Known], loaded: dict[str, Loaded], now_us: int) -> None:
+    def __init__(
+        self,
+        known: dict[str, Known],
+        loaded: dict[str, Loaded],
+        now_us: int,
+        leases: dict[str, str],
+    ) -> None:
         self.known = known
         self.loaded = loaded
         self.now_us = now_us
+        # Which lease each escrow's work is under, where a command depends on it.
+        self.leases = leases
         self.answers: list[Answer | Known | Refusal] = []
         self.committed: list[Committed] = []
         self.events: list[dict[str, Any]] = []
@@ -108,6 +117,10 @@ class _Batch:
             _require_same(known, asked.fingerprint)
             self.answers.append(known)
             return
+        if asked.lease_id and self.leases.get(asked.escrow_id) != asked.lease_id:
+            raise Refusal(
+                Reason.SETTLEMENT_UNDER_WAY, "This escrow is being settled right now; try again."
+            )
         loaded = self.loaded.get(asked.escrow_id)
         before = loaded.escrow if loaded else None
         # No event is older than the one before it, whatever a replica's clock says.
@@ -239,15 +252,17 @@ class Executor:
         caller: Caller,
         cause: str,
         fingerprint: bytes = b"",
+        lease_id: str = "",
     ) -> Answer:
         """Run one command, once for its cause; answers when it is on disk.
 
-        A cancelled caller does not undo what has been judged. Raises Refusal.
+        With `lease_id`, only as long as that lease of settlement's work on the escrow is held, as
+        of the commit itself. A cancelled caller does not undo what has been judged. Raises Refusal.
         """
         if self._closed:
             raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; try again.")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        asked = Asked(command, escrow_id, caller, cause, fingerprint, answer)
+        asked = Asked(command, escrow_id, caller, cause, fingerprint, answer, lease_id)
         try:
             self._waiting.put_nowait(asked)
         except asyncio.QueueFull:
@@ -310,7 +325,9 @@ class Executor:
             # Locked before the causes are read, so that another process's event of a cause is seen.
             loaded = await transaction.load({a.escrow_id for a in asked})
             known = await transaction.known({a.cause for a in asked})
-            batch = _Batch(known, loaded, self._now_us())
+            leased = {a.escrow_id for a in asked if a.lease_id}
+            leases = await transaction.leases(leased) if leased else {}
+            batch = _Batch(known, loaded, self._now_us(), leases)
             for one in asked:
                 try:
                     batch.judge(one)

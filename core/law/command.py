@@ -170,7 +170,11 @@ class ReportHold:
 
 @dataclass(frozen=True, slots=True)
 class ReportRefund:
-    """The provider has processed a refund. `part_id` is None when Holdfast did not ask for it."""
+    """The provider has processed a refund. `part_id` is None when Holdfast did not ask for it.
+
+    `is_adopted` marks one that somebody made by hand, and that settlement takes for a share of what
+    it has to refund.
+    """
 
     refund_id: str
     payment_id: str
@@ -179,6 +183,7 @@ class ReportRefund:
     fee_minor: int = 0
     tax_minor: int = 0
     bank_reference: str = ""
+    is_adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,22 +246,30 @@ def refund_reported(
     is_whole = escrow.payment.status is PaymentStatus.REFUNDED
     if command.payment_id != escrow.payment.payment_id or is_whole:
         return None
-    if escrow.status is Status.CANCELLED and command.amount_minor == escrow.held_minor:
+    if escrow.status is Status.CANCELLED and _fits(command, escrow.held_minor):
         return _refunded(escrow, escrow.parts, command, caller, now_us)
     part = None if command.part_id is None else escrow.part(command.part_id)
     if part is None or part.settlement is None or part.status is not Status.SETTLING:
         return _foreign_refund(escrow, command, caller, now_us)
-    if part.repaid_minor or command.amount_minor != part.settlement.repay_minor:
+    if not _fits(command, part.settlement.repay_minor - part.repaid_minor):
         return _foreign_refund(escrow, command, caller, now_us)
     return _refunded(escrow, (part,), command, caller, now_us)
+
+
+def _fits(command: c.ReportRefund, owing_minor: int) -> bool:
+    """Whether a refund is what was to be made, or, made by hand, a share of it."""
+    if command.is_adopted:
+        return command.amount_minor <= owing_minor
+    return 0 < command.amount_minor == owing_minor
 
 
 def _refunded(
     escrow: Escrow, parts: tuple[Part, ...], command: c.ReportRefund, caller: Caller, now_us: int
 ) -> Event:
-    after = escrow
+    after, left = escrow, command.amount_minor
     for part in parts:
-        amount = part.settlement.repay_minor if part.settlement else part.held_minor
+        amount = min(left, part.held_minor)
+        left -= amount
         held, refunded = part.held_minor - amount, part.refunded_minor + amount
         after = after.with_part(replace(part, held_minor=held, refunded_minor=refunded))
     refunded = escrow.payment.refunded_minor + command.amount_minor

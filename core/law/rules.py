@@ -198,9 +198,15 @@ def outstanding(escrow: Escrow) -> bool:
         return escrow.held_minor > 0
     return any(
         p.status is Status.SETTLING
-        or (p.status in (Status.HELD, Status.DISPUTED) and not p.on_hold_minor)
+        or (p.status in (Status.HELD, Status.DISPUTED) and not _is_on_hold(escrow, p))
         for p in escrow.parts
     )
+
+
+def _is_on_hold(escrow: Escrow, part: Part) -> bool:
+    """Whether the seller's transfer stands, and is no larger than what is held gives."""
+    most = part.held_minor - part.fee_on(part.held_minor, escrow.fee_bps)
+    return 0 < part.on_hold_minor <= most
 
 
 def moves_money(before: Escrow, event: Event) -> bool:

@@ -37,6 +37,8 @@ class Order:
     amount_minor: int
     currency: str
     status: str
+    # What was paid of it: a fee that the customer bore is not counted.
+    paid_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Payment:
     tax_minor: int | None
     refunded_minor: int
     error_reason: str
-    create_time_s: int
+    # The offer with which it was paid, `offer_…`; empty without one.
+    offer_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class Transfer:
     settlement_status: str
     notes: Mapping[str, str]
     error_reason: str
+    # Razorpay's own fee for it, GST included, and the GST in it.
+    fee_minor: int = 0
+    tax_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,11 @@ class Refund:
     currency: str
     status: str
     notes: Mapping[str, str]
+    # Razorpay's own fee for it, GST included, and the GST in it.
+    fee_minor: int = 0
+    tax_minor: int = 0
+    # The bank's own number of it (ARN, RRN or UTR), as soon as Razorpay has one.
+    bank_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,8 @@ class Dispute:
     amount_minor: int
     reason_code: str
     status: str
+    # What Razorpay has taken for it.
+    deducted_minor: int = 0
 
 
 def parse_order(entity: object) -> Order:
@@ -116,6 +129,7 @@ def parse_order(entity: object) -> Order:
         amount_minor=_amount(fields, "amount"),
         currency=_currency(fields),
         status=_status(fields, ("status",), _ORDER_STATUSES),
+        paid_minor=_optional_amount(fields, "amount_paid") or 0,
     )
 
 
@@ -132,7 +146,7 @@ def parse_payment(entity: object) -> Payment:
         tax_minor=_optional_amount(fields, "tax"),
         refunded_minor=_optional_amount(fields, "amount_refunded") or 0,
         error_reason=_optional_text(fields, "error_reason"),
-        create_time_s=_amount(fields, "created_at"),
+        offer_id=_optional_text(fields, "offer_id"),
     )
 
 
@@ -152,6 +166,8 @@ def parse_transfer(entity: object) -> Transfer:
         settlement_status=_optional_text(fields, "settlement_status"),
         notes=_notes(fields),
         error_reason=_optional_text(error, "reason") if isinstance(error, Mapping) else "",
+        fee_minor=_optional_amount(fields, "fees") or 0,
+        tax_minor=_optional_amount(fields, "tax") or 0,
     )
 
 
@@ -176,6 +192,9 @@ def parse_refund(entity: object) -> Refund:
         currency=_currency(fields),
         status=_status(fields, ("status",), _REFUND_STATUSES),
         notes=_notes(fields),
+        fee_minor=_optional_amount(fields, "fee") or 0,
+        tax_minor=_optional_amount(fields, "tax") or 0,
+        bank_reference=_bank_reference(fields.get("acquirer_data")),
     )
 
 
@@ -189,7 +208,15 @@ def parse_dispute(entity: object) -> Dispute:
         reason_code=_optional_text(fields, "reason_code"),
         # Any word is read: a status that is not known to end a dispute goes on stopping a release.
         status=_text(fields, "status"),
+        deducted_minor=_optional_amount(fields, "amount_deducted") or 0,
     )
+
+
+def _bank_reference(data: object) -> str:
+    """Read the bank's number out of `acquirer_data`, whose fields depend on the method."""
+    if not isinstance(data, Mapping):
+        return ""
+    return next((_text(data, name) for name in ("arn", "rrn", "utr") if _has(data, name)), "")
 
 
 def items_of(answer: object) -> list[object]:

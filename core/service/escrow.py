@@ -197,14 +197,12 @@ class EscrowService(service.EscrowServiceServicer):
         cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
         answer = await self._executor.recall(cause, fingerprint)
         if answer is None:
-            escrow = await visible(self._store, escrow_id, who)
             answer = await self._overrider.override(
                 c.OverrideSettlement(
                     request.release_minor,
                     request.refund_minor,
                     request.note,
                     request.milestone_id,
-                    seen_version=escrow.version,
                 ),
                 escrow_id=escrow_id,
                 caller=who,

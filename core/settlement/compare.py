@@ -13,9 +13,9 @@ from core.errors import Reason, Refusal
 from core.law.escrow import Escrow, Part, Status
 from core.law.rules import outstanding
 from core.razorpay import Gateway, GatewayError, GatewayRefused
+from core.settlement.act import Found
 from core.settlement.look import look_at
 from core.settlement.report import WHOLE, payment_report
-from core.settlement.step import Found
 
 # Escrows that one process compares at the same time; each takes a few calls to Razorpay.
 MAX_AT_ONCE = 4
@@ -72,8 +72,9 @@ def _compare_payment(escrow: Escrow, have: Found) -> Iterator[str]:
     report = payment_report(have.payment).command
     if have.payment.status not in ("captured", "refunded"):
         yield f"payment {have.payment.payment_id} is {have.payment.status}, not captured"
-    if have.payment.amount_minor != escrow.payment.amount_minor:
-        yield f"the payment is of {have.payment.amount_minor}, not {escrow.payment.amount_minor}"
+    paid = escrow.payment.amount_minor + escrow.payment.customer_fee_minor
+    if have.payment.amount_minor != paid:
+        yield f"the payment is of {have.payment.amount_minor}, not {paid}"
     if getattr(report, "gateway_fee_minor", 0) != escrow.payment.gateway_fee_minor:
         yield "Razorpay's fee is another than the one that was posted"
     refunded = sum(r.amount_minor for r in have.refunds if r.status == "processed")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from core.law.escrow import Escrow
-from core.razorpay import Gateway, Reversal
-from core.settlement.step import Found, payments_of
+from core.razorpay import Gateway, Order, Payment, Reversal
+from core.settlement.act import Found
+from core.settlement.step import payments_of
 
 
 async def look_at(gateway: Gateway, escrow: Escrow) -> dict[str, Found]:
@@ -14,11 +15,22 @@ async def look_at(gateway: Gateway, escrow: Escrow) -> dict[str, Found]:
 
     Raises GatewayError.
     """
-    found = await asyncio.gather(*(_look(gateway, p) for p in payments_of(escrow)))
+    found = await asyncio.gather(*(_look(gateway, escrow, p) for p in payments_of(escrow)))
     return {one.payment.payment_id: one for one in found}
 
 
-async def _look(gateway: Gateway, payment_id: str) -> Found:
+async def order_of(gateway: Gateway, escrow: Escrow, payment: Payment) -> Order | None:
+    """Fetch the order of a payment whose amount does not tell whether it pays the escrow.
+
+    Raises GatewayError.
+    """
+    is_clear = payment.amount_minor == escrow.amount_minor or payment.status != "captured"
+    if is_clear or not payment.order_id:
+        return None
+    return await gateway.fetch_order(payment.order_id)
+
+
+async def _look(gateway: Gateway, escrow: Escrow, payment_id: str) -> Found:
     payment, transfers, refunds = await asyncio.gather(
         gateway.fetch_payment(payment_id),
         gateway.transfers(payment_id),
@@ -28,4 +40,6 @@ async def _look(gateway: Gateway, payment_id: str) -> Found:
     for transfer in transfers:
         if transfer.reversed_minor:
             reversals[transfer.transfer_id] = await gateway.reversals(transfer.transfer_id)
-    return Found(payment, transfers, reversals, refunds)
+    is_known = escrow.payment.is_captured or payment_id != escrow.payment.payment_id
+    order = None if is_known else await order_of(gateway, escrow, payment)
+    return Found(payment, transfers, reversals, refunds, order)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import Refusal
 from core.execute import Executor
 from core.heartbeat import beat
-from core.law.command import RAZORPAY, SETTLEMENT, FailSettlement
+from core.law.command import RAZORPAY, SETTLEMENT, EndAttention, FailSettlement
 from core.law.escrow import FINAL, AttentionCode, Escrow, Status
 from core.law.rules import outstanding
 from core.razorpay import (
@@ -25,11 +25,12 @@ from core.razorpay import (
     GatewayError,
     GatewayRefused,
     GatewayUnavailable,
+    Payment,
 )
+from core.settlement.act import Found
 from core.settlement.compare import compare
-from core.settlement.look import look_at
+from core.settlement.look import look_at, order_of
 from core.settlement.report import Report, dispute_report, payment_report, refund_report
-from core.settlement.step import Found
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ class Reconciler:
         changed = False
         for order_id in await self._store.orders_of(escrow_id):
             for payment in await self._gateway.payments_of_order(order_id):
-                changed |= await self._tell(escrow_id, payment_report(payment))
+                changed |= await self._tell_payment(escrow_id, payment)
         before = await self._store.escrow(escrow_id)
         if before is None:
             return changed
@@ -223,18 +224,26 @@ class Reconciler:
                     changed |= await self._tell(escrow_id, refund_report(refund, escrow_id))
         return await self._compare(before, found) or changed
 
+    async def _tell_payment(self, escrow_id: str, payment: Payment) -> bool:
+        escrow = await self._store.escrow(escrow_id)
+        assert escrow is not None, "an order belongs to an escrow"
+        order = await order_of(self._gateway, escrow, payment)
+        return await self._tell(escrow_id, payment_report(payment, order))
+
     async def _look_at_open_disputes(self, escrow: Escrow) -> bool:
-        """Ask what has become of the bank's disputes that stop a release."""
+        """Ask what has become of the bank's disputes that have not ended."""
         changed = False
-        for dispute_id in escrow.bank_disputes:
-            if dispute_id in escrow.lost_bank_disputes:
-                continue
+        for dispute_id in _open_disputes(escrow):
             try:
                 dispute = await self._gateway.fetch_dispute(dispute_id)
             except GatewayRefused as refusal:  # Only this dispute cannot be read; the others can.
                 log.warning("dispute %s of %s: %s", dispute_id, escrow.escrow_id, refusal)
                 continue
-            changed |= await self._tell(escrow.escrow_id, dispute_report(dispute))
+            report = dispute_report(dispute)
+            if dispute_id in escrow.lost_bank_disputes:
+                # Told of by an earlier release, under the cause that all reports of it have.
+                report = replace(report, cause=f"{report.cause}:amount")
+            changed |= await self._tell(escrow.escrow_id, report)
         return changed
 
     async def look_at_disputes(self, since_us: int) -> set[str]:
@@ -274,7 +283,9 @@ class Reconciler:
         if escrow is None or escrow.version != before.version or outstanding(escrow):
             return False
         problems = compare(escrow, found)
-        if not problems or escrow.attention:
+        if not problems:
+            return await self._agree(escrow)
+        if any(one.code is not AttentionCode.BOOKS_DIFFER for one in escrow.attentions):
             return False
         sentence = "; ".join(f.message for f in problems)
         log.warning("Razorpay and %s differ: %s", escrow.escrow_id, sentence)
@@ -287,3 +298,22 @@ class Reconciler:
             cause=f"reconcile:{escrow.escrow_id}:v{escrow.version}",
         )
         return answer.has_changed
+
+    async def _agree(self, escrow: Escrow) -> bool:
+        """End the attention of a difference that is over."""
+        if all(one.code is not AttentionCode.BOOKS_DIFFER for one in escrow.attentions):
+            return False
+        answer = await self._executor.execute(
+            EndAttention(AttentionCode.BOOKS_DIFFER),
+            escrow_id=escrow.escrow_id,
+            caller=SETTLEMENT,
+            cause=f"reconcile:{escrow.escrow_id}:v{escrow.version}",
+        )
+        return answer.has_changed
+
+
+def _open_disputes(escrow: Escrow) -> list[str]:
+    """List the disputes to be asked about, also those of which an earlier release has no amount."""
+    known = {one.dispute_id for one in escrow.chargebacks}
+    still = {one.dispute_id for one in escrow.chargebacks if not one.is_over}
+    return sorted(still | (set(escrow.bank_disputes) - known))

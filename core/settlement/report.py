@@ -6,11 +6,11 @@ one counts, and the others change nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.law import command as c
 from core.law.command import Command
-from core.razorpay import Dispute, Payment, Refund
+from core.razorpay import Dispute, Order, Payment, Refund
 
 WHOLE = "whole"
 """The tag of a part that is all of its escrow."""
@@ -24,8 +24,11 @@ class Report:
     cause: str
 
 
-def payment_report(payment: Payment) -> Report:
-    """Turn what Razorpay says of a payment into the command and its cause."""
+def payment_report(payment: Payment, order: Order | None = None) -> Report:
+    """Turn what Razorpay says of a payment into the command and its cause.
+
+    The order tells whether a payment of another amount pays it in full.
+    """
     status = payment.status
     if status == "refunded":
         # The fee is known once a payment was captured. Without a fee the authorization lapsed.
@@ -39,6 +42,9 @@ def payment_report(payment: Payment) -> Report:
         gateway_fee_minor=payment.fee_minor or 0,
         gateway_tax_minor=payment.tax_minor or 0,
         error_reason=payment.error_reason,
+        order_amount_minor=order.amount_minor if order else 0,
+        order_is_paid=order is not None and order.status == "paid",
+        offer_id=payment.offer_id,
     )
     return Report(command, f"razorpay:{payment.payment_id}:{status}")
 
@@ -47,8 +53,25 @@ def refund_report(refund: Refund, escrow_id: str) -> Report:
     """Turn a processed refund into the command and its cause."""
     part = refund.notes.get("part", "") if refund.notes.get("escrow_id") == escrow_id else ""
     part_id = None if not part else part.removeprefix(WHOLE)
-    command = c.ReportRefund(refund.refund_id, refund.payment_id, refund.amount_minor, part_id)
-    return Report(command, f"razorpay:{refund.refund_id}:processed")
+    return Report(_refund_command(refund, part_id), f"razorpay:{refund.refund_id}:processed")
+
+
+def adoption_report(refund: Refund, part_id: str) -> Report:
+    """Turn a refund that somebody made by hand into one of a part that is to be refunded."""
+    command = replace(_refund_command(refund, part_id), is_adopted=True)
+    return Report(command, f"settle:{refund.refund_id}:adopted")
+
+
+def _refund_command(refund: Refund, part_id: str | None) -> c.ReportRefund:
+    return c.ReportRefund(
+        refund.refund_id,
+        refund.payment_id,
+        refund.amount_minor,
+        part_id,
+        fee_minor=refund.fee_minor,
+        tax_minor=refund.tax_minor,
+        bank_reference=refund.bank_reference,
+    )
 
 
 def dispute_report(dispute: Dispute, phase: str = "") -> Report:
@@ -64,6 +87,7 @@ def dispute_report(dispute: Dispute, phase: str = "") -> Report:
         phase=phase,
         amount_minor=dispute.amount_minor,
         reason=dispute.reason_code,
+        deducted_minor=dispute.deducted_minor,
     )
     return Report(command, f"razorpay:{dispute.dispute_id}:{phase}")
 

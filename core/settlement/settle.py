@@ -21,7 +21,7 @@ from core.execute import Executor
 from core.heartbeat import beat
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import Escrow, Status
+from core.law.escrow import AttentionCode, Escrow, Status
 from core.law.rules import outstanding
 from core.razorpay import (
     Gateway,
@@ -30,9 +30,7 @@ from core.razorpay import (
     GatewayUnavailable,
     OutcomeUnknown,
 )
-from core.settlement.look import look_at
-from core.settlement.report import Report, tags
-from core.settlement.step import (
+from core.settlement.act import (
     Act,
     Blocked,
     Capture,
@@ -44,10 +42,10 @@ from core.settlement.step import (
     Stuck,
     Unhold,
     Wait,
-    is_shown,
-    mark,
-    next_step,
 )
+from core.settlement.look import look_at
+from core.settlement.report import Report, tags
+from core.settlement.step import has_no_key, is_shown, mark, next_step
 from core.storage.row import Owed
 from core.storage.store import Store
 
@@ -203,10 +201,10 @@ class Settler:
                 return await self._give_back(work, escrow, self._pending_s(work))
             try:
                 found = await look_at(self._gateway, escrow)
-                if self._is_open(work, found):
-                    return await self._give_back(work, escrow, self._patience.listing_s / 4)
                 payee = await self._store.payee(escrow.seller_id)
                 step = next_step(escrow, found, payee.account_id if payee else None)
+                if self._is_open(work, found, step):
+                    return await self._give_back(work, escrow, self._patience.listing_s / 4)
                 if isinstance(step, Stuck):
                     return await self._give_up(work, escrow, step)
                 if step is None or isinstance(step, Blocked):
@@ -217,9 +215,8 @@ class Settler:
                 work = await self._act(work, escrow, step, found)
                 refused = None
             except GatewayRefused as refusal:
-                if step == refused:
-                    part_id = getattr(step, "part_id", "")
-                    return await self._give_up(work, escrow, Stuck(part_id, _sentence(refusal)))
+                if step is not None and step == refused:
+                    return await self._give_up(work, escrow, _stuck(step, refusal))
                 refused = step  # The listing may have been old, so look once more.
             except GatewayError as error:
                 log.info("settling %s waits: %s", work.escrow_id, error)
@@ -227,11 +224,15 @@ class Settler:
         log.error("settling %s took more than %d steps", work.escrow_id, MAX_STEPS)
         return None
 
-    def _is_open(self, work: Owed, found: Mapping[str, Found]) -> bool:
-        """Whether a call was made whose outcome the listings may still come to show."""
-        if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
+    def _is_open(self, work: Owed, found: Mapping[str, Found], step: Step | None) -> bool:
+        """Whether a call was made whose outcome the listings may still come to show.
+
+        One with an idempotency key may be made again at once. But nothing is taken back for the
+        bank beside it.
+        """
+        if work.asked is None or not (has_no_key(work.asked) or _is_of_the_bank(step)):
             return False
-        return self._now_us() < work.asked_us + round(self._patience.listing_s * US_PER_S)
+        return is_under_way(work, found, self._now_us(), self._patience)
 
     async def _act(self, work: Owed, escrow: Escrow, step: Act, found: Mapping[str, Found]) -> Owed:
         if isinstance(step, Report):
@@ -251,7 +252,9 @@ class Settler:
         except (GatewayRefused, GatewayUnavailable):
             await self._remember(work, None)  # It is certain that nothing was done.
             raise
-        return await self._remember(work, None) if work.asked else work
+        # One with a key need not be forgotten: the listings show it, and it may be made again.
+        is_kept = work.asked is None or not has_no_key(work.asked)
+        return work if is_kept else await self._remember(work, None)
 
     async def _call(self, escrow: Escrow, step: Capture | Hold | Reverse | Repay | Unhold) -> None:
         gateway = self._gateway
@@ -311,7 +314,7 @@ class Settler:
     async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
         """Say that a person has to look, and wait for one, or for a while when nobody can act."""
         await self._executor.execute(
-            c.FailSettlement(step.problem, step.part_id, step.code),
+            c.FailSettlement(step.problem, step.part_id, step.code, step.subject),
             escrow_id=escrow.escrow_id,
             caller=SETTLEMENT,
             cause=f"settle:{escrow.escrow_id}:v{escrow.version}:failed",
@@ -347,5 +350,20 @@ def _backoff_s(attempts: int, first_s: float, last_s: float) -> float:
     return wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _sentence(refusal: GatewayRefused) -> str:
-    return f"Razorpay refuses: {refusal.description} ({refusal.reason or refusal.code})"
+def is_under_way(work: Owed, found: Mapping[str, Found], now_us: int, patience: Patience) -> bool:
+    """Whether the last call that was written down may still come to be done or to be shown."""
+    if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
+        return False
+    return now_us < work.asked_us + round(patience.listing_s * US_PER_S)
+
+
+def _is_of_the_bank(step: Step | None) -> bool:
+    return isinstance(step, Report) and isinstance(step.command, c.TakeBack | c.WriteOff)
+
+
+def _stuck(step: Step, refusal: GatewayRefused) -> Stuck:
+    """Say what Razorpay refuses, and about whom."""
+    problem = f"Razorpay refuses: {refusal.description} ({refusal.reason or refusal.code})"
+    is_of_payee = isinstance(step, Hold) and "balance" not in refusal.description.lower()
+    code = AttentionCode.PAYEE_REFUSED if is_of_payee else AttentionCode.GATEWAY_REFUSED
+    return Stuck(getattr(step, "part_id", ""), problem, code)

@@ -210,6 +210,42 @@ class Transaction:
             )
         return [Owed(lease_id=lease_id, **row._mapping) for row in rows]
 
+    async def lease_one(
+        self, escrow_id: str, *, lease_id: str, now_us: int, until_us: int
+    ) -> Owed | None:
+        """Take the work on one escrow, due or not; None while somebody else has it."""
+        c = t.owed.c
+        free = sa.or_(c.lease_until_us.is_(None), c.lease_until_us < now_us)
+        statement = (
+            sa.select(c.escrow_id, c.version, c.stirs, c.attempts, c.asked, c.asked_us)
+            .where(c.escrow_id == escrow_id, free)
+            .with_for_update(skip_locked=True)
+        )
+        row = (await self._connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        await self._connection.execute(
+            sa.update(t.owed)
+            .where(c.escrow_id == escrow_id)
+            .values(lease_id=lease_id, lease_until_us=until_us)
+        )
+        return Owed(lease_id=lease_id, **row._mapping)
+
+    async def leases(self, escrow_ids: Collection[str]) -> dict[str, str]:
+        """Answer who works on these escrows, and keep that from changing until the commit."""
+        c = t.owed.c
+        found: dict[str, str] = {}
+        for chunk in chunks(sorted(escrow_ids)):
+            statement = (
+                sa.select(c.escrow_id, c.lease_id)
+                .where(c.escrow_id.in_(chunk), c.lease_id.is_not(None))
+                .order_by(c.escrow_id)
+                .with_for_update()
+            )
+            rows = await self._connection.execute(statement)
+            found.update((row.escrow_id, row.lease_id) for row in rows)
+        return found
+
     async def renew(
         self,
         work: Owed,

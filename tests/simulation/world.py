@@ -91,7 +91,13 @@ class Core:
             followers,
             fee_bps=FEE_BPS,
             remind_before_us=REMIND_BEFORE_US,
-            overrider=Overrider(),
+            overrider=Overrider(
+                store,
+                executor,
+                gateway,
+                now_us=now_us,
+                ring_settlement=self.settler.ring,
+            ),
         )
         self.payments = PaymentService(
             store,

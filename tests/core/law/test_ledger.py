@@ -63,7 +63,7 @@ def any_command(rng: random.Random, story: Story) -> tuple[Command, Caller]:
         choices.append((c.ReportHold("trf_1", wanted, part.part_id), SETTLEMENT))
     if part.on_hold_minor or (settlement and not settlement.transfer_minor):
         choices.append((c.CompleteSettlement(part.part_id), SETTLEMENT))
-    if part.settlement is not None:
+    if part.settlement is not None and rng.random() < 0.1:
         version = story.escrow.version
         shares = override(release, part.held_minor - release, part.part_id, seen_version=version)
         choices.append((shares, ADMIN))

@@ -92,15 +92,15 @@ async def test_a_lost_end_of_a_bank_dispute_is_found_by_asking(
 
 
 @pytest.mark.parametrize("ask", [by_its_id, by_the_list])
-async def test_a_lost_dispute_is_told_as_lost_and_goes_on_stopping_the_release(
-    till: Till, ask: Ask
-) -> None:
+async def test_a_lost_dispute_is_told_once_and_ends_the_escrow(till: Till, ask: Ask) -> None:
     escrow, _ = await held(till)
     await bank(till, escrow, "created")
     await by_the_list(till, escrow.escrow_id)
     await bank(till, escrow, "lost")
     assert [await ask(till, escrow.escrow_id) for _ in range(2)] == [True, False]
-    assert "has lost the bank's dispute" in (await till.room.escrow(escrow.escrow_id)).attention
+    escrow = await till.rests(escrow.escrow_id)
+    assert (escrow.status, escrow.refunded_by) == (Status.REFUNDED, "bank")
+    assert await till.money() == {"transfers": [], "refunds": []}
 
 
 async def webhook(till: Till, payment_id: str, dispute: dict[str, Any], phase: str) -> str:

@@ -8,9 +8,9 @@ from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Escrow, Status
 from core.razorpay import Payment, Refund, Transfer
+from core.settlement.act import Found
 from core.settlement.compare import Finding, compare
 from core.settlement.report import tags
-from core.settlement.step import Found
 from tests.core.law.story import (
     AMOUNT,
     ESCROW_ID,

@@ -1,11 +1,13 @@
 """The one door out, against a Razorpay over real HTTP: it converges, and pays once."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
+from core.errors import Refusal
 from core.law import command as c
 from core.law.escrow import Status
 from scripts.sandbox import Sandbox
@@ -204,24 +206,53 @@ async def disputed_by_the_bank(till: Till, phase: str) -> tuple[str, str]:
     return escrow_id, payment_id
 
 
-@pytest.mark.parametrize("phase", ["created", "lost"])
-async def test_the_banks_dispute_stops_a_release_until_it_is_won(till: Till, phase: str) -> None:
-    escrow_id, payment_id = await disputed_by_the_bank(till, phase)
+async def test_the_banks_dispute_stops_a_release_until_it_is_won(till: Till) -> None:
+    escrow_id, payment_id = await disputed_by_the_bank(till, "created")
     await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
     await till.waits(escrow_id)
     assert (await till.money())["transfers"] == [(TRANSFER, True)]
     await till.tell(escrow_id, c.ReportBankDispute("disp_1", payment_id, "won", 1), c.RAZORPAY)
-    if phase == "lost":  # There is nothing more to be won.
-        assert (await till.waits(escrow_id)).status is Status.SETTLING
-    else:
-        assert (await till.rests(escrow_id)).status is Status.RELEASED
+    assert (await till.rests(escrow_id)).status is Status.RELEASED
 
 
-async def test_what_the_bank_has_given_the_buyer_is_not_refunded_as_well(till: Till) -> None:
-    escrow_id, _ = await disputed_by_the_bank(till, "lost")
-    await till.tell(escrow_id, c.RefundEscrow(), SELLER)
-    assert "second time" in (await till.waits(escrow_id)).attention
-    assert (await till.money())["refunds"] == []
+@pytest.mark.parametrize("decision", [None, c.ReleaseEscrow(), c.RefundEscrow()], ids=str)
+async def test_what_the_bank_has_given_the_buyer_is_taken_from_what_is_held(
+    till: Till, decision: c.Command | None
+) -> None:
+    escrow_id, payment_id = await disputed_by_the_bank(till, "created")
+    if isinstance(decision, c.ReleaseEscrow):
+        await till.tell(escrow_id, decision, ADMIN)
+    lost = c.ReportBankDispute("disp_1", payment_id, "lost", 100_000)
+    await till.tell(escrow_id, lost, c.RAZORPAY)
+    if isinstance(decision, c.RefundEscrow):
+        with contextlib.suppress(Refusal):  # Settlement may have been faster.
+            await till.tell(escrow_id, decision, ADMIN)
+    escrow = await till.rests(escrow_id)
+    assert (escrow.status, escrow.refunded_by, escrow.attentions) == ("REFUNDED", "bank", ())
+    assert await till.money() == {"transfers": [], "refunds": []}
+
+
+async def test_of_a_partial_dispute_the_rest_is_released(till: Till) -> None:
+    escrow_id, payment_id = await disputed_by_the_bank(till, "created")
+    lost = c.ReportBankDispute("disp_1", payment_id, "lost", 40_000)
+    await till.tell(escrow_id, lost, c.RAZORPAY)
+    escrow = await till.rests(escrow_id)
+    assert (escrow.status, escrow.held_minor) == ("HELD", 60_000)
+    assert (await till.money())["transfers"] == [(58_500, True)]
+    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    assert (await till.rests(escrow_id)).status is Status.SPLIT
+    assert await till.money() == {"transfers": [(58_500, False)], "refunds": []}
+
+
+async def test_what_is_paid_out_when_a_dispute_is_lost_stays_with_the_seller(till: Till) -> None:
+    escrow_id, payment_id = await disputed_by_the_bank(till, "won")
+    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    await till.rests(escrow_id)
+    lost = c.ReportBankDispute("disp_2", payment_id, "lost", 100_000)
+    await till.tell(escrow_id, lost, c.RAZORPAY)
+    escrow = await till.rests(escrow_id)
+    assert [one.code for one in escrow.attentions] == ["PLATFORM_LOSS"]
+    assert await till.money() == {"transfers": [(TRANSFER, False)], "refunds": []}
 
 
 async def test_an_admin_has_failed_transfers_tried_again(till: Till) -> None:

@@ -6,11 +6,10 @@ import pytest
 
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import Escrow, Status
+from core.law.escrow import AttentionCode, Escrow, Move, Status
 from core.law.rules import decide
-from core.razorpay import Dispute, Payment, Refund, Reversal, Transfer
-from core.settlement.report import Report, dispute_report, tags
-from core.settlement.step import (
+from core.razorpay import Dispute, Order, Payment, Refund, Reversal, Transfer
+from core.settlement.act import (
     MAX_FAILED,
     Blocked,
     Capture,
@@ -21,10 +20,9 @@ from core.settlement.step import (
     Stuck,
     Unhold,
     Wait,
-    is_shown,
-    mark,
-    next_step,
 )
+from core.settlement.report import Report, dispute_report, tags
+from core.settlement.step import has_no_key, is_shown, mark, next_step
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,
@@ -56,7 +54,6 @@ def paid(status: str = "captured", **more: Any) -> Payment:
         "tax_minor": 360,
         "refunded_minor": 0,
         "error_reason": "",
-        "create_time_s": 1,
         **more,
     }
     return Payment(**fields)
@@ -117,7 +114,7 @@ def test_what_is_paid_is_held_then_reported_then_left_alone() -> None:
     assert step(held, transfer(status="pending")) == Wait()
     report = step(held, transfer())
     assert isinstance(report, Report)
-    assert report.command == c.ReportHold("trf_1", NET, "")
+    assert report.command == c.ReportHold("trf_1", NET, "", (Move("trf_1", NET),))
     assert step(story_in(Status.HELD).hold().escrow, transfer()) is None
 
 
@@ -130,9 +127,9 @@ def test_without_an_account_nobody_is_alarmed_until_the_decision() -> None:
 
 def test_a_release_takes_off_hold_and_then_completes() -> None:
     assert step(RELEASE, transfer()) == Unhold("trf_1")
-    done = step(RELEASE, transfer(on_hold=False))
+    done = step(RELEASE, transfer(on_hold=False, fee_minor=288, tax_minor=44))
     assert isinstance(done, Report)
-    assert done.command == c.CompleteSettlement("")
+    assert done.command == c.CompleteSettlement("", (Move("trf_1", NET, 288, 44),))
 
 
 def test_a_refund_reverses_repays_and_then_completes() -> None:
@@ -231,7 +228,7 @@ def test_who_was_told_of_failures_or_asks_again_has_new_tries(is_transfer: bool)
     assert fails(2 * MAX_FAILED)
 
 
-def test_nothing_is_refunded_beside_a_lost_dispute() -> None:
+def test_a_lost_dispute_takes_the_place_of_a_refund() -> None:
     told = story_in(Status.HELD)
     told.tell(c.RefundEscrow(), SELLER)
     late = story_in(Status.CANCELLED)
@@ -241,15 +238,131 @@ def test_nothing_is_refunded_beside_a_lost_dispute() -> None:
         story.tell(bank_dispute("created"), RAZORPAY)
         assert isinstance(step(story.escrow), Repay)
         story.tell(bank_dispute("lost"), RAZORPAY)
-        assert isinstance(step(story.escrow), Stuck)
+        # A refund that was faster is reported as any other.
+        assert step(story.escrow, refund(AMOUNT, "pending")) == Wait()
+        done = step(story.escrow, refund(AMOUNT))
+        assert isinstance(done, Report)
+        assert isinstance(done.command, c.ReportRefund)
+        taken = step(story.escrow)
+        assert isinstance(taken, Report)
+        assert taken.command == c.TakeBack("disp_1", AMOUNT)
 
 
-def test_a_reversal_by_somebody_else_stops_everything() -> None:
+def test_what_was_paid_out_before_a_dispute_was_lost_is_the_platforms() -> None:
+    story = story_in(Status.HELD).hold()
+    story.tell(c.ReleaseEscrow(), BUYER)
+    story.tell(bank_dispute("lost"), RAZORPAY)
+    assert step(story.escrow, transfer()).command == c.TakeBack("disp_1", AMOUNT)
+    assert step(story.escrow, transfer(on_hold=False)).command == c.CompleteSettlement(
+        "", (Move("trf_1", NET),)
+    )
+    story.tell(c.CompleteSettlement(), SETTLEMENT)
+    assert step(story.escrow, transfer(on_hold=False)).command == c.WriteOff("disp_1")
+
+
+def test_what_the_bank_took_is_taken_back_from_the_seller_and_not_refunded() -> None:
+    story = story_in(Status.HELD).hold()
+    story.tell(bank_dispute("lost"), RAZORPAY)
+    story.tell(c.TakeBack("disp_1", AMOUNT), SETTLEMENT)
+    assert step(story.escrow, transfer()) == Reverse("trf_1", "", NET)
+    back = Reversal("rvrsl_1", "trf_1", NET, tags(ESCROW_ID, ""))
+    done = step(story.escrow, transfer(reversed_minor=NET), back)
+    assert done.command == c.CompleteSettlement("", (Move("trf_1", NET), Move("rvrsl_1", -NET)))
+
+
+def test_a_partial_dispute_brings_the_held_transfer_down() -> None:
+    story = story_in(Status.HELD).hold()
+    story.tell(bank_dispute("lost", amount=40_000), RAZORPAY)
+    assert step(story.escrow, transfer()).command == c.TakeBack("disp_1", 40_000)
+    story.tell(c.TakeBack("disp_1", 40_000), SETTLEMENT)
+    assert step(story.escrow, transfer()) == Reverse("trf_1", "", NET - 58_500)
+    back = Reversal("rvrsl_1", "trf_1", NET - 58_500, tags(ESCROW_ID, ""))
+    told = step(story.escrow, transfer(reversed_minor=NET - 58_500), back)
+    assert told.command.amount_minor == 58_500
+    story.tell(told.command, SETTLEMENT)
+    assert step(story.escrow, transfer(reversed_minor=NET - 58_500), back) is None
+
+
+def test_a_dispute_of_a_surplus_payment_holds_its_refund_until_it_is_over() -> None:
+    story = story_in(Status.HELD).hold()
+    story.tell(payment(payment_id="pay_2"), RAZORPAY)
+
+    def next_of(*refunds: Refund) -> Any:
+        found = {
+            PAYMENT_ID: Found(paid(), [transfer()]),
+            "pay_2": Found(paid(payment_id="pay_2"), refunds=refunds),
+        }
+        return next_step(story.escrow, found, ACCOUNT)
+
+    assert next_of() == Repay("pay_2", "", AMOUNT, "pay_2-0")
+    story.tell(bank_dispute("created", payment_id="pay_2"), RAZORPAY)
+    assert next_of() == Blocked()
+    story.tell(bank_dispute("lost", payment_id="pay_2"), RAZORPAY)
+    assert next_of().command == c.TakeBack("disp_1", AMOUNT, payment_id="pay_2")
+    assert next_of(refund(AMOUNT, "pending")) == Wait()
+
+
+def test_a_reversal_by_hand_stops_what_it_leaves_too_little_for() -> None:
     foreign = Reversal("rvrsl_9", "trf_1", 500, {})
-    for escrow in (RELEASE, REFUND, SPLIT):
-        stuck = step(escrow, transfer(reversed_minor=500), foreign)
-        assert isinstance(stuck, Stuck)
-        assert "rvrsl_9" in stuck.problem
+    stuck = step(RELEASE, transfer(reversed_minor=500), foreign)
+    assert isinstance(stuck, Stuck)
+    assert "rvrsl_9" in stuck.problem
+    assert step(REFUND, transfer(reversed_minor=500), foreign) == Reverse("trf_1", "", NET - 500)
+    again = decide(flagged(RELEASE), c.ReleaseEscrow(), ADMIN, 1)
+    assert again is not None
+    assert step(again.escrow, transfer(reversed_minor=500), foreign) == Hold(
+        PAYMENT_ID, "", ACCOUNT, 500
+    )
+
+
+def flagged(escrow: Escrow) -> Escrow:
+    event = decide(escrow, c.FailSettlement("A reversal by hand"), SETTLEMENT, 1)
+    assert event is not None
+    return event.escrow
+
+
+def test_a_refund_by_hand_stops_a_release_and_counts_as_a_refund() -> None:
+    by_hand = refund(40_000, notes={})
+    stuck = step(RELEASE, transfer(), by_hand)
+    assert isinstance(stuck, Stuck)
+    assert (stuck.code, stuck.subject) == (AttentionCode.FOREIGN_REFUND, "rfnd_1")
+    down = transfer(reversed_minor=NET - SPLIT_NET)
+    adopted = step(SPLIT, down, by_hand)
+    assert (adopted.command.is_adopted, adopted.command.part_id) == (True, "")
+    event = decide(SPLIT, adopted.command, RAZORPAY, 1)
+    assert event is not None
+    assert step(event.escrow, down, by_hand) == Unhold("trf_1")
+
+
+def test_of_a_refund_by_hand_only_the_rest_is_refunded() -> None:
+    by_hand = refund(30_000, notes={})
+    empty = transfer(reversed_minor=NET)
+    adopted = step(REFUND, empty, by_hand)
+    event = decide(REFUND, adopted.command, RAZORPAY, 1)
+    assert event is not None
+    assert step(event.escrow, empty, by_hand) == Repay(PAYMENT_ID, "", 70_000, f"{ESCROW_ID}--0")
+    done = step(event.escrow, empty, by_hand, refund(70_000, number=2))
+    event = decide(event.escrow, done.command, RAZORPAY, 1)
+    assert event is not None
+    assert event.escrow.payment.status == "REFUNDED"
+    assert step(event.escrow, empty, by_hand, refund(70_000, number=2)).command == (
+        c.CompleteSettlement("", (Move("trf_1", NET),))
+    )
+
+
+def test_a_fee_that_the_customer_bears_is_captured_too_and_needs_the_orders_word() -> None:
+    story = Story()
+    story.tell(c.RecordOrder(ORDER_ID), BUYER)
+    story.tell(payment("authorized", amount_minor=AMOUNT + 2_360), RAZORPAY)
+    more = AMOUNT + 2_360
+    reserved = paid("authorized", amount_minor=more, fee_minor=None)
+    assert step(story.escrow, payment=reserved) == Capture(PAYMENT_ID, more)
+    order = Order(ORDER_ID, ESCROW_ID, AMOUNT, "INR", "paid", AMOUNT)
+    found = Found(paid(amount_minor=more), order=order)
+    report = next_step(story.escrow, {PAYMENT_ID: found}, ACCOUNT)
+    assert isinstance(report, Report)
+    story.tell(report.command, RAZORPAY)
+    assert (story.escrow.status, story.escrow.held_minor) == (Status.HELD, AMOUNT)
 
 
 def test_a_transfer_of_somebody_else_is_not_ours() -> None:
@@ -321,8 +434,23 @@ def test_a_call_without_key_is_known_by_what_the_listing_shows_later() -> None:
     assert is_shown(hold, after_hold)
     assert not is_shown(reverse, before)
     assert is_shown(reverse, after_reverse)
-    for keyed in (Unhold("trf_1"), Repay(PAYMENT_ID, "", 500, "key"), Capture(PAYMENT_ID, 500)):
-        assert mark(keyed, before) is None
+    assert has_no_key(hold)
+    assert has_no_key(reverse)
+    assert mark(Capture(PAYMENT_ID, 500), before) is None
+
+
+def test_a_call_with_a_key_is_known_too() -> None:
+    before = {PAYMENT_ID: Found(paid(), [transfer()])}
+    unhold, repay = mark(Unhold("trf_1"), before), mark(Repay(PAYMENT_ID, "", 5, "key"), before)
+    assert unhold is not None
+    assert repay is not None
+    assert not is_shown(unhold, before)
+    assert not is_shown(repay, before)
+    after = {PAYMENT_ID: Found(paid(), [transfer(on_hold=False)], refunds=[refund(5, "pending")])}
+    assert is_shown(unhold, after)
+    assert is_shown(repay, after)
+    assert not has_no_key(unhold)
+    assert not has_no_key(repay)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""Lost chargebacks: where the money comes from that the bank has given to the buyer. Pure.
+
+It is taken from what is held and what Razorpay has done nothing with yet. An un-hold or a refund
+that Razorpay's listings show was faster, and is reported as usual. What nothing is left for is the
+platform's loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.law import command as c
+from core.law.chargeback import unsettled
+from core.law.escrow import Chargeback, Escrow, Part, Status, Surplus
+from core.settlement.act import Blocked, Found, Step, is_alive, live, refunds_of, transfers_of
+from core.settlement.report import WHOLE, Report
+
+# In this order a lost dispute takes from what is held.
+_ORDER = (Status.HELD, Status.DISPUTED, Status.SETTLING, Status.CANCELLED)
+
+
+def of_surplus(escrow: Escrow, surplus: Surplus, have: Found) -> Iterator[Step]:
+    """Say what the bank's disputes make of a surplus payment; nothing if it is to be refunded."""
+    if any(is_alive(r) for r in have.refunds):
+        return  # The refund was faster, and is reported as usual.
+    for one in escrow.chargebacks:
+        if one.payment_id == surplus.payment_id and not one.is_over:
+            yield Blocked()
+            return
+    for one in unsettled(escrow):
+        if one.payment_id == surplus.payment_id:
+            rest = surplus.amount_minor - surplus.refunded_minor
+            amount = min(one.unsettled_minor, rest)
+            command = c.TakeBack(one.dispute_id, amount, payment_id=surplus.payment_id)
+            yield Report(command, _cause(escrow, one, surplus.payment_id))
+            return
+
+
+def of_payment(escrow: Escrow, have: Found) -> Iterator[Step]:
+    """Take what was lost of the escrow's payment from its parts; nothing where all is settled."""
+    for one in _lost(escrow):
+        for part in sorted(_holding(escrow), key=lambda p: _ORDER.index(p.status)):
+            if not _is_under_way(escrow, part, have):
+                amount = min(one.unsettled_minor, part.held_minor)
+                command = c.TakeBack(one.dispute_id, amount, part.part_id)
+                yield Report(command, _cause(escrow, one, part.part_id or WHOLE))
+                return
+
+
+def losses(escrow: Escrow) -> Iterator[Step]:
+    """Write off what nothing is held for any more."""
+    for one in unsettled(escrow):
+        is_ours = one.payment_id == escrow.payment.payment_id
+        if is_ours and any(_holding(escrow)):
+            continue
+        if any(s.payment_id == one.payment_id and not s.is_returned for s in escrow.surplus):
+            continue
+        yield Report(c.WriteOff(one.dispute_id), _cause(escrow, one, "loss"))
+
+
+def _lost(escrow: Escrow) -> list[Chargeback]:
+    payment_id = escrow.payment.payment_id
+    return [one for one in unsettled(escrow) if one.payment_id == payment_id]
+
+
+def _holding(escrow: Escrow) -> list[Part]:
+    return [p for p in escrow.parts if p.held_minor and p.status in _ORDER]
+
+
+def _is_under_way(escrow: Escrow, part: Part, have: Found) -> bool:
+    """Whether Razorpay has paid the part out, or has a refund that is not in the record yet."""
+    if any(not t.on_hold for t in live(transfers_of(escrow, part.part_id, have))):
+        return True
+    known = {one.refund_id for one in escrow.payment.refunds}
+    ours = refunds_of(part.part_id, have)
+    if part.status is Status.CANCELLED:
+        ours = list(have.refunds)
+    return any(is_alive(r) and r.refund_id not in known for r in ours)
+
+
+def _cause(escrow: Escrow, one: Chargeback, what: str) -> str:
+    return f"settle:{one.dispute_id}:{what}:v{escrow.version}"
