@@ -23,7 +23,7 @@ from tests.core.law.story import (
 )
 
 NET = 97_500
-PAID = Payment(PAYMENT_ID, ORDER_ID, "captured", AMOUNT, "INR", 2_360, 360, 0, "", 1)
+PAID = Payment(PAYMENT_ID, ORDER_ID, "captured", AMOUNT, "INR", 2_360, 360, 0, "")
 ON_HOLD = Transfer(
     transfer_id="trf_1",
     payment_id=PAYMENT_ID,
