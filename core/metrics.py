@@ -38,6 +38,7 @@ class Sources:
     keys: KeyServer | None
     commands: Counter[str]
     razorpay: Counter[str]
+    webhooks: Counter[str]
     clock_problem: Callable[[], str]
     now_us: Callable[[], int]
 
@@ -126,6 +127,8 @@ class _Scrape(Collector):
         yield _counter("commands", "Commands by what became of them.", "outcome", sources.commands)
         text = "Calls to Razorpay by how they ended."
         yield _counter("razorpay_calls", text, "outcome", sources.razorpay)
+        text = "Webhooks by what became of them; those not understood are counted beside."
+        yield _counter("webhooks", text, "outcome", sources.webhooks)
 
     def _books(self) -> Iterator[Metric]:
         last = self._sources.auditor.last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from core.live.follow import Followers
 from core.razorpay import TIMEOUT_S, Gateway
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
+from core.settlement.look import order_of
 from core.settlement.override import Overrider
 from core.settlement.recon import SettlementReports
 from core.settlement.reconcile import Reconciler
@@ -103,6 +105,7 @@ async def opened(
             secrets=settings.webhook_secrets,
             now_us=now_us,
             ring_settlement=settler.ring,
+            order_of=functools.partial(order_of, gateway),
         )
         yield Rooms(
             store=store,

@@ -225,6 +225,7 @@ def _metrics(rooms: Rooms, healthy: Health, running: Sequence[Loop], verifier: V
             keys=verifier.keys,
             commands=rooms.executor.outcomes,
             razorpay=rooms.gateway.outcomes,
+            webhooks=rooms.inbox.outcomes,
             clock_problem=lambda: rooms.timekeeper.problem,
             now_us=rooms.now_us,
         )

@@ -20,6 +20,7 @@ _MAX_AMOUNT_MINOR = 10**15
 # Characters that are kept of a text; Razorpay states no length. A dispute's status becomes part of
 # a cause, whose column holds 300.
 _MAX_TEXT = 200
+_DIGITS = re.compile(r"[0-9]{1,16}")
 # Razorpay's ids are a prefix and 14 letters or digits.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Razorpay writes this when it has no value.
@@ -278,6 +279,9 @@ def _currency(fields: Entity) -> str:
 
 def _amount(fields: Entity, name: str) -> int:
     value = fields.get(name)
+    # Some of Razorpay's own samples write a number as a text.
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
     if type(value) is not int or not 0 <= value <= _MAX_AMOUNT_MINOR:
         raise ValueError(f"Razorpay's field {name!r} must be a whole number, got {value!r:.60}.")
     return value

@@ -93,7 +93,7 @@ class PaymentService(service.PaymentServiceServicer):
             problem = "is not an order of this escrow"
             raise Refusal(Reason.ORDER_MISMATCH, f"order_id: {problem}", {"order_id": problem})
         report = await self._checkout.payment(
-            request.order_id, request.payment_id, request.signature
+            escrow, request.order_id, request.payment_id, request.signature
         )
         answer = await self._executor.execute(
             report.command,

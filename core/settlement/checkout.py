@@ -8,6 +8,7 @@ from __future__ import annotations
 from core.errors import Reason, Refusal
 from core.law.escrow import Escrow
 from core.razorpay import Gateway, GatewayError, GatewayRefused
+from core.settlement.look import order_of
 from core.settlement.report import Report, payment_report
 
 
@@ -42,7 +43,9 @@ class Checkout:
             raise _refusal(error) from error
         return order.order_id
 
-    async def payment(self, order_id: str, payment_id: str, signature: str) -> Report:
+    async def payment(
+        self, escrow: Escrow, order_id: str, payment_id: str, signature: str
+    ) -> Report:
         """Check a callback and answer what Razorpay says of its payment.
 
         Raises Refusal SIGNATURE_INVALID, ORDER_MISMATCH, GATEWAY_REFUSED or GATEWAY_UNAVAILABLE.
@@ -55,12 +58,13 @@ class Checkout:
             )
         try:
             payment = await self._gateway.fetch_payment(payment_id)
+            order = await order_of(self._gateway, escrow, payment)
         except GatewayError as error:
             raise _refusal(error) from error
         if payment.order_id != order_id:
             problem = "is not a payment of this order"
             raise Refusal(Reason.ORDER_MISMATCH, f"payment_id: {problem}", {"payment_id": problem})
-        return payment_report(payment)
+        return payment_report(payment, order)
 
 
 def _refusal(error: GatewayError) -> Refusal:

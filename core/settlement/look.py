@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from core.law.escrow import Escrow
-from core.razorpay import Gateway, Order, Payment, Reversal
+from core.razorpay import Gateway, GatewayRefused, Order, Payment, Reversal
 from core.settlement.act import Found
 from core.settlement.step import payments_of
 
@@ -22,12 +22,15 @@ async def look_at(gateway: Gateway, escrow: Escrow) -> dict[str, Found]:
 async def order_of(gateway: Gateway, escrow: Escrow, payment: Payment) -> Order | None:
     """Fetch the order of a payment whose amount does not tell whether it pays the escrow.
 
-    Raises GatewayError.
+    None, too, for one that Razorpay does not know. Raises GatewayError.
     """
     is_clear = payment.amount_minor == escrow.amount_minor or payment.status != "captured"
     if is_clear or not payment.order_id:
         return None
-    return await gateway.fetch_order(payment.order_id)
+    try:
+        return await gateway.fetch_order(payment.order_id)
+    except GatewayRefused:
+        return None
 
 
 async def _look(gateway: Gateway, escrow: Escrow, payment_id: str) -> Found:

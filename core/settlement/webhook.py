@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
 from core.heartbeat import beat
-from core.law.command import RAZORPAY, Command
-from core.law.escrow import ESCROW_ID
-from core.razorpay import Dispute, parse_payment, parse_refund, verify_webhook
-from core.settlement.report import dispute_report, payment_report, refund_report
+from core.law.command import RAZORPAY
+from core.law.escrow import ESCROW_ID, Escrow
+from core.razorpay import GatewayError, Order, Payment, verify_webhook
+from core.settlement.delivery import News, NotUnderstood, read
+from core.settlement.report import Report, payment_report
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# The longest body of a webhook.
-MAX_BODY_BYTES = 1 << 20
 # Characters of the id that Razorpay gives a delivery.
 MAX_EVENT_ID_CHARACTERS = 128
 US_PER_S = 1_000_000
@@ -39,24 +35,17 @@ CATCH_UP_AGE_S = 5.0
 # Such webhooks that are read at once.
 CATCH_UP_PAGE = 100
 
-# Events of bank disputes (RZP/webhooks/disputes.md).
-_PHASES = frozenset({"created", "under_review", "action_required", "won", "lost", "closed"})
-_RAZORPAY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
 APPLIED, DUPLICATE, IGNORED = "APPLIED", "DUPLICATE", "IGNORED"
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What one webhook says: for which order or escrow, and what to do about it.
+# Counted beside the outcomes: deliveries that are signed and make no sense.
+NOT_UNDERSTOOD = "NOT_UNDERSTOOD"
 
-    Without a command it only makes settlement look again.
-    """
+OrderOf = Callable[[Escrow, Payment], Awaitable[Order | None]]
+"""Asks Razorpay for the order of a payment whose amount does not tell whether it pays the escrow.
 
-    order_id: str
-    escrow_id: str = ""
-    command: Command | None = None
-    cause: str = ""
+Raises GatewayError.
+"""
 
 
 class Inbox:
@@ -70,35 +59,45 @@ class Inbox:
         secrets: Sequence[str],
         now_us: Callable[[], int],
         ring_settlement: Callable[[], None],
+        order_of: OrderOf,
     ) -> None:
         self._store = store
         self._executor = executor
         self._secrets = secrets
         self._now_us = now_us
         self._ring_settlement = ring_settlement
+        self._order_of = order_of
         self._applying: set[asyncio.Task[str]] = set()
+        # What became of deliveries.
+        self.outcomes: Counter[str] = Counter()
 
     async def ingest(self, body: bytes, signature: str, event_id: str) -> str:
         """Verify, keep and apply one delivery; answers APPLIED, DUPLICATE or IGNORED.
 
-        Raises Refusal SIGNATURE_INVALID, WEBHOOK_MALFORMED (nothing is kept), STORAGE_UNAVAILABLE.
+        What is signed and is JSON is kept and answered, understood or not: Razorpay disables an
+        endpoint that refuses for a day, for everything. Raises Refusal SIGNATURE_INVALID,
+        WEBHOOK_MALFORMED (no JSON, nothing is kept), STORAGE_UNAVAILABLE.
         """
         if not verify_webhook(body, signature, self._secrets):
             raise Refusal(Reason.SIGNATURE_INVALID, "The signature does not belong to these bytes.")
-        news = read(body)
+        news = _read(body)
         event_id = _checked(event_id) or f"sha256:{hashlib.sha256(body).hexdigest()}"
         async with self._store.write() as transaction:
             outcome = await transaction.keep_webhook(
                 event_id=event_id, body=body, now_us=self._now_us()
             )
         if outcome is not None:
+            self.outcomes[DUPLICATE] += 1
             return DUPLICATE
         applying = asyncio.create_task(self._apply(event_id, news))
         self._applying.add(applying)
         applying.add_done_callback(self._applied)
-        done, _ = await asyncio.wait({applying}, timeout=ANSWER_S)
-        # Razorpay waits for five seconds. A stored webhook is answered and applied later.
-        return applying.result() if done else APPLIED
+        await asyncio.wait({applying}, timeout=ANSWER_S)
+        # Razorpay waits for five seconds. A stored webhook is answered and applied later, also
+        # where Razorpay itself has to be asked first and is away.
+        if not applying.done() or isinstance(applying.exception(), GatewayError):
+            return APPLIED
+        return applying.result()
 
     def _applied(self, applying: asyncio.Task[str]) -> None:
         self._applying.discard(applying)
@@ -121,13 +120,18 @@ class Inbox:
     async def _catch_up(self) -> None:
         before_us = self._now_us() - round(CATCH_UP_AGE_S * US_PER_S)
         while waiting := await self._store.waiting_webhooks(before_us, limit=CATCH_UP_PAGE):
-            for event_id, body in waiting:
-                await self._apply_late(event_id, body)
-            log.info("%d stored webhooks were worked off", len(waiting))
+            done = [await self._apply_late(event_id, body) for event_id, body in waiting]
+            log.info("%d stored webhooks were worked off", sum(done))
+            if not all(done):
+                return  # Razorpay has to be asked first and is away.
 
-    async def _apply_late(self, event_id: str, body: bytes) -> None:
+    async def _apply_late(self, event_id: str, body: bytes) -> bool:
+        """Work off one stored webhook; answers whether it is done."""
         try:
-            await self._apply(event_id, read(body))
+            await self._apply(event_id, _read(body))
+        except GatewayError as error:
+            log.info("webhook %s waits for Razorpay: %s", event_id, error)
+            return False
         except Refusal as refusal:
             if refusal.reason is not Reason.WEBHOOK_MALFORMED:
                 raise
@@ -135,30 +139,64 @@ class Inbox:
         except Exception:
             log.exception("webhook %s cannot be applied", event_id)
             await self._finish(event_id, IGNORED)
+        return True
 
-    async def _apply(self, event_id: str, news: News | None) -> str:
-        outcome = IGNORED if news is None else await self._tell(news)
+    async def _apply(self, event_id: str, news: News | NotUnderstood | None) -> str:
+        if isinstance(news, NotUnderstood):
+            await self._look_instead(event_id, news)
+            outcome = IGNORED
+        else:
+            outcome = IGNORED if news is None else await self._tell(news)
         await self._finish(event_id, outcome)
+        self.outcomes[outcome] += 1
         return outcome
+
+    async def _look_instead(self, event_id: str, failed: NotUnderstood) -> None:
+        """Say so, and have Razorpay asked soon about the escrow that it may be about."""
+        self.outcomes[NOT_UNDERSTOOD] += 1
+        log.warning("webhook %s is signed and not understood: %s", event_id, failed)
+        escrow_id = await self._escrow_of(failed.order_id, failed.escrow_id)
+        if escrow_id is not None:
+            async with self._store.write() as transaction:
+                row = {"escrow_id": escrow_id, "due_us": self._now_us(), "attempts": 0}
+                await transaction.check_again([row])
 
     async def _finish(self, event_id: str, outcome: str) -> None:
         async with self._store.write() as transaction:
             await transaction.finish_webhook(event_id=event_id, outcome=outcome)
 
     async def _tell(self, news: News) -> str:
-        escrow_id = await self._store.owner_of_order(news.order_id) if news.order_id else None
-        escrow_id = escrow_id or news.escrow_id
-        if not ESCROW_ID.fullmatch(escrow_id) or await self._store.escrow(escrow_id) is None:
+        escrow_id = await self._escrow_of(news.order_id, news.escrow_id)
+        escrow = await self._store.escrow(escrow_id) if escrow_id else None
+        if escrow is None:
             return IGNORED
-        if news.command is None:
-            async with self._store.write() as transaction:
-                await transaction.make_due(now_us=self._now_us(), escrow_id=escrow_id)
-            self._ring_settlement()
-            return IGNORED
+        if news.payment is not None:
+            order = news.order or await self._order_of(escrow, news.payment)
+            return await self._execute(escrow, payment_report(news.payment, order))
+        if news.command is not None:
+            return await self._execute(escrow, Report(news.command, news.cause))
+        async with self._store.write() as transaction:
+            await transaction.make_due(now_us=self._now_us(), escrow_id=escrow.escrow_id)
+        self._ring_settlement()
+        return IGNORED
+
+    async def _escrow_of(self, order_id: str, noted_id: str) -> str | None:
+        escrow_id = await self._store.owner_of_order(order_id) if order_id else None
+        escrow_id = escrow_id or noted_id
+        return escrow_id if ESCROW_ID.fullmatch(escrow_id) else None
+
+    async def _execute(self, escrow: Escrow, report: Report) -> str:
         answer = await self._executor.execute(
-            news.command, escrow_id=escrow_id, caller=RAZORPAY, cause=news.cause
+            report.command, escrow_id=escrow.escrow_id, caller=RAZORPAY, cause=report.cause
         )
         return APPLIED if answer.has_changed else DUPLICATE
+
+
+def _read(body: bytes) -> News | NotUnderstood | None:
+    try:
+        return read(body)
+    except NotUnderstood as failed:
+        return failed
 
 
 def _checked(event_id: str) -> str:
@@ -166,79 +204,3 @@ def _checked(event_id: str) -> str:
         problem = f"must be at most {MAX_EVENT_ID_CHARACTERS} printable characters"
         raise Refusal(Reason.FIELD_INVALID, f"event_id: {problem}", {"event_id": problem})
     return event_id
-
-
-def read(body: bytes) -> News | None:
-    """Say what a webhook means, or None where it has no effect. Raises WEBHOOK_MALFORMED."""
-    if len(body) > MAX_BODY_BYTES:
-        raise _malformed(f"it is longer than {MAX_BODY_BYTES} bytes")
-    try:
-        envelope = json.loads(body)
-        event, payload = envelope["event"], envelope.get("payload", {})
-        if not isinstance(event, str) or not isinstance(payload, dict):
-            raise TypeError("event must be text and payload an object")
-        return _news(event, payload)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _malformed(str(error) or type(error).__name__) from None
-
-
-def _malformed(why: str) -> Refusal:
-    return Refusal(Reason.WEBHOOK_MALFORMED, f"body: not a webhook of Razorpay: {why}")
-
-
-def _news(event: str, payload: dict[str, Any]) -> News | None:
-    if event in ("payment.authorized", "payment.captured", "payment.failed", "order.paid"):
-        payment = parse_payment(payload["payment"]["entity"])
-        report = payment_report(payment)
-        return News(payment.order_id, command=report.command, cause=report.cause)
-    if event in ("refund.processed", "refund.failed"):
-        return _refund_news(event, payload)
-    if event in ("transfer.processed", "transfer.failed", "transfers.failed"):
-        notes = payload["transfer"]["entity"].get("notes") or {}
-        return News("", _text(notes, "escrow_id"))
-    phase = event.removeprefix("payment.dispute.")
-    if phase in _PHASES:
-        return _dispute_news(phase, payload)
-    return None
-
-
-def _refund_news(event: str, payload: dict[str, Any]) -> News:
-    refund = parse_refund(payload["refund"]["entity"])
-    payment = (payload.get("payment") or {}).get("entity") or {}
-    order_id = _id(payment, "order_id") if payment.get("order_id") else ""
-    escrow_id = refund.notes.get("escrow_id", "")
-    if event == "refund.failed":
-        return News(order_id, escrow_id)
-    report = refund_report(refund, escrow_id)
-    return News(order_id, escrow_id, report.command, report.cause)
-
-
-def _dispute_news(phase: str, payload: dict[str, Any]) -> News:
-    entity = payload["dispute"]["entity"]
-    payment = (payload.get("payment") or {}).get("entity") or {}
-    amount = entity.get("amount") or 0
-    if type(amount) is not int:
-        raise TypeError("the amount of a dispute must be a whole number")
-    # Read less strictly than an API answer, because the event's name says what happened.
-    dispute = Dispute(
-        dispute_id=_id(entity, "id"),
-        payment_id=_id(entity, "payment_id") if "payment_id" in entity else _id(payment, "id"),
-        amount_minor=amount,
-        reason_code=_text(entity, "reason_code"),
-        status=_text(entity, "status"),
-    )
-    report = dispute_report(dispute, phase)
-    order_id = _id(payment, "order_id") if payment.get("order_id") else ""
-    return News(order_id, command=report.command, cause=report.cause)
-
-
-def _id(entity: Any, name: str) -> str:
-    value = _text(entity, name)
-    if not _RAZORPAY_ID.fullmatch(value):
-        raise ValueError(f"{name} must be an id")
-    return value
-
-
-def _text(entity: Any, name: str) -> str:
-    value = entity.get(name) if isinstance(entity, dict) else None
-    return value if isinstance(value, str) else ""

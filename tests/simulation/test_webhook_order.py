@@ -93,6 +93,9 @@ async def end(driver: Driver, deal: Deal) -> tuple[Any, dict[str, int]]:
     facts = json.loads(row)
     for changing in ("version", "create_time_us", "update_time_us"):
         del facts[changing]
+    for changing in (*facts.get("attentions", ()), *facts["payment"].get("refunds", ())):
+        changing.pop("since_us", None)
+        changing.pop("time_us", None)
     totals = await driver.judge.balances(deal)
     return facts, {name.replace(deal.escrow_id, "ESCROW"): n for name, n in totals.items()}
 

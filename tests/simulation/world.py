@@ -6,6 +6,7 @@ processes would. A power cut ends both of them, wherever they are.
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import hmac
 import logging
@@ -24,6 +25,7 @@ from core.service.payment import PaymentService
 from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
+from core.settlement.look import order_of
 from core.settlement.override import Overrider
 from core.settlement.reconcile import Reconciler
 from core.settlement.settle import Settler
@@ -83,6 +85,7 @@ class Core:
             secrets=[WEBHOOK_SECRET],
             now_us=now_us,
             ring_settlement=self.settler.ring,
+            order_of=functools.partial(order_of, gateway),
         )
         self.escrows = EscrowService(
             store,

@@ -1,6 +1,7 @@
 """The bank's disputes, whose webhooks were lost: asked for, told once, and the release waits."""
 
 import asyncio
+import functools
 import hashlib
 import hmac
 import json
@@ -14,6 +15,7 @@ from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Escrow, Status
 from core.settlement import reconcile
+from core.settlement.look import order_of
 from core.settlement.reconcile import Reconciled
 from core.settlement.report import payment_report
 from core.settlement.webhook import APPLIED, DUPLICATE, Inbox
@@ -117,6 +119,7 @@ async def webhook(till: Till, payment_id: str, dispute: dict[str, Any], phase: s
         secrets=[SECRET],
         now_us=till.room.time,
         ring_settlement=till.settler.ring,
+        order_of=functools.partial(order_of, till.gateway),
     )
     signature = hmac.new(SECRET.encode(), raw, hashlib.sha256).hexdigest()
     return await inbox.ingest(raw, signature, "")

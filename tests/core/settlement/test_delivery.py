@@ -1,0 +1,160 @@
+"""Every webhook that Razorpay documents, one row an event type, through the inbox."""
+
+import json
+from typing import Any
+
+import pytest
+
+from core.law import command as c
+from core.law.command import RAZORPAY
+from core.law.escrow import Status
+from core.razorpay import GatewayUnavailable, Order
+from core.settlement.webhook import APPLIED, IGNORED, NOT_UNDERSTOOD, Inbox
+from tests.core.law.story import BUYER, payment
+from tests.core.room import Room
+from tests.core.settlement.samples import (
+    AMOUNT,
+    IGNORED_ALL,
+    LOOKS,
+    ODD,
+    ORDER_ID,
+    OURS,
+    PAYMENT_ID,
+    event,
+)
+from tests.core.settlement.test_webhook import SECRETS, sign
+
+
+async def no_order(*_: Any) -> Order | None:
+    return None
+
+
+def opened(room: Room, order_of: Any = no_order) -> Inbox:
+    return Inbox(
+        room.store,
+        room.executor,
+        secrets=SECRETS,
+        now_us=room.time,
+        ring_settlement=lambda: None,
+        order_of=order_of,
+    )
+
+
+async def agreed(room: Room, *, is_paid: bool = False) -> str:
+    escrow_id = await room.create(amount_minor=AMOUNT)
+    await room.tell(escrow_id, c.RecordOrder(ORDER_ID), BUYER)
+    if is_paid:
+        paid = payment(payment_id=PAYMENT_ID, order_id=ORDER_ID, amount_minor=AMOUNT)
+        await room.tell(escrow_id, paid, RAZORPAY, cause=f"razorpay:{PAYMENT_ID}:captured")
+    return escrow_id
+
+
+async def deliver(inbox: Inbox, sample: dict[str, Any]) -> str:
+    raw = json.dumps(sample).encode()
+    return await inbox.ingest(raw, sign(raw), "")
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_what_concerns_an_escrow_is_applied(room: Room, name: str) -> None:
+    is_first = name in ("payment.authorized", "payment.captured", "payment.failed", "order.paid")
+    escrow_id = await agreed(room, is_paid=not is_first)
+    inbox = opened(room)
+    if name in ("payment.dispute.won", "payment.dispute.closed"):
+        await deliver(inbox, OURS["payment.dispute.created"])
+    before = (await room.escrow(escrow_id)).version
+    assert await deliver(inbox, OURS[name]) == APPLIED
+    escrow = await room.escrow(escrow_id)
+    assert escrow.version == before + 1
+    assert inbox.outcomes[NOT_UNDERSTOOD] == 0
+    if name.startswith("payment.dispute"):
+        assert escrow.chargebacks[0].is_over == (
+            name.rsplit(".", 1)[1] in ("lost", "won", "closed")
+        )
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_an_odd_spelling_is_read_all_the_same(room: Room, name: str) -> None:
+    escrow_id = await agreed(room)
+    assert await deliver(opened(room), ODD[name]) == APPLIED
+    wanted = Status.INITIATED if name == "the old shape" else Status.HELD
+    escrow = await room.escrow(escrow_id)
+    assert (escrow.status, escrow.payment.payment_id) == (wanted, PAYMENT_ID)
+
+
+@pytest.mark.parametrize("name", [*LOOKS, *IGNORED_ALL])
+async def test_what_concerns_no_escrow_is_ignored_and_answered(room: Room, name: str) -> None:
+    escrow_id = await agreed(room, is_paid=True)
+    inbox = opened(room)
+    before = await room.escrow(escrow_id)
+    assert await deliver(inbox, (LOOKS | IGNORED_ALL)[name]) == IGNORED
+    assert await room.escrow(escrow_id) == before
+    assert inbox.outcomes[NOT_UNDERSTOOD] == 0
+    assert await room.store.waiting_webhooks(2**60, 10) == []
+
+
+def test_every_documented_event_has_a_row() -> None:
+    families = {name.split(".")[0] for name in (*OURS, *LOOKS, *IGNORED_ALL)}
+    assert len({*OURS, *LOOKS, *IGNORED_ALL}) >= 80
+    assert families >= {"payment", "order", "refund", "transfer", "settlement", "product", "payout"}
+
+
+WITH_FEE = event(
+    "payment.captured",
+    payment=OURS["payment.captured"]["payload"]["payment"]["entity"] | {"amount": AMOUNT + 2_360},
+)
+
+
+async def test_a_fee_that_the_customer_bore_needs_the_orders_word(room: Room) -> None:
+    escrow_id = await agreed(room)
+    order = Order(ORDER_ID, escrow_id, AMOUNT, "INR", "paid", AMOUNT)
+
+    async def asked(*_: Any) -> Order:
+        return order
+
+    assert await deliver(opened(room, asked), WITH_FEE) == APPLIED
+    escrow = await room.escrow(escrow_id)
+    assert (escrow.status, escrow.held_minor, escrow.payment.customer_fee_minor) == (
+        Status.HELD,
+        AMOUNT,
+        2_360,
+    )
+
+
+async def test_while_razorpay_cannot_be_asked_the_delivery_waits(room: Room) -> None:
+    escrow_id = await agreed(room)
+    away = True
+
+    async def asked(*_: Any) -> Order:
+        if away:
+            raise GatewayUnavailable("Razorpay does not answer.")
+        return Order(ORDER_ID, escrow_id, AMOUNT, "INR", "paid", AMOUNT)
+
+    inbox = opened(room, asked)
+    assert await deliver(inbox, WITH_FEE) == APPLIED
+    assert (await room.escrow(escrow_id)).status is Status.INITIATED
+    room.time.pass_s(60)
+    await inbox._catch_up()
+    assert len(await room.store.waiting_webhooks(2**60, 10)) == 1
+    away = False
+    await inbox._catch_up()
+    assert (await room.escrow(escrow_id)).status is Status.HELD
+    assert await room.store.waiting_webhooks(2**60, 10) == []
+
+
+@pytest.mark.parametrize("about", ["order", "notes"])
+async def test_what_is_not_understood_makes_razorpay_be_asked_about_it(
+    room: Room, about: str
+) -> None:
+    escrow_id = await agreed(room)
+    odd: dict[str, Any] = {"id": PAYMENT_ID, "status": "melted"}
+    odd |= {"order_id": ORDER_ID} if about == "order" else {"notes": {"escrow_id": escrow_id}}
+    inbox = opened(room)
+    async with room.store.write() as transaction:
+        far_us = room.time() + 10**12
+        row = {"escrow_id": escrow_id, "due_us": far_us, "attempts": 7}
+        await transaction.check_again([row])
+    assert await deliver(inbox, event("payment.captured", payment=odd)) == IGNORED
+    assert inbox.outcomes == {NOT_UNDERSTOOD: 1, IGNORED: 1}
+    async with room.store.write() as transaction:
+        due = await transaction.due_checks(now_us=room.time(), limit=10)
+    assert due == [(escrow_id, 0)]
