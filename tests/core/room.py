@@ -16,6 +16,7 @@ from core.law.command import RAZORPAY, Caller, Command
 from core.law.escrow import Escrow
 from core.live.feed import Feed
 from core.storage.database import connect
+from core.storage.row import ReconRow
 from core.storage.store import Store
 from tests.core.law.story import BUYER, ORDER_ID, SECOND_US, START_US, create, payment
 
@@ -32,6 +33,29 @@ class Time:
 
     def pass_s(self, span_s: float) -> None:
         self.us += round(span_s * SECOND_US)
+
+
+def recon_row(entity_id: str, *, message: str = "", **more: Any) -> ReconRow:
+    """A line of a settlement report, explained unless there is a message."""
+    fields: dict[str, Any] = {
+        "entity_id": entity_id,
+        "type": "payment",
+        "subject_id": entity_id,
+        "debit_minor": 0,
+        "credit_minor": 1,
+        "amount_minor": 1,
+        "fee_minor": 0,
+        "tax_minor": 0,
+        "currency": "INR",
+        "settlement_id": "setl_1",
+        "utr": "UTR1",
+        "settle_time_us": 1,
+        "outcome": "MISSING" if message else "MATCHED",
+        "message": message,
+        "escrow_id": "",
+        "version": None,
+    }
+    return ReconRow(**fields | more)
 
 
 class Room:

@@ -12,6 +12,7 @@ from core.server import serving
 from holdfast.metrics import PortTaken, served
 from scripts.sandbox import Sandbox
 from tests.core.counter import SECRET, Counter
+from tests.core.room import recon_row
 from tests.fakes.port import free_port
 
 
@@ -37,6 +38,11 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
         async with serving(settings) as core:
             rooms = core.rooms
             await rooms.gateway.disputes(0)
+            async with rooms.store.write() as transaction:
+                rows = [recon_row("pay_1"), recon_row("pay_2", message="is not explained")]
+                await transaction.recon.save("2999-12-31", 0, rows)
+                an_hour_ago_us = rooms.now_us() - 3_600_000_000
+                await transaction.recon.looked("2999-12-31", now_us=an_hour_ago_us, due_us=None)
             status, told = await scrape(port)
             assert status == 200
             assert told["holdfast_core_able_to_commit"] == 1
@@ -51,6 +57,8 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
                     "reconciliation",
                     "bank_disputes",
                     "books",
+                    "recon",
+                    "balances",
                     "deadlines",
                     "watchers",
                     "followers",
@@ -58,6 +66,8 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
                 )
             } <= {name for name, value in told.items() if value == 1}
             assert told['holdfast_core_oldest_work_age_seconds{kind="owed"}'] == 0
+            assert told["holdfast_core_recon_findings"] == 1
+            assert 3_600 <= told["holdfast_core_recon_look_age_seconds"] < 3_700
             assert told['holdfast_core_razorpay_calls_total{outcome="ok"}'] == 1
             assert (await scrape(port, "/"))[0] == 404
 

@@ -7,33 +7,11 @@ from escrow.v1 import ledger_service_pb2 as rpc
 
 from core.books.match import BANK
 from core.law.ledger import BALANCE, Posting
-from core.storage.row import ReconRow
 from tests.core.counter import Counter, Failed, pay
+from tests.core.room import recon_row
 
 ADMIN = ("admin-1", "admin")
 SERVICE = ("service-1", "service")
-
-
-def recon_row(entity_id: str, *, message: str = "", **more: Any) -> ReconRow:
-    fields: dict[str, Any] = {
-        "entity_id": entity_id,
-        "type": "payment",
-        "subject_id": entity_id,
-        "debit_minor": 0,
-        "credit_minor": 1,
-        "amount_minor": 1,
-        "fee_minor": 0,
-        "tax_minor": 0,
-        "currency": "INR",
-        "settlement_id": "setl_1",
-        "utr": "UTR1",
-        "settle_time_us": 1,
-        "outcome": "MISSING" if message else "MATCHED",
-        "message": message,
-        "escrow_id": "",
-        "version": None,
-    }
-    return ReconRow(**fields | more)
 
 
 async def settled(counter: Counter) -> tuple[str, str]:
