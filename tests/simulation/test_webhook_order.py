@@ -86,16 +86,18 @@ async def end(driver: Driver, deal: Deal) -> tuple[Any, dict[str, int]]:
     names = {deal.escrow_id: "ESCROW", deal.mark: "MARK", deal.orders[0]: "ORDER"}
     for paid in deal.payments():
         names[paid["id"]] = "PAYMENT"
-        names |= {one["id"]: "DISPUTE" for one in driver.books.of("dispute", paid["id"])}
+        for kind in ("dispute", "refund", "transfer"):
+            names |= {one["id"]: kind for one in driver.books.of(kind, paid["id"])}
     row = dump_row(escrow)
     for one, name in names.items():
         row = row.replace(one, name)
     facts = json.loads(row)
     for changing in ("version", "create_time_us", "update_time_us"):
         del facts[changing]
-    for changing in (*facts.get("attentions", ()), *facts["payment"].get("refunds", ())):
-        changing.pop("since_us", None)
-        changing.pop("time_us", None)
+    lists = (facts.get(name, ()) for name in ("attentions", "acceptances"))
+    for item in (*itertools.chain(*lists), *facts["payment"].get("refunds", ())):
+        for changing in ("since_us", "time_us", "bank_reference"):
+            item.pop(changing, None)
     totals = await driver.judge.balances(deal)
     return facts, {name.replace(deal.escrow_id, "ESCROW"): n for name, n in totals.items()}
 
