@@ -34,9 +34,11 @@ MAX_REASON = 2_000
 MAX_REQUEST_ID = 128
 # Characters of the caller's own id of an escrow.
 MAX_EXTERNAL_ID = 128
-# Entries of the caller's own data, and the characters of a key and of a value.
+# Entries of the caller's own data.
 MAX_METADATA = 20
+# Characters of a key of that data.
 MAX_METADATA_KEY = 64
+# Characters of a value of that data.
 MAX_METADATA_VALUE = 500
 # Milestones of an escrow.
 MAX_MILESTONES = 20

@@ -7,14 +7,31 @@ origin:
 POST /sandbox/orders/{order_id}/pay
     Act as the customer: {"outcome": "captured" | "authorized" | "failed"}. For tests also "amount"
     and "currency" (pay something other than the order asks for) and "force": true (pay an order
-    that takes no more payments). Answers razorpay_order_id, razorpay_payment_id and
-    razorpay_signature. The payment of an order with manual capture stays authorized.
+    that takes no more payments). "customer_fee": n, in paise, is paid on top, as on accounts whose
+    customers bear the fee; "discount": n less, as with an offer. Answers razorpay_order_id,
+    razorpay_payment_id and razorpay_signature. The payment of an order with manual capture stays
+    authorized.
 POST /sandbox/payments/{payment_id}/authorize
     Let the bank authorize a failed payment late: {"capture": true | false}. If the order is paid
     already, the payment is refunded at once. Answers the payment.
 POST /sandbox/payments/{payment_id}/dispute
     Let the bank dispute a captured payment: {"event": "created" | "under_review" |
-    "action_required" | "won" | "lost" | "closed"}. Answers the dispute.
+    "action_required" | "won" | "lost" | "closed"}. With "created" also "amount" (of a part) and
+    "deduct_at_onset": true (the amount is taken at once). Answers the dispute.
+PUT /sandbox/accounts/{account_id}
+    Let the KYC of a linked account come to {"status": "activated" | "under_review" | "rejected"}.
+    Every account is activated, but those that begin with acc_inactive.
+POST /sandbox/settle
+    Pay what is not settled to the platform's bank, or with {"day": "YYYY-MM-DD"} what is of that
+    day in India. Answers {"settlement"}: null where there is nothing to pay.
+GET /sandbox/recon?day=YYYY-MM-DD
+    What the settlement recon API answers for a day.
+POST /sandbox/recon/plant
+    Make the reports wrong, for tests: {"drop": id}, {"alter": id, "by": n} or {"add": {"type",
+    "id", "amount", "credit": true | false}}. Answers the line.
+GET /sandbox/balance
+    {"balance"}: what Razorpay holds for the platform, in paise. It begins with ten million rupees
+    of other business.
 GET /sandbox/state
     {"orders", "payments", "refunds", "transfers", "reversals"}: all entities, oldest first.
 PUT /sandbox/faults, GET /sandbox/faults

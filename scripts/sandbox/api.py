@@ -17,6 +17,8 @@ from scripts.sandbox.faults import Faults
 from scripts.sandbox.refusal import Refusal, error_body
 
 MAX_PAGE = 100
+# A page of the settlement recon may be longer.
+MAX_RECON_PAGE = 1_000
 DEFAULT_PAGE = 10
 MAX_SKIP = 1_000_000
 MAX_HELD_ANSWERS = 1_000
@@ -67,6 +69,9 @@ class Api:
             web.get("/v1/transfers/{id}/reversals", self._list_of("transfer", "reversal")),
             web.get("/v1/disputes", self._list("dispute")),
             web.get("/v1/disputes/{id}", self._fetch("dispute")),
+            web.get("/v1/settlements", self._list("settlement")),
+            web.get("/v1/settlements/recon/combined", self._recon),
+            web.get("/v1/settlements/{id}", self._fetch("settlement")),
         ]
 
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -153,6 +158,17 @@ class Api:
     async def _reverse(self, request: web.Request) -> web.Response:
         body = await read_body(request)
         return web.json_response(transfer.reverse(self._books, request.match_info["id"], body))
+
+    async def _recon(self, request: web.Request) -> web.Response:
+        year = _whole(request, "year", 0, 2_000, 9_999)
+        month = _whole(request, "month", 0, 1, 12)
+        day = _whole(request, "day", 0, 1, 31) if "day" in request.query else None
+        if not year or not month:
+            raise Refusal("The year and month fields are required.", field="year")
+        lines = self._books.statement.report(year, month, day)
+        count = _whole(request, "count", DEFAULT_PAGE, 1, MAX_RECON_PAGE)
+        skip = _whole(request, "skip", 0, 0, MAX_SKIP)
+        return web.json_response(_collection(lines[skip : skip + count]))
 
     def _fetch(self, kind: str) -> Handler:
         async def fetch(request: web.Request) -> web.Response:

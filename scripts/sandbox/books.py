@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from scripts.sandbox.refusal import Refusal, unknown_id
+from scripts.sandbox.statement import Statement
 
 Entity = dict[str, Any]
 
@@ -23,6 +24,7 @@ PREFIXES = {
     "transfer": "trf_",
     "reversal": "rvrsl_",
     "dispute": "disp_",
+    "settlement": "setl_",
 }
 _ID_LETTERS = string.ascii_letters + string.digits
 
@@ -43,6 +45,7 @@ class Books:
         tell: Tell,
         later: Callable[[Callable[[], None]], None],
         balance_is_short: Callable[[], bool],
+        now_s: Callable[[], int] = lambda: now_s(),
     ) -> None:
         self._rng = rng
         self._tell = tell
@@ -50,7 +53,11 @@ class Books:
         self._children: dict[tuple[str, str], list[Entity]] = defaultdict(list)
         # Calls a function after the short time that Razorpay takes to process something.
         self.later = later
-        self.balance_is_short = balance_is_short
+        self._fault_of_balance = balance_is_short
+        self.now_s = now_s
+        self.statement = Statement()
+        # The KYC of linked accounts, where it is not that of their name.
+        self.account_status: dict[str, str] = {}
         # Orders whose payments wait for a capture call.
         self.manual_capture: set[str] = set()
         self.order_of_receipt: dict[str, Entity] = {}
@@ -62,7 +69,7 @@ class Books:
         known = self._kinds[kind]
         if len(known) >= MAX_ENTITIES_PER_KIND:
             raise Refusal(f"The sandbox is full: it has {len(known)} of {kind}.")
-        entity = {"id": self._new_id(kind), "entity": kind, **fields, "created_at": now_s()}
+        entity = {"id": self._new_id(kind), "entity": kind, **fields, "created_at": self.now_s()}
         known[entity["id"]] = entity
         if parent:
             self._children[kind, parent].append(entity)
@@ -88,9 +95,14 @@ class Books:
         payload = {e["entity"]: {"entity": copy.deepcopy(e)} for e in entities}
         self._tell(event, payload, lane=lane)
 
+    def balance_is_short(self, amount: int = 0) -> bool:
+        """Say whether the platform's balance does not cover an amount, or a fault says so."""
+        return self._fault_of_balance() or amount > self.statement.balance_minor
+
     def state(self) -> dict[str, list[Entity]]:
-        """Answer all entities except disputes, oldest first."""
-        return {f"{kind}s": self.all(kind) for kind in PREFIXES if kind != "dispute"}
+        """Answer all entities but disputes and settlements, oldest first."""
+        hidden = ("dispute", "settlement")
+        return {f"{kind}s": self.all(kind) for kind in PREFIXES if kind not in hidden}
 
     def _new_id(self, kind: str) -> str:
         return PREFIXES[kind] + "".join(self._rng.choices(_ID_LETTERS, k=14))

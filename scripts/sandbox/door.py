@@ -4,12 +4,13 @@ They need no key, allow any origin, and have no API faults. `scripts.sandbox` do
 are called the *door*, because through them people and tests get at what Razorpay keeps inside.
 """
 
+import datetime as dt
 import hashlib
 import hmac
 
 from aiohttp import web
 
-from scripts.sandbox import check, dispute, payment
+from scripts.sandbox import check, dispute, payment, transfer
 from scripts.sandbox.api import Handler, read_body
 from scripts.sandbox.books import Books, Entity
 from scripts.sandbox.check import Body
@@ -38,6 +39,11 @@ class Door:
             web.post("/sandbox/orders/{id}/pay", self._pay),
             web.post("/sandbox/payments/{id}/authorize", self._authorize),
             web.post("/sandbox/payments/{id}/dispute", self._dispute),
+            web.put("/sandbox/accounts/{id}", self._account),
+            web.post("/sandbox/settle", self._settle),
+            web.get("/sandbox/recon", self._recon),
+            web.post("/sandbox/recon/plant", self._plant),
+            web.get("/sandbox/balance", self._balance),
             web.get("/sandbox/state", self._state),
             web.get("/sandbox/faults", self._show_faults),
             web.put("/sandbox/faults", self._set_faults),
@@ -62,6 +68,8 @@ class Door:
             amount=check.amount(body, currency=currency or "INR") if "amount" in body else None,
             currency=currency,
             force=check.flag(body, "force", default=False),
+            customer_fee=_minor(body, "customer_fee"),
+            discount=_minor(body, "discount"),
         )
         return web.json_response(self.checkout(paid))
 
@@ -74,8 +82,37 @@ class Door:
         return web.json_response(late)
 
     async def _dispute(self, request: web.Request) -> web.Response:
-        event = _choice(await read_body(request), "event", tuple(dispute.STATUS_AFTER))
-        return web.json_response(dispute.advance(self._books, request.match_info["id"], event))
+        body = await read_body(request)
+        moved = dispute.advance(
+            self._books,
+            request.match_info["id"],
+            _choice(body, "event", tuple(dispute.STATUS_AFTER)),
+            amount=check.amount(body) if "amount" in body else None,
+            deduct_at_onset=check.flag(body, "deduct_at_onset", default=False),
+        )
+        return web.json_response(moved)
+
+    async def _account(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        return web.json_response(transfer.set_account(self._books, request.match_info["id"], body))
+
+    async def _settle(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        day = _day(body["day"]) if "day" in body else None
+        settlement = self._books.statement.settle(self._books, day)
+        return web.json_response({"settlement": settlement})
+
+    async def _recon(self, request: web.Request) -> web.Response:
+        day = _day(request.query.get("day"))
+        lines = self._books.statement.report(day.year, day.month, day.day)
+        return web.json_response({"entity": "collection", "count": len(lines), "items": lines})
+
+    async def _plant(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        return web.json_response(self._books.statement.plant(self._books, body))
+
+    async def _balance(self, _: web.Request) -> web.Response:
+        return web.json_response({"balance": self._books.statement.balance_minor})
 
     async def _state(self, _: web.Request) -> web.Response:
         return web.json_response(self._books.state())
@@ -103,6 +140,20 @@ async def open_to_all(request: web.Request, handler: Handler) -> web.StreamRespo
         answer = web.json_response(error_body("The sandbox has no such endpoint."), status=404)
     answer.headers.update(_CORS)
     return answer
+
+
+def _minor(body: Body, name: str) -> int:
+    value = body.get(name, 0)
+    if type(value) is not int or not 0 <= value <= check.MAX_AMOUNT_MINOR:
+        raise Refusal(f"The {name} must be a whole number of minor units.", field=name)
+    return value
+
+
+def _day(value: object) -> dt.date:
+    try:
+        return dt.date.fromisoformat(str(value))
+    except ValueError:
+        raise Refusal("The day must be written as YYYY-MM-DD.", field="day") from None
 
 
 def _choice(body: Body, name: str, known: tuple[str, ...]) -> str:

@@ -46,11 +46,14 @@ def create(books: Books, body: Body) -> Entity:
 def note_payment(order: Entity, payment: Entity) -> bool:
     """Count a captured payment; answer whether it has made the order paid.
 
-    A payment that is too small, or in another currency, leaves the order unpaid.
+    One that is too small, or in another currency, leaves the order unpaid, unless an offer has
+    made it smaller.
     """
     if order["status"] == "paid" or payment["currency"] != order["currency"]:
         return False
-    if payment["amount"] < order["amount_due"]:
+    if payment["amount"] < order["amount_due"] and not payment["offer_id"]:
+        order["amount_paid"] += payment["amount"]
+        order["amount_due"] -= payment["amount"]
         return False
     order.update(status="paid", amount_paid=order["amount"], amount_due=0)
     return True

@@ -19,9 +19,21 @@ def pay(
     amount: int | None = None,
     currency: str | None = None,
     force: bool = False,
+    customer_fee: int = 0,
+    discount: int = 0,
 ) -> Entity:
-    """Act as the customer. `force` pays an order that takes no more payments."""
+    """Act as the customer. `force` pays an order that takes no more payments.
+
+    The customer pays `customer_fee` on top where the account lets customers bear Razorpay's fee,
+    and `discount` less with an offer of the whole account, which an order cannot refuse.
+    """
     order = books.find("order", order_id)
+    if customer_fee or discount:
+        amount = order["amount"] + customer_fee - discount
+        if customer_fee and discount:
+            raise Refusal("Offers do not go with customers who bear the fee.", field="discount")
+        if amount < 100:
+            raise Refusal("The discount leaves too little to pay.", field="discount")
     if not force:
         _check_payable(books, order)
     order["attempts"] += 1
@@ -32,6 +44,10 @@ def pay(
         _fresh(order, amount or order["amount"], currency or order["currency"]),
         parent=order_id,
     )
+    if customer_fee:
+        payment.update(fee_bearer="customer", customer_fee=customer_fee)
+    if discount:
+        payment["offer_id"] = f"offer_{order_id.removeprefix('order_')}"
     if outcome == "failed":
         _fail(books, payment)
         return payment
@@ -119,6 +135,7 @@ def _fresh(order: Entity, amount: int, currency: str) -> Entity:
         "error_step": None,
         "error_reason": None,
         "acquirer_data": {"rrn": None},
+        "offer_id": None,
     }
 
 
@@ -130,7 +147,20 @@ def _authorize(books: Books, payment: Entity) -> None:
 def _capture(books: Books, payment: Entity) -> None:
     fee = (payment["amount"] * _FEE_PERCENT + 50) // 100
     tax = (fee * _GST_PERCENT + 50) // 100
-    payment.update(status="captured", captured=True, fee=fee + tax, tax=tax)
+    whole = max(fee + tax, payment.get("customer_fee", 0))
+    payment.update(status="captured", captured=True, fee=whole, tax=tax)
+    books.statement.post(
+        books,
+        payment["id"],
+        "payment",
+        payment,
+        net=payment["amount"] - whole,
+        fee=whole,
+        tax=tax,
+        method=payment["method"],
+        order_id=payment["order_id"],
+        order_receipt=books.find("order", payment["order_id"])["receipt"],
+    )
     books.tell("payment.captured", payment, lane=payment["order_id"])
     order = books.find("order", payment["order_id"])
     if orders.note_payment(order, payment):

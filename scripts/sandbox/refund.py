@@ -50,16 +50,18 @@ def _create(books: Books, payment_id: str, body: Body) -> Entity:
         )
     if left == 0:
         raise Refusal("The payment has been fully refunded already", field="payment_id")
-    amount = left if body.get("amount") is None else check.amount(body)
-    if amount > left:
+    # Razorpay keeps the fee that the customer bore.
+    most = left - payment.get("customer_fee", 0)
+    amount = most if body.get("amount") is None else check.amount(body)
+    if amount > most:
         raise Refusal(
             "The total refund amount is greater than the refund payment amount", field="amount"
         )
     check.notes(body)
     reverse_all = check.flag(body, "reverse_all", default=False)
-    if reverse_all and amount != payment["amount"]:
+    if reverse_all and amount != most:
         raise Refusal("reverse_all cannot be applied on partial refunds", field="reverse_all")
-    if books.balance_is_short():
+    if books.balance_is_short(amount):
         raise short_of_balance(
             "Your account does not have enough balance to carry out the refund operation."
         )
@@ -97,5 +99,15 @@ def _refund(books: Books, payment: Entity, amount: int, body: Body) -> Entity:
 
 def _process(books: Books, refund: Entity, payment: Entity) -> None:
     refund.update(status="processed", speed_processed="normal")
+    if payment["captured"]:
+        books.statement.post(
+            books,
+            refund["id"],
+            "refund",
+            refund,
+            net=-refund["amount"],
+            payment_id=payment["id"],
+            order_id=payment["order_id"],
+        )
     refund["acquirer_data"] = {"arn": refund["id"].removeprefix("rfnd_")}
     books.tell("refund.processed", refund, payment, lane=payment["order_id"])

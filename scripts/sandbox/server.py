@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from scripts.sandbox.api import Api, Handler
-from scripts.sandbox.books import Books
+from scripts.sandbox.books import Books, now_s
 from scripts.sandbox.door import Door, open_to_all
 from scripts.sandbox.faults import Faults
 from scripts.sandbox.page import Page
@@ -27,7 +27,8 @@ class Sandbox:
     """A local stand-in for Razorpay, on a port of this machine.
 
     `port=0` takes a free port; `seed` makes ids and faults repeatable. Start and stop it on the
-    same loop, or use it with `async with`. `webhook_url` may be changed while it runs.
+    same loop, or use it with `async with`. `webhook_url` may be changed while it runs. Times in its
+    entities are those of `clock_s`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Sandbox:
         port: int = 0,
         seed: int | None = None,
         process_delay_s: float = PROCESS_DELAY_S,
+        clock_s: Callable[[], int] = now_s,
     ) -> None:
         rng = random.Random(seed)
         self.key_id = key_id
@@ -53,6 +55,7 @@ class Sandbox:
             tell=self._courier.send,
             later=self._later,
             balance_is_short=self.faults.balance_is_short,
+            now_s=clock_s,
         )
         self._api = Api(
             books=self.books, faults=self.faults, key_id=key_id, key_secret=key_secret, rng=rng

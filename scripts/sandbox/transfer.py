@@ -3,11 +3,16 @@
 import re
 
 from scripts.sandbox import check
-from scripts.sandbox.books import Books, Entity, now_s
+from scripts.sandbox.books import Books, Entity
 from scripts.sandbox.check import Body
 from scripts.sandbox.refusal import Refusal, short_of_balance, unknown_id
 
 MAX_TRANSFERS_PER_CALL = 20
+# Razorpay's fee on a transfer in basis points, and the GST on it in per cent.
+_FEE_BPS = 25
+_GST_PERCENT = 18
+# What the KYC of a linked account may come to.
+ACCOUNT_STATUSES = ("activated", "under_review", "rejected")
 _ACCOUNT = re.compile(r"acc_[A-Za-z0-9]{14}")
 _INACTIVE = "acc_inactive"
 _NO_ERROR = {
@@ -34,7 +39,7 @@ def create(books: Books, payment_id: str, body: Body) -> list[Entity]:
     Razorpay's fee does not reduce what can be transferred: the platform pays it.
     """
     payment = books.find("payment", payment_id)
-    parts = _parts(body)
+    parts = _parts(books, body)
     if not payment["captured"]:
         raise Refusal("The payment status should be captured for action to be taken")
     if books.of("refund", payment_id):
@@ -91,20 +96,20 @@ def reverse_all(books: Books, payment: Entity) -> None:
             _reverse(books, transfer, _left(transfer), [])
 
 
-def _parts(body: Body) -> list[Entity]:
+def _parts(books: Books, body: Body) -> list[Entity]:
     parts = body.get("transfers")
     if not isinstance(parts, list) or not 1 <= len(parts) <= MAX_TRANSFERS_PER_CALL:
         raise Refusal("The transfers field is required.", field="transfers")
-    return [_part(part) for part in parts]
+    return [_part(books, part) for part in parts]
 
 
-def _part(part: object) -> Entity:
+def _part(books: Books, part: object) -> Entity:
     if not isinstance(part, dict):
         raise Refusal("A transfer must be an object.", field="transfers")
     if check.currency(part) != "INR":
         raise Refusal("Transfers are supported in INR only", field="currency")
     return {
-        "recipient": _account(part.get("account")),
+        "recipient": _account(books, part.get("account")),
         "amount": check.amount(part),
         "currency": "INR",
         "notes": check.notes(part),
@@ -114,14 +119,39 @@ def _part(part: object) -> Entity:
     }
 
 
-def _account(account: object) -> str:
-    if isinstance(account, str) and account.startswith(_INACTIVE):
+def _account(books: Books, account: object) -> str:
+    if not isinstance(account, str):
+        raise unknown_id()
+    if account_status(books, account) != "activated":
         raise Refusal(
             "The linked account is not activated", reason="account_not_activated", field="account"
         )
-    if not isinstance(account, str) or not _ACCOUNT.fullmatch(account):
+    if not _ACCOUNT.fullmatch(account):
         raise unknown_id()
     return account
+
+
+def account_status(books: Books, account: str) -> str:
+    """Answer the KYC of a linked account; those of the name `acc_inactive…` have failed it."""
+    usual = "rejected" if account.startswith(_INACTIVE) else "activated"
+    return books.account_status.get(account, usual)
+
+
+def set_account(books: Books, account: str, body: Body) -> Entity:
+    """Let the KYC of a linked account come to another end."""
+    status = body.get("status")
+    if status not in ACCOUNT_STATUSES:
+        raise Refusal(f"The status must be one of {', '.join(ACCOUNT_STATUSES)}.", field="status")
+    if not account.startswith("acc_"):
+        raise unknown_id()
+    books.account_status[account] = str(status)
+    return {"id": account, "entity": "account", "status": status}
+
+
+def _fees(amount: int) -> dict[str, int]:
+    fee = (amount * _FEE_BPS + 5_000) // 10_000
+    tax = (fee * _GST_PERCENT + 50) // 100
+    return {"fees": fee + tax, "tax": tax}
 
 
 def _transfer(books: Books, payment: Entity, part: Entity) -> Entity:
@@ -133,8 +163,7 @@ def _transfer(books: Books, payment: Entity, part: Entity) -> Entity:
             "source": payment["id"],
             **part,
             "amount_reversed": 0,
-            "fees": 0,
-            "tax": 0,
+            **_fees(part["amount"]),
             "recipient_settlement_id": None,
             "processed_at": None,
             "error": dict(_NO_ERROR),
@@ -142,7 +171,7 @@ def _transfer(books: Books, payment: Entity, part: Entity) -> Entity:
         parent=payment["id"],
     )
     payment["amount_transferred"] += part["amount"]
-    fails = books.balance_is_short()
+    fails = books.balance_is_short(transfer["amount"] + transfer["fees"])
     books.later(lambda: _finish(books, transfer, payment, fails=fails))
     return transfer
 
@@ -156,8 +185,19 @@ def _finish(books: Books, transfer: Entity, payment: Entity, *, fails: bool) -> 
 
 
 def _process(books: Books, transfer: Entity) -> None:
-    transfer.update(processed_at=now_s(), settlement_status=_settlement_status(transfer))
+    transfer.update(processed_at=books.now_s(), settlement_status=_settlement_status(transfer))
     transfer["status"] = _status(transfer)
+    books.statement.post(
+        books,
+        transfer["id"],
+        "transfer",
+        transfer,
+        net=-transfer["amount"] - transfer["fees"],
+        fee=transfer["fees"],
+        tax=transfer["tax"],
+        payment_id=transfer["source"],
+        on_hold=transfer["on_hold"],
+    )
     books.tell("transfer.processed", transfer, lane=transfer["id"])
 
 
@@ -182,6 +222,9 @@ def _reverse(books: Books, transfer: Entity, amount: int, notes: object) -> Enti
             "utr": None,
         },
         parent=transfer["id"],
+    )
+    books.statement.post(
+        books, reversal["id"], "reversal", reversal, net=amount, payment_id=transfer["source"]
     )
     transfer["amount_reversed"] += amount
     transfer["status"] = _status(transfer)

@@ -1,8 +1,8 @@
 """Every webhook event that Razorpay documents, in the shape of its public samples.
 
 Source: razorpay.com/docs/webhooks (payments, orders, refunds, disputes, route, settlements, payouts
-and the other products). Ids and people are made up. What the samples spell in an odd way is spelled so
-here too: notes as `[]`, nulls, `NA`, a number as a text, 0 for false, times in unusual places.
+and the other products). Ids and people are made up. What the samples spell in an odd way is spelled
+so here too: notes as `[]`, nulls, `NA`, a number as a text, 0 for false, times in unusual places.
 """
 
 from typing import Any
