@@ -30,6 +30,7 @@ def escrow_data(escrow: pb.Escrow) -> dict[str, Any]:
         "terms": _terms(escrow.terms),
         "payment": _payment(escrow.payment),
         "returned_payments": [_returned(one) for one in escrow.returned_payments],
+        "created_by": escrow.created_by or None,
         "acceptances": [_said(one) for one in escrow.acceptances],
         **_agreement(escrow),
         **_deadline(escrow),
@@ -203,6 +204,7 @@ def _dispute(dispute: pb.Dispute) -> dict[str, str]:
         "raised_by": dispute.raised_by,
         "reason": dispute.reason,
         "status": _name(pb.DisputeStatus, dispute.status, "DISPUTE_STATUS_").lower(),
+        "note": dispute.note,
     }
 
 

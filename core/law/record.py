@@ -40,6 +40,7 @@ SINCE_FORM_1 = frozenset(
         "acceptances",
         "attentions",
         "charged_back",
+        "created_by",
         "customer_fee",
         "deadline",
         "deadline_action",
@@ -137,6 +138,7 @@ def escrow_message(escrow: Escrow) -> pb.Escrow:
         refunded_by=escrow.refunded_by,
         external_id=escrow.external_id,
         metadata=dict(escrow.metadata),
+        created_by=escrow.created_by,
     )
     if escrow.deadline_us is not None:
         message.deadline.CopyFrom(timestamp(escrow.deadline_us))

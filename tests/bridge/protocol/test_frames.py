@@ -61,12 +61,35 @@ def test_data_of_a_plain_escrow_is_exactly_this() -> None:
         "arbiter_id": "arbiter",
         "title": "A cow",
         "description": "brown",
-        "payment": {"status": None, "order_id": None, "payment_id": None},
+        "terms": {
+            "payment_window_s": 0,
+            "inspection_period_s": 0,
+            "acceptance_required": False,
+        },
+        "payment": {
+            "status": None,
+            "order_id": None,
+            "payment_id": None,
+            "customer_fee_minor": 0,
+            "charged_back_minor": 0,
+            "refunds": [],
+        },
+        "returned_payments": [],
+        "created_by": None,
+        "acceptances": [],
         "confirmations": [],
         "dispute": None,
         "settlement": None,
+        "deadline": None,
+        "deadline_action": None,
+        "fee_bps": 0,
+        "payout_minor": 0,
+        "refunded_by": None,
         "milestones": [],
         "attention": "",
+        "attentions": [],
+        "external_id": "",
+        "metadata": {},
         "created_at": "2023-11-14T22:13:20Z",
         "updated_at": "2023-11-14T22:13:21.500Z",
     }
@@ -81,17 +104,111 @@ def test_payment_confirmations_dispute_and_settlement_have_no_prefixes() -> None
             confirmations=[
                 pb.Confirmation(party=pb.PARTY_BUYER, time=Timestamp(seconds=1_700_000_000))
             ],
-            dispute=pb.Dispute(raised_by="buyer", reason="late", status=pb.DISPUTE_STATUS_OPEN),
+            dispute=pb.Dispute(
+                raised_by="buyer", reason="late", status=pb.DISPUTE_STATUS_OPEN, note="half"
+            ),
             settlement=pb.Settlement(
-                release=pb.Money(amount_minor=3), refund=pb.Money(amount_minor=2)
+                release=pb.Money(amount_minor=3),
+                refund=pb.Money(amount_minor=2),
+                decided_by="arbiter",
+                note="half",
             ),
         )
     )
     paid = {"status": "partially_refunded", "order_id": "order_1", "payment_id": "pay_1"}
-    assert data["payment"] == paid
+    assert data["payment"] | paid == data["payment"]
     assert data["confirmations"] == [{"party": "buyer", "time": "2023-11-14T22:13:20Z"}]
-    assert data["dispute"] == {"raised_by": "buyer", "reason": "late", "status": "open"}
-    assert data["settlement"] == {"release_minor": 3, "refund_minor": 2, "fee_minor": 0}
+    assert data["dispute"] == {
+        "raised_by": "buyer",
+        "reason": "late",
+        "status": "open",
+        "note": "half",
+    }
+    assert data["settlement"] == {
+        "decided_by": "arbiter",
+        "note": "half",
+        "refunded_by": None,
+        "release_minor": 3,
+        "refund_minor": 2,
+        "fee_minor": 0,
+    }
+
+
+def test_what_people_will_know_next_is_in_plain_words() -> None:
+    data = view.escrow_data(
+        escrow(
+            created_by="buyer",
+            acceptances=[
+                pb.Acceptance(party=pb.PARTY_SELLER, time=Timestamp(seconds=1_700_000_000))
+            ],
+            deadline=Timestamp(seconds=1_700_000_060),
+            deadline_action=pb.DEADLINE_ACTION_RELEASE,
+            fee_bps=250,
+            payout=pb.Money(amount_minor=97_549, currency="INR"),
+            attentions=[
+                pb.Attention(
+                    code=pb.ATTENTION_CODE_PAYEE_MISSING,
+                    message="No account.",
+                    since=Timestamp(seconds=1_700_000_000),
+                    milestone_id="m1",
+                )
+            ],
+        )
+    )
+    assert data["created_by"] == "buyer"
+    assert data["acceptances"] == [{"party": "seller", "time": "2023-11-14T22:13:20Z"}]
+    assert (data["deadline"], data["deadline_action"]) == ("2023-11-14T22:14:20Z", "RELEASE")
+    assert (data["fee_bps"], data["payout_minor"]) == (250, 97_549)
+    assert data["attentions"] == [
+        {
+            "code": "PAYEE_MISSING",
+            "message": "No account.",
+            "since": "2023-11-14T22:13:20Z",
+            "milestone_id": "m1",
+        }
+    ]
+
+
+def test_money_on_its_way_back_has_its_refund_and_the_banks_reference() -> None:
+    refund = pb.Refund(
+        refund_id="rfnd_1",
+        amount=pb.Money(amount_minor=500, currency="INR"),
+        bank_reference="ARN1",
+        time=Timestamp(seconds=1_700_000_000),
+    )
+    told = {
+        "refund_id": "rfnd_1",
+        "amount_minor": 500,
+        "bank_reference": "ARN1",
+        "time": "2023-11-14T22:13:20Z",
+    }
+    surplus = pb.ReturnedPayment(
+        payment_id="pay_2",
+        amount=pb.Money(amount_minor=500, currency="INR"),
+        why="the escrow is paid already",
+        refunded=pb.Money(amount_minor=500, currency="INR"),
+        refund=refund,
+    )
+    waiting = pb.ReturnedPayment(payment_id="pay_3", why="too little was paid")
+    data = view.escrow_data(
+        escrow(
+            payment=pb.Payment(customer_fee=pb.Money(amount_minor=20), refunds=[refund]),
+            returned_payments=[surplus, waiting],
+            refunded_by="bank",
+        )
+    )
+    assert data["payment"]["customer_fee_minor"] == 20
+    assert data["payment"]["refunds"] == [told]
+    assert data["returned_payments"][0] == {
+        "payment_id": "pay_2",
+        "amount_minor": 500,
+        "currency": "INR",
+        "why": "the escrow is paid already",
+        "refunded_minor": 500,
+        "refund": told,
+    }
+    assert data["returned_payments"][1]["refund"] is None
+    assert data["refunded_by"] == "bank"
 
 
 def test_a_milestone_has_the_fields_of_a_small_escrow() -> None:
@@ -114,8 +231,11 @@ def test_a_milestone_has_the_fields_of_a_small_escrow() -> None:
             "refunded_minor": 0,
             "fee_minor": 1,
             "confirmations": [],
-            "dispute": {"raised_by": "seller", "reason": "x", "status": "resolved"},
+            "dispute": {"raised_by": "seller", "reason": "x", "status": "resolved", "note": ""},
             "settlement": None,
+            "deadline": None,
+            "deadline_action": None,
+            "payout_minor": 0,
         }
     ]
 

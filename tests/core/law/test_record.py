@@ -31,7 +31,7 @@ from tests.core.law.story import (
 
 # Of the story in `chain`: an exported history must be provable years later. It changes only with
 # the fields of an event; exports from before are in tests/core/storage/earlier.
-GOLDEN = "52313ddca1babf4dbfd635838f64a354c21d004886a46f73d6b14afe55ea4cc0"
+GOLDEN = "d2b1afb59fc1295036c55afa3d90c41868ee92e63f52ac993e39f88e21d74839"
 
 
 WORDS = {
@@ -117,6 +117,7 @@ def test_the_public_message_says_what_the_row_says() -> None:
     escrow = rich().escrow
     message = escrow_message(escrow)
     assert message.status == pb.ESCROW_STATUS_DISPUTED
+    assert message.created_by == escrow.created_by != ""
     assert [m.milestone_id for m in message.milestones] == ["m1", "m2"]
     assert message.milestones[0].confirmations[0].party == pb.PARTY_SELLER
     assert message.milestones[1].dispute.reason == "It is ₹ 5 short"
