@@ -21,6 +21,7 @@ _PREFIXES = (
     "NATS_URL",
     "LIMIT_",
     "DEADLINE_",
+    "PAYEE_",
 )
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
@@ -50,6 +51,11 @@ class Settings(SharedSettings):
         le=10_000,
         description="the platform's fee in basis points of what is released; fixed for an escrow"
         " when it is created",
+    )
+    payee_cooling_s: int = Field(
+        default=86_400,
+        ge=0,
+        description="how long a seller's changed payout account waits before it counts, in seconds",
     )
     deadline_near_s: int = Field(
         default=86_400,

@@ -93,6 +93,11 @@ class Reason(enum.Enum):
     )
     MILESTONE_NOT_FOUND = ("NOT_FOUND", False, "The escrow has no such milestone.")
     PAYEE_NOT_FOUND = ("NOT_FOUND", False, "The user has no linked account registered.")
+    PAYEE_CHANGE_NOT_FOUND = (
+        "NOT_FOUND",
+        False,
+        "The user has no change of the linked account that waits.",
+    )
     # What the law says.
     WRONG_STATUS = ("FAILED_PRECONDITION", False, "The escrow's status does not allow this.")
     ACCEPTANCE_MISSING = (

@@ -36,6 +36,7 @@ from core.service.admin import AdminService
 from core.service.escrow import EscrowService
 from core.service.guard import Guard
 from core.service.ledger import LedgerService
+from core.service.payee import Payees
 from core.service.payment import PaymentService
 from core.service.share import Pace, Shares
 from core.settlement.checkout import Checkout
@@ -199,7 +200,12 @@ def _add_services(
         Checkout(rooms.gateway),
         rooms.inbox,
         now_us=rooms.now_us,
-        ring_settlement=rooms.settler.ring,
+        payees=Payees(
+            store,
+            now_us=rooms.now_us,
+            cooling_s=settings.payee_cooling_s,
+            ring_settlement=rooms.settler.ring,
+        ),
     )
     ledger = LedgerService(store, rooms.auditor, rooms.recon)
     escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(escrows, server)

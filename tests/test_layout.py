@@ -140,7 +140,17 @@ WINGS = {
 
 # What other wings may import of a wing; the rooms that wire all may import anything.
 DOORS = {
-    "core.law": {"rules", "escrow", "command", "money", "ledger", "record", "words", "chargeback"},
+    "core.law": {
+        "rules",
+        "escrow",
+        "command",
+        "money",
+        "ledger",
+        "record",
+        "words",
+        "chargeback",
+        "payee",
+    },
     "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
     "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
     "core.books": {"audit", "fold", "recon"},

@@ -11,20 +11,17 @@ from escrow.v1 import payment_service_pb2_grpc as service
 from core.errors import Reason, Refusal
 from core.execute import Executor
 from core.law import command as c
-from core.law.command import RAZORPAY, Caller
-from core.law.record import escrow_message, timestamp
+from core.law.command import RAZORPAY
+from core.law.record import escrow_message
 from core.law.rules import decide
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
 from core.service.guard import caller
+from core.service.payee import Payees
 from core.settlement.checkout import Checkout
 from core.settlement.webhook import Inbox
-from core.storage.row import PayeeRow
 from core.storage.store import Store
-
-# How often a registration is tried that another one with the same request id overtook.
-MAX_TRIES = 3
 
 
 class PaymentService(service.PaymentServiceServicer):
@@ -38,14 +35,14 @@ class PaymentService(service.PaymentServiceServicer):
         inbox: Inbox,
         *,
         now_us: Callable[[], int],
-        ring_settlement: Callable[[], None],
+        payees: Payees,
     ) -> None:
         self._store = store
         self._executor = executor
         self._checkout = checkout
         self._inbox = inbox
         self._now_us = now_us
-        self._ring_settlement = ring_settlement
+        self._payees = payees
 
     async def StartPayment(
         self, request: rpc.StartPaymentRequest, context: Any
@@ -88,7 +85,7 @@ class PaymentService(service.PaymentServiceServicer):
         who = caller()
         escrow = await visible(self._store, escrow_id, who)
         if who.user_id != escrow.buyer_id and who.roles.isdisjoint({"service", "admin"}):
-            raise Refusal(Reason.NOT_A_PARTY, "ConfirmPayment is for the buyer.")
+            raise Refusal(Reason.NOT_A_PARTY, "Only the buyer can say that this was paid.")
         if await self._store.owner_of_order(request.order_id) != escrow.escrow_id:
             problem = "is not an order of this escrow"
             raise Refusal(Reason.ORDER_MISMATCH, f"order_id: {problem}", {"order_id": problem})
@@ -123,66 +120,22 @@ class PaymentService(service.PaymentServiceServicer):
     async def RegisterPayee(
         self, request: rpc.RegisterPayeeRequest, context: Any
     ) -> rpc.RegisterPayeeResponse:
-        check_ = Check()
-        check_.request_id(request.request_id)
-        user_id = check_.user_id("user_id", request.user_id)
-        account_id = check_.account_id("account_id", request.account_id)
-        check_.done()
-        who = caller()
-        _require_self(who, user_id)
-        cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
-        for _ in range(MAX_TRIES):
-            payee = await self._register(user_id, account_id, cause, fingerprint)
-            if payee is not None:
-                break
-        else:
-            raise Refusal(Reason.OVERLOADED, "This payee is being changed; try again.")
-        self._ring_settlement()
-        return rpc.RegisterPayeeResponse(payee=_payee_message(payee))
-
-    async def _register(
-        self, user_id: str, account_id: str, cause: str, fingerprint: bytes
-    ) -> PayeeRow | None:
-        """Answer the payee, or None where another call was faster."""
-        async with self._store.write() as transaction:
-            await transaction.lock_payee(user_id)
-            known = await transaction.payee_by_cause(cause)
-            if known is not None:
-                if known.fingerprint != fingerprint:
-                    raise Refusal(
-                        Reason.REQUEST_ID_REUSED,
-                        "request_id was used before with another body; take a fresh one.",
-                        {"request_id": "was used before with another body"},
-                    )
-                return known
-            now_us = self._now_us()
-            await transaction.make_due(now_us=now_us, seller_id=user_id)
-            latest = await transaction.payee(user_id)
-            if latest is not None and latest.account_id == account_id:
-                return latest
-            version = latest.version + 1 if latest else 1
-            payee = PayeeRow(user_id, version, account_id, cause, fingerprint, now_us)
-            return payee if await transaction.add_payee(payee) else None
+        return rpc.RegisterPayeeResponse(payee=await self._payees.register(request))
 
     async def GetPayee(self, request: rpc.GetPayeeRequest, context: Any) -> rpc.GetPayeeResponse:
-        check_ = Check()
-        user_id = check_.user_id("user_id", request.user_id)
-        check_.done()
-        _require_self(caller(), user_id)
-        payee = await self._store.payee(user_id)
-        if payee is None:
-            raise Refusal(Reason.PAYEE_NOT_FOUND, "This user has no linked account registered.")
-        return rpc.GetPayeeResponse(payee=_payee_message(payee))
+        return rpc.GetPayeeResponse(payee=await self._payees.read(request))
 
+    async def CancelPayeeChange(
+        self, request: rpc.CancelPayeeChangeRequest, context: Any
+    ) -> rpc.CancelPayeeChangeResponse:
+        return rpc.CancelPayeeChangeResponse(payee=await self._payees.call_off(request))
 
-def _require_self(who: Caller, user_id: str) -> None:
-    if who.user_id != user_id and who.roles.isdisjoint({"service", "admin"}):
-        raise Refusal(Reason.NOT_A_PARTY, "A payee is for that user, or the role service or admin.")
+    async def WaivePayeeWait(
+        self, request: rpc.WaivePayeeWaitRequest, context: Any
+    ) -> rpc.WaivePayeeWaitResponse:
+        return rpc.WaivePayeeWaitResponse(payee=await self._payees.waive(request))
 
-
-def _payee_message(payee: PayeeRow) -> rpc.Payee:
-    return rpc.Payee(
-        user_id=payee.user_id,
-        account_id=payee.account_id,
-        update_time=timestamp(payee.create_time_us),
-    )
+    async def ListPayeeEvents(
+        self, request: rpc.ListPayeeEventsRequest, context: Any
+    ) -> rpc.ListPayeeEventsResponse:
+        return await self._payees.events(request)

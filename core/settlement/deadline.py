@@ -1,4 +1,6 @@
-"""The clock: cancels what was not paid and releases what was not inspected, in time.
+"""The clock: reminds, cancels what was not paid, releases what was not inspected, in time.
+
+It also lets a seller's new account count when its wait is over.
 
 Deadlines are a column of the escrows' rows, so a restart forgets none. The cause names the version
 that was seen: it counts once, however many replicas look, and an escrow that has changed since is
@@ -15,6 +17,8 @@ from core.errors import Refusal
 from core.execute import Executor
 from core.heartbeat import beat
 from core.law.command import CLOCK, PassDeadline
+from core.law.payee import pass_time
+from core.storage.row import PayeeRow
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,12 +39,14 @@ class Clock:
         *,
         now_us: Callable[[], int],
         is_believed: Callable[[], bool] = lambda: True,
+        ring_settlement: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make a clock; while `is_believed` answers False, no deadline passes."""
+        """Make a clock; while `is_believed` answers False, nothing passes."""
         self._store = store
         self._executor = executor
         self._now_us = now_us
         self._is_believed = is_believed
+        self._ring_settlement = ring_settlement
 
     async def run(self) -> None:
         """Pass every deadline that is over, until cancelled."""
@@ -48,6 +54,8 @@ class Clock:
             beat()
             try:
                 while await self.look() == BATCH:
+                    beat()
+                while await self.look_at_payees() == BATCH:
                     beat()
             except Refusal as refusal:
                 log.warning("the deadlines could not be read: %s", refusal)
@@ -62,6 +70,30 @@ class Clock:
         overdue = await self._store.overdue(self._now_us(), BATCH)
         await asyncio.gather(*(self._pass(*one) for one in overdue))
         return len(overdue)
+
+    async def look_at_payees(self) -> int:
+        """Let the accounts count whose wait is over; answers how many there were, at most BATCH."""
+        if not self._is_believed():
+            return 0
+        due = await self._store.due_payees(self._now_us(), BATCH)
+        for user_id in due:
+            await self._change_payee(user_id)
+        if due:
+            self._ring_settlement()
+        return len(due)
+
+    async def _change_payee(self, user_id: str) -> None:
+        """Once, however many replicas look: the lock and the version see to it."""
+        async with self._store.write() as transaction:
+            await transaction.lock_payee(user_id)
+            before = await transaction.payee(user_id)
+            now_us = self._now_us()
+            after = pass_time(before, CLOCK.user_id, now_us) if before else None
+            if after is None:
+                return
+            cause = f"clock:payee:{user_id}:v{after.version}"
+            if await transaction.add_payee(PayeeRow(after, cause, b"")):
+                await transaction.make_due(now_us=now_us, seller_id=user_id)
 
     async def _pass(self, escrow_id: str, version: int) -> None:
         await self._executor.execute(

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.law.escrow import Escrow
+from core.law.payee import Payee, PayeeEventType
 from core.storage import tables as t
 
 # Parameters of one IN list; SQLite allows 32,766 in all, PostgreSQL 32,767.
@@ -47,12 +48,11 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class PayeeRow:
-    user_id: str
-    version: int
-    account_id: str
+    """A payee after one of its events, and what made that event."""
+
+    payee: Payee
     cause: str
     fingerprint: bytes
-    create_time_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,16 @@ class Book:
     is_owed: bool
 
 
+def payee_row(row: sa.Row[Any]) -> PayeeRow:
+    """Read a row of the table `payees`."""
+    fields = {**row._mapping}
+    cause, fingerprint = fields.pop("cause"), bytes(fields.pop("fingerprint"))
+    kind = PayeeEventType(fields.pop("type"))
+    return PayeeRow(Payee(type=kind, **fields), cause, fingerprint)
+
+
 def latest_payee(user_id: str) -> sa.Select[Any]:
-    """The query of a seller's current account."""
+    """The query of a seller's payee as it stands."""
     c = t.payees.c
     return sa.select(t.payees).where(c.user_id == user_id).order_by(c.version.desc()).limit(1)
 

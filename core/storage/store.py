@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Reason, Refusal
 from core.law.escrow import FINAL, Escrow, Status
+from core.law.payee import Payee
 from core.law.record import load_row
 from core.storage import tables as t
 from core.storage.condition import Condition
 from core.storage.database import Database, reading, writing
 from core.storage.ledger import Ledger
 from core.storage.recon import Recon
-from core.storage.row import Book, Known, PayeeRow, PostingRow, chunks, latest_payee
+from core.storage.row import Book, Known, PostingRow, chunks, latest_payee, payee_row
 from core.storage.transaction import Transaction
 from core.storage.trouble import explain, storage_errors
 
@@ -218,9 +219,26 @@ class Store:
         rows = await self._rows(sa.select(c.escrow_id).where(c.order_id == order_id))
         return rows[0].escrow_id if rows else None
 
-    async def payee(self, user_id: str) -> PayeeRow | None:
+    async def payee(self, user_id: str) -> Payee | None:
         rows = await self._rows(latest_payee(user_id))
-        return PayeeRow(**rows[0]._mapping) if rows else None
+        return payee_row(rows[0]).payee if rows else None
+
+    async def payee_events(self, user_id: str, after: int, limit: int) -> list[Payee]:
+        """Read a payee's record after a version (exclusive), oldest first."""
+        c = t.payees.c
+        statement = (
+            sa.select(t.payees)
+            .where(c.user_id == user_id, c.version > after)
+            .order_by(c.version)
+            .limit(limit)
+        )
+        return [payee_row(row).payee for row in await self._rows(statement)]
+
+    async def due_payees(self, now_us: int, limit: int) -> list[str]:
+        """List sellers whose new account is to count from now on."""
+        c = t.payee_changes.c
+        statement = sa.select(c.user_id).where(c.due_us <= now_us).order_by(c.due_us).limit(limit)
+        return [row.user_id for row in await self._rows(statement)]
 
     async def is_owed(self, now_us: int) -> bool:
         """Whether anything is due that nobody works on."""

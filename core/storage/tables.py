@@ -216,7 +216,7 @@ orders = Table(
     Index("orders_escrow", "escrow_id"),
 )
 
-# Append only: the account of a seller is the one of the highest version.
+# Append only: how a seller's payee stands after each of its events; the highest version counts.
 payees = Table(
     "payees",
     metadata,
@@ -226,6 +226,23 @@ payees = Table(
     Column("cause", _CAUSE, nullable=False, unique=True),
     Column("fingerprint", LargeBinary(32), nullable=False),
     Column("create_time_us", BigInteger, nullable=False),
+    # core.law.payee.PayeeEventType.
+    Column("type", String(24), nullable=False, server_default="REGISTERED"),
+    # Empty where it was registered before this was recorded.
+    Column("actor_id", _ID, nullable=False, server_default=""),
+    Column("effective_us", BigInteger, nullable=False, server_default="0"),
+    Column("pending_account_id", String(64), nullable=False, server_default=""),
+    Column("pending_us", BigInteger),
+    Column("note", String(1000), nullable=False, server_default=""),
+)
+
+# Which sellers' new accounts wait, and until when.
+payee_changes = Table(
+    "payee_changes",
+    metadata,
+    Column("user_id", _ID, primary_key=True),
+    Column("due_us", BigInteger, nullable=False),
+    Index("payee_changes_due", "due_us"),
 )
 
 # Append only: a user's tokens that were issued before a time are good no more.

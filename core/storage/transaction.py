@@ -9,12 +9,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.law.payee import Payee
 from core.law.record import load_row
 from core.storage import tables as t
 from core.storage.database import Unbroken
 from core.storage.ledger import deltas, fold
 from core.storage.recon import ReconWriter
-from core.storage.row import Drift, Known, Loaded, Owed, PayeeRow, chunks, latest_payee
+from core.storage.row import (
+    Drift,
+    Known,
+    Loaded,
+    Owed,
+    PayeeRow,
+    chunks,
+    latest_payee,
+    payee_row,
+)
 
 # Characters of a NOTIFY; PostgreSQL allows less than 8,000 bytes.
 NOTIFY_LIMIT = 7_900
@@ -311,14 +321,14 @@ class Transaction:
             sa.update(t.owed).where(which).values(due_us=now_us, attempts=0, stirs=c.stirs + 1)
         )
 
-    async def payee(self, user_id: str) -> PayeeRow | None:
+    async def payee(self, user_id: str) -> Payee | None:
         row = (await self._connection.execute(latest_payee(user_id))).one_or_none()
-        return PayeeRow(**row._mapping) if row else None
+        return payee_row(row).payee if row else None
 
     async def payee_by_cause(self, cause: str) -> PayeeRow | None:
         statement = sa.select(t.payees).where(t.payees.c.cause == cause)
         row = (await self._connection.execute(statement)).one_or_none()
-        return PayeeRow(**row._mapping) if row else None
+        return payee_row(row) if row else None
 
     async def lock_payee(self, user_id: str) -> None:
         """Let no other transaction change this seller's account until the end of this one."""
@@ -327,17 +337,22 @@ class Transaction:
             await self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     async def add_payee(self, row: PayeeRow) -> bool:
-        """Add a seller's account; False where another process was faster with version or cause."""
+        """Add an event of a payee; False where another process was faster with version or cause."""
+        payee = row.payee
+        fields = {name: getattr(payee, name) for name in payee.__struct_fields__}
         statement = self._insert(t.payees).values(
-            user_id=row.user_id,
-            version=row.version,
-            account_id=row.account_id,
-            cause=row.cause,
-            fingerprint=row.fingerprint,
-            create_time_us=row.create_time_us,
+            **fields | {"type": payee.type.value}, cause=row.cause, fingerprint=row.fingerprint
         )
         result = await self._connection.execute(statement.on_conflict_do_nothing())
-        return bool(result.rowcount)
+        if not result.rowcount:
+            return False
+        await self._connection.execute(
+            sa.delete(t.payee_changes).where(t.payee_changes.c.user_id == payee.user_id)
+        )
+        if payee.pending_us is not None:
+            due = {"user_id": payee.user_id, "due_us": payee.pending_us}
+            await self._connection.execute(sa.insert(t.payee_changes).values(due))
+        return True
 
     async def keep_webhook(self, *, event_id: str, body: bytes, now_us: int) -> str | None:
         """Store a webhook unless it is there; answer the outcome it has already, or None."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Escrow
+from core.law.payee import register
 from core.razorpay import Gateway
 from core.settlement.report import payment_report
 from core.settlement.settle import Patience, Settler
@@ -78,9 +79,9 @@ class Till:
             now_us = self.room.time()
             await transaction.make_due(now_us=now_us, seller_id=seller_id)
             latest = await transaction.payee(seller_id)
-            version = latest.version + 1 if latest else 1
-            row = PayeeRow(seller_id, version, account_id, f"rpc:{now_us}", b"", now_us)
-            await transaction.add_payee(row)
+            after = register(latest, seller_id, account_id, seller_id, now_us, 0)
+            if after is not None:
+                await transaction.add_payee(PayeeRow(after, f"rpc:{now_us}", b""))
         self.settler.ring()
 
     async def tell(self, escrow_id: str, command: c.Command, caller: c.Caller) -> None:

@@ -77,6 +77,9 @@ TABLE = {
         takes_escrow=False,
     ),
     "GetPayee": Row({"seller"} | KEEPERS, alien="NOT_A_PARTY", takes_escrow=False),
+    "CancelPayeeChange": Row({"seller"} | KEEPERS, alien="NOT_A_PARTY", takes_escrow=False),
+    "ListPayeeEvents": Row({"seller"} | KEEPERS, alien="NOT_A_PARTY", takes_escrow=False),
+    "WaivePayeeWait": Row({"admin"}, {"note": "Known."}, "ROLE_MISSING", takes_escrow=False),
     "ListEntries": READ,
     "GetBalance": Row(KEEPERS, {"account": "razorpay:balance"}, "ROLE_MISSING", False),
     "CheckBooks": BOOKS,
@@ -124,7 +127,7 @@ def fields_of(rpc: str, deal: Deal) -> dict[str, Any]:
         fields["escrow_id"] = deal.escrow_id
     if rpc == "CreateEscrow":
         fields |= {"buyer_id": deal.buyer.user_id, "seller_id": deal.seller.user_id}
-    if rpc in ("RegisterPayee", "GetPayee"):
+    if "Payee" in rpc:
         fields["user_id"] = deal.seller.user_id
     return fields
 

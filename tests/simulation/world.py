@@ -21,6 +21,7 @@ from core.live.follow import Followers
 from core.service import guard
 from core.service.escrow import EscrowService
 from core.service.guard import Verified
+from core.service.payee import Payees
 from core.service.payment import PaymentService
 from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
@@ -108,7 +109,7 @@ class Core:
             Checkout(gateway),
             self.inbox,
             now_us=now_us,
-            ring_settlement=self.settler.ring,
+            payees=Payees(store, now_us=now_us, cooling_s=0, ring_settlement=self.settler.ring),
         )
 
 

@@ -124,6 +124,15 @@ async def test_a_dispute_that_was_lost_then_ends_now(room: Room) -> None:
     assert await findings(room.store) == []
 
 
+async def test_its_payee_is_the_account_that_was_named_last(room: Room) -> None:
+    payee = await room.store.payee("seller-1")
+    assert payee is not None
+    assert (payee.version, payee.account_id) == (2, "acc_Seller00000002")
+    assert (payee.effective_us, payee.pending_us) == (payee.create_time_us, None)
+    events = await room.store.payee_events("seller-1", 0, 10)
+    assert [one.type for one in events] == ["REGISTERED", "REGISTERED"]
+
+
 def test_its_export_still_verifies(capsys: pytest.CaptureFixture[str]) -> None:
     assert verify.main([str(EARLIER / "export.json")]) == 0
     assert "changed" not in capsys.readouterr().out

@@ -1,0 +1,217 @@
+"""The payee calls: who may, what is repeated, what the record says, and what is paid meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from escrow.v1 import escrow_service_pb2 as escrows
+from escrow.v1 import payment_service_pb2 as rpc
+
+from core.law.payee import register
+from core.settlement.deadline import Clock
+from core.storage import tables as t
+from core.storage.row import PayeeRow
+from tests.core.counter import Counter, Failed, open_counter, pay
+from tests.fakes.wait import until
+
+OLD, NEW = "acc_Old00000000001", "acc_New00000000001"
+SELLER = "seller-1"
+
+
+async def name(counter: Counter, account_id: str, **more: Any) -> rpc.Payee:
+    request = rpc.RegisterPayeeRequest(user_id=SELLER, account_id=account_id, **more)
+    payee: rpc.Payee = (await counter.call(request, SELLER)).payee
+    return payee
+
+
+async def read(counter: Counter) -> rpc.Payee:
+    payee: rpc.Payee = (await counter.call(rpc.GetPayeeRequest(user_id=SELLER), SELLER)).payee
+    return payee
+
+
+async def types(counter: Counter) -> list[str]:
+    request = rpc.ListPayeeEventsRequest(user_id=SELLER)
+    events = (await counter.call(request, SELLER)).events
+    assert [event.version for event in events] == list(range(1, len(events) + 1))
+    prefix = "PAYEE_EVENT_TYPE_"
+    return [rpc.PayeeEventType.Name(event.type).removeprefix(prefix) for event in events]
+
+
+async def refused(counter: Counter, request: Any, *who: str) -> str:
+    with pytest.raises(Failed) as failed:
+        await counter.call(request, *who)
+    return str(failed.value.reason)
+
+
+async def test_a_change_waits_a_day_and_is_shown(counter: Counter) -> None:
+    first = await name(counter, OLD)
+    assert first.effective_time == first.update_time
+    changing = await name(counter, NEW)
+    assert (changing.account_id, changing.pending_account_id) == (OLD, NEW)
+    wait_s = changing.pending_time.seconds - changing.update_time.seconds
+    assert wait_s == 86_400
+    assert await read(counter) == changing
+    assert await types(counter) == ["REGISTERED", "CHANGE_STARTED"]
+
+
+async def test_it_is_called_off_by_the_seller_and_waived_by_an_admin(counter: Counter) -> None:
+    await name(counter, OLD)
+    await name(counter, NEW)
+    await counter.call(rpc.CancelPayeeChangeRequest(user_id=SELLER), SELLER)
+    assert (await read(counter)).pending_account_id == ""
+    await name(counter, NEW)
+    waive = rpc.WaivePayeeWaitRequest(user_id=SELLER, note="Known in person")
+    for who in ((SELLER, "user"), ("service-1", "service")):
+        assert await refused(counter, waive, *who) == "ROLE_MISSING"
+    assert (await counter.call(waive, "admin-1", "admin")).payee.account_id == NEW
+    assert (await types(counter))[1:] == [
+        "CHANGE_STARTED",
+        "CHANGE_CALLED_OFF",
+        "CHANGE_STARTED",
+        "WAIT_WAIVED",
+    ]
+    events = await counter.call(rpc.ListPayeeEventsRequest(user_id=SELLER), "admin-1", "admin")
+    last = events.events[-1]
+    assert (last.actor_id, last.note) == ("admin-1", "Known in person")
+
+
+async def test_strangers_see_and_change_nothing(counter: Counter) -> None:
+    await name(counter, OLD)
+    for request in (
+        rpc.CancelPayeeChangeRequest(user_id=SELLER),
+        rpc.ListPayeeEventsRequest(user_id=SELLER),
+        rpc.GetPayeeRequest(user_id=SELLER),
+        rpc.RegisterPayeeRequest(user_id=SELLER, account_id=NEW),
+    ):
+        assert await refused(counter, request, "stranger-1") == "NOT_A_PARTY"
+    nothing = rpc.CancelPayeeChangeRequest(user_id=SELLER)
+    assert await refused(counter, nothing, SELLER) == "PAYEE_CHANGE_NOT_FOUND"
+
+
+async def test_a_repeated_request_answers_as_the_first(counter: Counter) -> None:
+    await name(counter, OLD)
+    first = await name(counter, NEW, request_id="one")
+    cancel = rpc.CancelPayeeChangeRequest(user_id=SELLER, request_id="two")
+    called_off = await counter.call(cancel, SELLER)
+    assert await counter.call(cancel, SELLER) == called_off
+    assert await name(counter, NEW, request_id="one") == first
+    assert (await read(counter)).pending_account_id == ""
+    other = rpc.CancelPayeeChangeRequest(user_id=SELLER, request_id="one")
+    assert await refused(counter, other, SELLER) == "REQUEST_ID_REUSED"
+
+
+async def test_pages_of_the_record_hold_each_once(counter: Counter) -> None:
+    for account_id in (OLD, NEW, OLD, NEW):
+        await name(counter, account_id)
+    seen: list[int] = []
+    has_more = True
+    while has_more:
+        request = rpc.ListPayeeEventsRequest(
+            user_id=SELLER, after_version=seen[-1] if seen else 0, page_size=3
+        )
+        answer = await counter.call(request, SELLER)
+        seen += [event.version for event in answer.events]
+        has_more = answer.has_more
+    assert seen == [1, 2, 3, 4]
+
+
+async def hasten(counter: Counter) -> None:
+    """Let the wait of the change be over."""
+    rooms = counter.core.rooms
+    async with rooms.store.write() as transaction:
+        await transaction._connection.execute(
+            sa.update(t.payees).where(t.payees.c.pending_us.is_not(None)).values(pending_us=1)
+        )
+        await transaction._connection.execute(sa.update(t.payee_changes).values(due_us=1))
+    clocks = [Clock(rooms.store, rooms.executor, now_us=rooms.now_us) for _ in range(3)]
+    await asyncio.gather(*(clock.look_at_payees() for clock in clocks))
+
+
+async def test_the_wait_passes_once_however_many_look(counter: Counter) -> None:
+    await name(counter, OLD)
+    await name(counter, NEW)
+    await hasten(counter)
+    assert (await read(counter)).account_id == NEW
+    assert await types(counter) == ["REGISTERED", "CHANGE_STARTED", "CHANGE_DONE"]
+    assert await counter.core.rooms.store.due_payees(2**60, 10) == []
+
+
+async def test_no_wait_passes_while_the_clock_is_not_believed(counter: Counter) -> None:
+    await name(counter, OLD)
+    await name(counter, NEW)
+    rooms = counter.core.rooms
+    clock = Clock(rooms.store, rooms.executor, now_us=lambda: 2**60, is_believed=lambda: False)
+    assert await clock.look_at_payees() == 0
+    assert (await read(counter)).account_id == OLD
+
+
+async def paid_to(counter: Counter) -> str:
+    """Pay an escrow and have it released; answers the account that got the transfer."""
+    escrow = await counter.create()
+    await counter.call(await pay(counter, escrow.escrow_id))
+    await counter.call(escrows.ReleaseEscrowRequest(escrow_id=escrow.escrow_id))
+
+    def transfers() -> list[dict[str, Any]]:
+        return [
+            one
+            for one in counter.sandbox.books.all("transfer")
+            if one["notes"]["escrow_id"] == escrow.escrow_id and not one["on_hold"]
+        ]
+
+    await until(transfers)
+    (transfer,) = transfers()
+    return str(transfer["recipient"])
+
+
+async def test_the_old_account_is_paid_until_the_new_one_counts(counter: Counter) -> None:
+    await name(counter, OLD)
+    assert await paid_to(counter) == OLD
+    await name(counter, NEW)
+    assert await paid_to(counter) == OLD
+    await hasten(counter)
+    assert await paid_to(counter) == NEW
+
+
+async def test_what_the_old_account_could_not_get_goes_to_the_new_one(counter: Counter) -> None:
+    counter.sandbox.books.account_status[OLD] = "rejected"
+    await name(counter, OLD)
+    escrow = await counter.create()
+    await counter.call(await pay(counter, escrow.escrow_id))
+    await counter.call(escrows.ReleaseEscrowRequest(escrow_id=escrow.escrow_id))
+    store = counter.core.rooms.store
+
+    async def reaches(status: str, attention: bool) -> None:
+        async with asyncio.timeout(10):
+            while True:
+                now = await store.escrow(escrow.escrow_id)
+                assert now is not None
+                if (now.status, bool(now.attentions)) == (status, attention):
+                    return
+                await asyncio.sleep(0.02)
+
+    await reaches("SETTLING", True)
+    await name(counter, NEW)
+    await hasten(counter)
+    counter.core.rooms.settler.ring()
+    await reaches("RELEASED", False)
+
+
+@pytest.fixture
+async def earlier(database_url: str) -> AsyncIterator[Counter]:
+    async with open_counter(database_url) as counter:
+        async with counter.core.rooms.store.write() as transaction:
+            payee = register(None, SELLER, OLD, "", 1, 0)
+            assert payee is not None
+            await transaction.add_payee(PayeeRow(payee, "rpc:8:seller-1:long-ago", b""))
+        yield counter
+
+
+async def test_an_account_of_before_counts_since_it_was_named(earlier: Counter) -> None:
+    payee = await read(earlier)
+    assert (payee.account_id, payee.effective_time, payee.pending_account_id) == (
+        OLD,
+        payee.update_time,
+        "",
+    )
