@@ -180,7 +180,7 @@ def taken_back(escrow: Escrow, command: c.TakeBack, caller: Caller, now_us: int)
     part = escrow.part(command.part_id)
     if part is None or not 0 < command.amount_minor <= part.held_minor:
         return None
-    after = escrow.with_part(_charged(escrow, part, command.amount_minor, now_us))
+    after = rounded_off(escrow.with_part(_charged(escrow, part, command.amount_minor, now_us)))
     payment = replace(
         escrow.payment,
         charged_back_minor=escrow.payment.charged_back_minor + command.amount_minor,
@@ -224,8 +224,24 @@ def _charged(escrow: Escrow, part: Part, amount: int, now_us: int) -> Part:
         release_minor=release,
         refund_minor=part.repaid_minor + held - release,
         fee_minor=part.fee_on(release, escrow.fee_bps),
+        turn=part.settlement.turn + 1,
     )
     return replace(part, settlement=rest)
+
+
+def rounded_off(escrow: Escrow) -> Escrow:
+    """Leave to the platform what is held of a cancelled escrow and is too little to be moved."""
+    if escrow.status is not Status.CANCELLED or escrow.held_minor >= MIN_AMOUNT_MINOR:
+        return escrow
+    parts = (replace(p, held_minor=0, fee_minor=p.fee_minor + p.held_minor) for p in escrow.parts)
+    return replace(escrow, parts=tuple(parts))
+
+
+def returned(surplus: Surplus, amount: int) -> Surplus:
+    """Give so much of a surplus payment back; a rest too small to be moved stays here."""
+    after = replace(surplus, refunded_minor=surplus.refunded_minor + amount)
+    kept = after.rest_minor if 0 < after.rest_minor < MIN_AMOUNT_MINOR else 0
+    return replace(after, kept_minor=after.kept_minor + kept)
 
 
 def _decided(dispute: Dispute, now_us: int) -> Dispute:
@@ -250,7 +266,7 @@ def _from_surplus(
     escrow: Escrow, chargeback: Chargeback, command: c.TakeBack, caller: Caller, now_us: int
 ) -> Event | None:
     surplus = next((s for s in escrow.surplus if s.payment_id == command.payment_id), None)
-    if surplus is None or command.amount_minor > surplus.amount_minor - surplus.refunded_minor:
+    if surplus is None or not 0 < command.amount_minor <= surplus.rest_minor:
         return None
     done = _charged_surplus(surplus, command.amount_minor)
     after = replace(escrow, surplus=tuple(done if s is surplus else s for s in escrow.surplus))
@@ -260,11 +276,7 @@ def _from_surplus(
 
 
 def _charged_surplus(surplus: Surplus, amount: int) -> Surplus:
-    return replace(
-        surplus,
-        refunded_minor=surplus.refunded_minor + amount,
-        bank_minor=surplus.bank_minor + amount,
-    )
+    return replace(returned(surplus, amount), bank_minor=surplus.bank_minor + amount)
 
 
 def _settled(

@@ -134,6 +134,8 @@ class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
     complete_time_us: int | None = None
     # What of the refund the bank has given to the buyer already.
     bank_minor: int = 0
+    # How often it was divided anew.
+    turn: int = 0
 
     @property
     def transfer_minor(self) -> int:
@@ -287,10 +289,19 @@ class Surplus(msgspec.Struct, frozen=True, omit_defaults=True):
     # What was paid on top of `amount_minor` and stays with the provider.
     customer_fee_minor: int = 0
     refund: RefundMade | None = None
+    # Every refund that was reported of it.
+    refund_ids: tuple[str, ...] = ()
+    # A rest that the provider cannot move, and that stays with the platform.
+    kept_minor: int = 0
+
+    @property
+    def rest_minor(self) -> int:
+        """What is still to go back."""
+        return self.amount_minor - self.refunded_minor - self.kept_minor
 
     @property
     def is_returned(self) -> bool:
-        return self.refunded_minor >= self.amount_minor
+        return self.rest_minor <= 0
 
 
 class Chargeback(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -120,7 +120,7 @@ def _changed(lines: _Lines, before: Escrow, event: Event) -> _Lines:
         return _surplus_came(event)
     if event.type is EventType.PAYMENT_REFUNDED:
         if data.get("surplus"):
-            return _surplus_returned(event)
+            return _surplus_returned(before, event)
         fee, tax = data.get("gateway_fee_minor", 0), data.get("gateway_tax_minor", 0)
         lines.fee(fee, tax, REFUND_FEES, data["refund_id"])
     _bank_took(lines, before, after)
@@ -140,12 +140,14 @@ def _surplus_came(event: Event) -> _Lines:
     return lines
 
 
-def _surplus_returned(event: Event) -> _Lines:
+def _surplus_returned(before: Escrow, event: Event) -> _Lines:
     data = event.data
-    surplus = next(s for s in event.escrow.surplus if s.payment_id == data["payment_id"])
+    pairs = zip(before.surplus, event.escrow.surplus, strict=True)
+    old, surplus = next(pair for pair in pairs if pair[1].payment_id == data["payment_id"])
     lines = _Lines(surplus.currency)
     entity_id = data["refund_id"]
     lines.move(data["amount_minor"], debit=REFUNDS, credit=BALANCE, entity_id=entity_id)
+    lines.move(surplus.kept_minor - old.kept_minor, debit=REFUNDS, credit=PLATFORM_FEES)
     fee, tax = data.get("gateway_fee_minor", 0), data.get("gateway_tax_minor", 0)
     lines.fee(fee, tax, REFUND_FEES, entity_id)
     return lines
@@ -164,6 +166,8 @@ def _bank_took(lines: _Lines, before: Escrow, after: Escrow) -> None:
     for new, surplus in zip(after.surplus, before.surplus, strict=True):
         back = new.bank_minor - surplus.bank_minor
         lines.move(back, debit=REFUNDS, credit=CHARGEBACKS, currency=new.currency)
+        kept = new.kept_minor - surplus.kept_minor
+        lines.move(kept, debit=REFUNDS, credit=PLATFORM_FEES, currency=new.currency)
         borne[new.currency] -= back
     for now, part in zip(after.parts, before.parts, strict=True):
         back = now.bank_minor - part.bank_minor
@@ -189,6 +193,9 @@ def _part_moved(lines: _Lines, event: Event, old: Part, new: Part) -> None:
     """Post what changed between two states of a part, whatever the event was."""
     escrow = event.escrow
     _decided(lines, escrow, old.settlement, new.settlement)
+    if new.settlement is None:  # What is left of a cancelled escrow, too little to be moved.
+        kept = new.fee_minor - old.fee_minor
+        lines.move(kept, debit=escrow_account(escrow), credit=PLATFORM_FEES)
     _moved(lines, old, new)
     repaid = new.repaid_minor - old.repaid_minor
     if repaid:
@@ -237,6 +244,7 @@ def balances(escrow: Escrow) -> dict[tuple[str, str], int]:
         totals[ON_HOLD, currency] += part.on_hold_minor
         if part.settlement is None:
             totals[escrow_account(escrow), currency] -= part.held_minor
+            totals[PLATFORM_FEES, currency] -= part.fee_minor
             continue
         settlement = part.settlement
         owing = settlement.transfer_minor - part.released_minor
@@ -244,7 +252,8 @@ def balances(escrow: Escrow) -> dict[tuple[str, str], int]:
         totals[PLATFORM_FEES, currency] -= settlement.fee_minor
         totals[REFUNDS, currency] -= settlement.repay_minor - part.repaid_minor
     for surplus in escrow.surplus:
-        totals[REFUNDS, surplus.currency] -= surplus.amount_minor - surplus.refunded_minor
+        totals[REFUNDS, surplus.currency] -= surplus.rest_minor
+        totals[PLATFORM_FEES, surplus.currency] -= surplus.kept_minor
     for one in escrow.chargebacks:
         waiting = one.unsettled_minor if one.is_lost else one.deducted_minor
         totals[CHARGEBACKS, _currency_of(escrow, one)] += waiting

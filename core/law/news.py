@@ -30,6 +30,7 @@ from core.law.escrow import (
     Surplus,
 )
 from core.law.event import step
+from core.law.money import MIN_AMOUNT_MINOR
 from core.law.words import money
 
 # The provider's own words (RZP/payments/payments.md). `refunded` implies captured.
@@ -243,8 +244,9 @@ def refund_reported(
         if escrow.status is Status.CANCELLED or command.part_id is not None:
             return None
         return _foreign_refund(escrow, command, caller, now_us)
+    is_known = any(one.refund_id == command.refund_id for one in escrow.payment.refunds)
     is_whole = escrow.payment.status is PaymentStatus.REFUNDED
-    if command.payment_id != escrow.payment.payment_id or is_whole:
+    if command.payment_id != escrow.payment.payment_id or is_whole or is_known:
         return None
     if escrow.status is Status.CANCELLED and _fits(command, escrow.held_minor):
         return _refunded(escrow, escrow.parts, command, caller, now_us)
@@ -271,7 +273,9 @@ def _refunded(
         amount = min(left, part.held_minor)
         left -= amount
         held, refunded = part.held_minor - amount, part.refunded_minor + amount
-        after = after.with_part(replace(part, held_minor=held, refunded_minor=refunded))
+        done = replace(part, held_minor=held, refunded_minor=refunded)
+        after = after.with_part(_rounded_off(done))
+    after = chargeback.rounded_off(after)
     refunded = escrow.payment.refunded_minor + command.amount_minor
     is_all = refunded + escrow.payment.charged_back_minor == escrow.payment.amount_minor
     status = PaymentStatus.REFUNDED if is_all else PaymentStatus.PARTIALLY_REFUNDED
@@ -295,6 +299,21 @@ def _refunded(
     )
 
 
+def _rounded_off(part: Part) -> Part:
+    """Leave to the platform what a refund by hand left over and is too little to be refunded."""
+    settlement = part.settlement
+    rest = settlement.repay_minor - part.repaid_minor if settlement else 0
+    if settlement is None or not 0 < rest < MIN_AMOUNT_MINOR:
+        return part
+    divided = replace(
+        settlement,
+        refund_minor=settlement.refund_minor - rest,
+        release_minor=settlement.release_minor + rest,
+        fee_minor=settlement.fee_minor + rest,
+    )
+    return replace(part, settlement=divided)
+
+
 def _made(command: c.ReportRefund, now_us: int) -> RefundMade:
     return RefundMade(command.refund_id, command.amount_minor, now_us, command.bank_reference)
 
@@ -309,12 +328,12 @@ def _refund_data(command: c.ReportRefund) -> dict[str, Any]:
 def _surplus_returned(
     escrow: Escrow, surplus: Surplus, command: c.ReportRefund, caller: Caller, now_us: int
 ) -> Event | None:
-    if surplus.is_returned:
+    if surplus.is_returned or command.refund_id in surplus.refund_ids:
         return None
     done = replace(
-        surplus,
-        refunded_minor=surplus.refunded_minor + command.amount_minor,
+        chargeback.returned(surplus, command.amount_minor),
         refund=_made(command, now_us),
+        refund_ids=(*surplus.refund_ids, command.refund_id),
     )
     after = replace(escrow, surplus=tuple(done if s is surplus else s for s in escrow.surplus))
     if done.is_returned:
@@ -390,9 +409,9 @@ def settlement_completed(
 def _end_of(part: Part, settlement: Settlement) -> Status:
     if settlement.bank_minor:
         return Status.REFUNDED
-    if settlement.release_minor and (settlement.refund_minor or part.bank_minor):
+    if settlement.transfer_minor and (settlement.refund_minor or part.bank_minor):
         return Status.SPLIT
-    return Status.RELEASED if settlement.release_minor else Status.REFUNDED
+    return Status.RELEASED if settlement.transfer_minor else Status.REFUNDED
 
 
 def settlement_failed(

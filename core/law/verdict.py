@@ -88,6 +88,8 @@ def override(
     part = settling(
         escrow, part, caller, now_us, release=command.release_minor, note=command.note.strip()
     )
+    assert part.settlement is not None, "it has just been divided"
+    part = replace(part, settlement=replace(part.settlement, turn=settlement.turn + 1))
     return step(
         escrow,
         ended(escrow.with_part(part), OBSTACLES, part_id=part.part_id),

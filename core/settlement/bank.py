@@ -21,7 +21,7 @@ _ORDER = (Status.HELD, Status.DISPUTED, Status.SETTLING, Status.CANCELLED)
 
 def of_surplus(escrow: Escrow, surplus: Surplus, have: Found) -> Iterator[Step]:
     """Say what the bank's disputes make of a surplus payment; nothing if it is to be refunded."""
-    if any(is_alive(r) for r in have.refunds):
+    if any(is_alive(r) and r.refund_id not in surplus.refund_ids for r in have.refunds):
         return  # The refund was faster, and is reported as usual.
     for one in escrow.chargebacks:
         if one.payment_id == surplus.payment_id and not one.is_over:
@@ -29,10 +29,9 @@ def of_surplus(escrow: Escrow, surplus: Surplus, have: Found) -> Iterator[Step]:
             return
     for one in unsettled(escrow):
         if one.payment_id == surplus.payment_id:
-            rest = surplus.amount_minor - surplus.refunded_minor
-            amount = min(one.unsettled_minor, rest)
+            amount = min(one.unsettled_minor, surplus.rest_minor)
             command = c.TakeBack(one.dispute_id, amount, payment_id=surplus.payment_id)
-            yield Report(command, _cause(escrow, one, surplus.payment_id))
+            yield Report(command, _cause(escrow, one, surplus.payment_id), is_exclusive=True)
             return
 
 
@@ -43,7 +42,8 @@ def of_payment(escrow: Escrow, have: Found) -> Iterator[Step]:
             if not _is_under_way(escrow, part, have):
                 amount = min(one.unsettled_minor, part.held_minor)
                 command = c.TakeBack(one.dispute_id, amount, part.part_id)
-                yield Report(command, _cause(escrow, one, part.part_id or WHOLE))
+                cause = _cause(escrow, one, part.part_id or WHOLE)
+                yield Report(command, cause, is_exclusive=True)
                 return
 
 
@@ -55,7 +55,8 @@ def losses(escrow: Escrow) -> Iterator[Step]:
             continue
         if any(s.payment_id == one.payment_id and not s.is_returned for s in escrow.surplus):
             continue
-        yield Report(c.WriteOff(one.dispute_id), _cause(escrow, one, "loss"))
+        command = c.WriteOff(one.dispute_id)
+        yield Report(command, _cause(escrow, one, "loss"), is_exclusive=True)
 
 
 def _lost(escrow: Escrow) -> list[Chargeback]:
@@ -72,6 +73,8 @@ def _is_under_way(escrow: Escrow, part: Part, have: Found) -> bool:
     if any(not t.on_hold for t in live(transfers_of(escrow, part.part_id, have))):
         return True
     known = {one.refund_id for one in escrow.payment.refunds}
+    if part.repaid_minor and not known:
+        return False  # Its one refund was reported by a release that did not write down which.
     ours = refunds_of(part.part_id, have)
     if part.status is Status.CANCELLED:
         ours = list(have.refunds)

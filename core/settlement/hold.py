@@ -114,6 +114,12 @@ def _transfer(
             "PAYEE_MISSING: the seller has no linked account; register the payee.",
             AttentionCode.PAYEE_MISSING,
         )
+    alive = live(ours)
+    if alive and missing < MIN_AMOUNT_MINOR:
+        # Razorpay transfers no less than its minimum: take it back, and make it anew in full.
+        largest = max(alive, key=lambda t: t.amount_minor - t.reversed_minor)
+        left = largest.amount_minor - largest.reversed_minor
+        return Reverse(largest.transfer_id, part.part_id, left)
     return Hold(have.payment.payment_id, part.part_id, account_id, missing)
 
 

@@ -16,6 +16,7 @@ from core.execute import Answer, Executor
 from core.law import command as c
 from core.law.command import Caller
 from core.law.escrow import Escrow, Part
+from core.law.money import MIN_AMOUNT_MINOR
 from core.law.rules import decide
 from core.law.words import money
 from core.razorpay import Gateway, GatewayError, GatewayRefused, Transfer
@@ -27,7 +28,7 @@ from core.storage.store import Store
 
 US_PER_S = 1_000_000
 # How long it waits for a step of settlement's that is under way.
-WAIT_S = 12.0
+WAIT_S = 5.0
 # How often it looks whether the step is over.
 LOOK_EVERY_S = 0.1
 
@@ -66,11 +67,10 @@ class Overrider:
         Raises Refusal: what the law says of the command, SETTLEMENT_UNDER_WAY while a call may be
         on its way, WRONG_STATUS where the money has moved, GATEWAY_UNAVAILABLE, GATEWAY_REFUSED.
         """
-        await self._judge(command, escrow_id, caller)
-        work = await self._lease(escrow_id)
+        work = await self._lease(command, escrow_id, caller)
         try:
-            escrow = await self._judge(command, escrow_id, caller)
-            await self._require_nothing_done(escrow, command, work)
+            escrow, after = await self._judge(command, escrow_id, caller)
+            await self._require_nothing_done(escrow, after, command.part_id, work)
             answer = await self._executor.execute(
                 replace(command, seen_version=escrow.version),
                 escrow_id=escrow_id,
@@ -83,19 +83,26 @@ class Overrider:
             await asyncio.shield(self._give_back(work))
         return answer
 
-    async def _judge(self, command: c.OverrideSettlement, escrow_id: str, caller: Caller) -> Escrow:
-        """Load the escrow; refuse what the law refuses whatever Razorpay has."""
+    async def _judge(
+        self, command: c.OverrideSettlement, escrow_id: str, caller: Caller
+    ) -> tuple[Escrow, Escrow]:
+        """Load the escrow, and answer it with what it would become.
+
+        Refuse what the law refuses whatever Razorpay has.
+        """
         escrow = await self._store.escrow(escrow_id)
         version = escrow.version if escrow else 0
-        decide(escrow, replace(command, seen_version=version), caller, self._now_us())
+        event = decide(escrow, replace(command, seen_version=version), caller, self._now_us())
         assert escrow is not None, "the law refuses what does not exist"
-        return escrow
+        assert event is not None, "the law never ignores an override"
+        return escrow, event.escrow
 
-    async def _lease(self, escrow_id: str) -> Owed:
-        """Take the lease as soon as settlement gives it back."""
+    async def _lease(self, command: c.OverrideSettlement, escrow_id: str, caller: Caller) -> Owed:
+        """Take the lease as soon as settlement gives it back, if it is not done by then."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + WAIT_S
         while True:
+            await self._judge(command, escrow_id, caller)
             now_us = self._now_us()
             async with self._store.write() as transaction:
                 work = await transaction.lease_one(
@@ -111,7 +118,7 @@ class Overrider:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _require_nothing_done(
-        self, escrow: Escrow, command: c.OverrideSettlement, work: Owed
+        self, escrow: Escrow, after: Escrow, part_id: str, work: Owed
     ) -> None:
         try:
             found = await look_at(self._gateway, escrow)
@@ -125,9 +132,7 @@ class Overrider:
             ) from error
         if is_under_way(work, found, self._now_us(), self._patience):
             raise _under_way()
-        part = escrow.part(command.part_id)
-        assert part is not None, "the law has found it"
-        require_possible(escrow, part, found, command)
+        require_possible(escrow, after, part_id, found)
 
     async def _give_back(self, work: Owed) -> None:
         """Let settlement go on, with what is wanted now."""
@@ -139,24 +144,63 @@ class Overrider:
 
 
 def require_possible(
-    escrow: Escrow, part: Part, found: Mapping[str, Found], command: c.OverrideSettlement
+    escrow: Escrow, after: Escrow, part_id: str, found: Mapping[str, Found]
 ) -> None:
-    """Refuse where the listings show that what is wanted now can no longer be. Pure.
+    """Refuse where the listings show that a division can no longer be made. Pure.
 
-    Raises Refusal WRONG_STATUS with what was found.
+    `after` is the escrow as divided anew. Raises Refusal WRONG_STATUS with what was found.
     """
     have = found[escrow.payment.payment_id]
-    alive = live(transfers_of(escrow, part.part_id, have))
-    release = command.release_minor
-    wanted = release - part.fee_on(release, escrow.fee_bps)
+    part, anew = escrow.part(part_id), after.part(part_id)
+    assert part is not None, "the law has found it"
+    assert anew is not None, "no part goes away"
+    assert anew.settlement is not None, "it was divided"
+    wanted = anew.settlement.transfer_minor
+    alive = live(transfers_of(escrow, part_id, have))
     _require_not_paid_out(escrow, part, alive, wanted)
     _require_not_refunded(escrow, part, have)
-    standing = sum(t.amount_minor - t.reversed_minor for t in alive)
-    if wanted > standing and any(is_alive(r) for r in have.refunds):
+    if any(is_alive(r) for r in have.refunds):
+        standing = sum(t.amount_minor - t.reversed_minor for t in alive)
+        _require_beside_refund(escrow, standing, wanted)
+        if wanted:
+            _require_room_for_refunds(after, have)
+
+
+def _require_beside_refund(escrow: Escrow, standing: int, wanted: int) -> None:
+    """Refuse a transfer that would have to grow, or to be made anew, beside a refund."""
+    held = money(standing, escrow.currency)
+    begun = "A refund of this payment has begun, so that Razorpay"
+    if wanted > standing:
         raise Refusal(
             Reason.WRONG_STATUS,
-            "A refund of this payment has begun, so that Razorpay transfers no more to the seller"
-            f" than the {money(standing, escrow.currency)} that it holds.",
+            f"{begun} transfers no more to the seller than the {held} that it holds.",
+        )
+    if wanted and 0 < standing - wanted < MIN_AMOUNT_MINOR:
+        least = money(MIN_AMOUNT_MINOR, escrow.currency)
+        raise Refusal(
+            Reason.WRONG_STATUS,
+            f"{begun} can take back nothing, or at least {least}, of the {held} that it holds for"
+            " the seller.",
+        )
+
+
+def _require_room_for_refunds(after: Escrow, have: Found) -> None:
+    """Refuse to release beside a refund by hand that the buyer's share does not take in."""
+    known = {one.refund_id for one in after.payment.refunds}
+    by_hand = [
+        r
+        for r in have.refunds
+        if is_alive(r) and "part" not in r.notes and r.refund_id not in known
+    ]
+    made = sum(r.amount_minor for r in by_hand)
+    owing = sum(
+        p.settlement.repay_minor - p.repaid_minor for p in after.parts if p.settlement is not None
+    )
+    if made > owing:
+        raise Refusal(
+            Reason.WRONG_STATUS,
+            f"The buyer has {money(made, after.currency)} back already, by a refund that was made"
+            f" at Razorpay by hand ({by_hand[0].refund_id}). Give the buyer at least as much.",
         )
 
 

@@ -2,63 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from core.law import command as c
-from core.law.escrow import Escrow
+from core.law.escrow import Escrow, Part, Settlement, Surplus
+from core.law.money import is_movable
 from core.razorpay import Refund
 from core.settlement.act import Found, Repay, Step, Stuck, Wait, is_alive, must_wait, refunds_of
 from core.settlement.report import WHOLE, Report, adoption_report, refund_report
 
 
-def refund(escrow: Escrow, have: Found, owing: int, part_id: str) -> Iterator[Step]:
+def refund(escrow: Escrow, part: Part, settlement: Settlement, have: Found) -> Iterator[Step]:
     """Refund what a part still owes; refunds by hand count as shares of it."""
-    ours = [r for r in refunds_of(part_id, have) if not _is_known(escrow, r)]
-    if not any(is_alive(r) for r in ours):
-        by_hand = _by_hand(escrow, have, owing)
-        if by_hand is not None:
-            is_done = by_hand.status == "processed"
-            yield adoption_report(by_hand, part_id) if is_done else Wait()
-            return
-    yield from _repay(escrow, have, ours, owing, part_id, f"{escrow.escrow_id}-{part_id}")
+    owing = settlement.repay_minor - part.repaid_minor
+    known = _known(escrow)
+    ours = [r for r in refunds_of(part.part_id, have) if r.refund_id not in known]
+    by_hand = None if any(map(is_alive, ours)) else _by_hand(escrow, have, owing)
+    if by_hand is not None:
+        yield _adopted(by_hand, part.part_id)
+        return
+    is_first = settlement.turn == 0 and owing == settlement.refund_minor
+    key = _key(f"{escrow.escrow_id}-{part.part_id}", ours, "" if is_first else owing)
+    yield from _repay(escrow, have, ours, owing, part.part_id, key)
 
 
-def _is_known(escrow: Escrow, given: Refund) -> bool:
-    return any(one.refund_id == given.refund_id for one in escrow.payment.refunds)
-
-
-def _by_hand(escrow: Escrow, have: Found, owing: int) -> Refund | None:
-    """Answer a refund that is nobody's, and that fits into what is owing."""
-    for one in have.refunds:
-        is_ours = "part" in one.notes or _is_known(escrow, one)
-        if is_alive(one) and not is_ours and one.amount_minor <= owing:
-            return one
-    return None
-
-
-def refund_all(
-    escrow: Escrow, have: Found, amount: int, key: str, *, subject: str = ""
-) -> Iterator[Step]:
-    """Refund a payment that is not wanted, unless that was done, whoever asked for it."""
+def refund_late(escrow: Escrow, have: Found) -> Iterator[Step]:
+    """Refund what came after the escrow was cancelled, whoever has refunded of it already."""
+    owing, known = escrow.held_minor, _known(escrow)
     ours = [
         r
         for r in have.refunds
-        if not _is_known(escrow, r) and (r.notes.get("part") == WHOLE or r.amount_minor == amount)
+        if r.refund_id not in known and (r.notes.get("part") == WHOLE or r.amount_minor == owing)
     ]
-    is_held = not subject
-    if is_held and not any(is_alive(r) for r in ours):
-        by_hand = _by_hand(escrow, have, amount)
-        if by_hand is not None:
-            yield adoption_report(by_hand, "") if by_hand.status == "processed" else Wait()
-            return
-    for step in _repay(escrow, have, ours, amount, "", key):
-        if isinstance(step, Report):
-            # The refund's webhook may have come before the payment's, and have used its cause.
-            step = replace(step, cause=step.cause.replace("razorpay:", "settle:", 1))
-        elif isinstance(step, Stuck):
-            step = replace(step, subject=subject)
-        yield step
+    by_hand = None if any(map(is_alive, ours)) else _by_hand(escrow, have, owing)
+    if by_hand is not None:
+        yield _adopted(by_hand, "")
+        return
+    key = _key(escrow.escrow_id, ours, "" if owing == escrow.amount_minor else owing)
+    yield from map(_as_settlements, _repay(escrow, have, ours, owing, "", key))
+
+
+def refund_surplus(escrow: Escrow, surplus: Surplus, have: Found) -> Iterator[Step]:
+    """Refund a payment that nobody wanted, but for what somebody has refunded of it already."""
+    owing = surplus.rest_minor
+    made = [r for r in have.refunds if r.refund_id not in surplus.refund_ids]
+    if surplus.refunded_minor > surplus.bank_minor and not surplus.refund_ids:
+        made = []  # Reported by a release that did not write down which.
+    key = _key(surplus.payment_id, made, "" if owing == surplus.amount_minor else owing)
+    for step in map(_as_settlements, _repay(escrow, have, made, owing, "", key)):
+        yield replace(step, subject=surplus.payment_id) if isinstance(step, Stuck) else step
+
+
+def _key(name: str, ours: Sequence[Refund], amount: int | str) -> str:
+    """Answer the key of the next try. Razorpay refuses a key that it knows with another amount."""
+    failed = sum(not is_alive(r) for r in ours)
+    return f"{name}-{failed}-{amount}" if amount else f"{name}-{failed}"
+
+
+def _known(escrow: Escrow) -> Collection[str]:
+    return {one.refund_id for one in escrow.payment.refunds}
+
+
+def _by_hand(escrow: Escrow, have: Found, owing: int) -> Refund | None:
+    """Answer a refund that is nobody's and fits what is owing, best where no crumb is left."""
+    known = _known(escrow)
+    fitting = [
+        one
+        for one in reversed(have.refunds)
+        if is_alive(one)
+        and "part" not in one.notes
+        and one.refund_id not in known
+        and one.amount_minor <= owing
+    ]
+    return min(fitting, key=lambda r: _crumb(owing - r.amount_minor), default=None)
+
+
+def _crumb(left: int) -> int:
+    """Rank what would be left: nothing before what can be refunded before what cannot."""
+    return 0 if left == 0 else 1 if is_movable(left) else 2
+
+
+def _adopted(by_hand: Refund, part_id: str) -> Step:
+    return adoption_report(by_hand, part_id) if by_hand.status == "processed" else Wait()
+
+
+def _as_settlements(step: Step) -> Step:
+    """Give a report a cause of its own.
+
+    The refund's webhook may have come before the payment's, and have used the usual one.
+    """
+    if not isinstance(step, Report):
+        return step
+    return replace(step, cause=step.cause.replace("razorpay:", "settle:", 1))
 
 
 def _repay(
@@ -66,19 +101,13 @@ def _repay(
 ) -> Iterator[Step]:
     failed = sum(not is_alive(r) for r in ours)
     made = [r for r in ours if is_alive(r)]
-    if not made:
-        problem = f"Razorpay failed {failed} refunds to the buyer."
-        if must_wait(escrow, failed, problem):
-            yield Stuck(part_id, problem)
-            return
-        yield Repay(have.payment.payment_id, part_id, amount, f"{key}-{failed}")
-    elif any(r.status == "pending" for r in made):
+    done = next((r for r in made if r.status == "processed"), None)
+    if done is not None:
+        yield refund_report(done, done.notes.get("escrow_id", ""))
+    elif made:
         yield Wait()
     else:
-        yield _report(made[0], made[0].notes.get("escrow_id", ""))
-
-
-def _report(made: Refund, escrow_id: str) -> Report:
-    report = refund_report(made, escrow_id)
-    assert isinstance(report.command, c.ReportRefund)
-    return report
+        problem = f"Razorpay failed {failed} refunds to the buyer."
+        stuck = must_wait(escrow, failed, problem)
+        refund = Repay(have.payment.payment_id, part_id, amount, key)
+        yield Stuck(part_id, problem) if stuck else refund

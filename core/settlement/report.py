@@ -18,10 +18,15 @@ WHOLE = "whole"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the law what Razorpay has done, under the cause that makes it count once."""
+    """Tell the law what Razorpay has done, under the cause that makes it count once.
+
+    An exclusive one counts on what has *not* been done: it is told only under settlement's lease,
+    and while no call may be on its way.
+    """
 
     command: Command
     cause: str
+    is_exclusive: bool = False
 
 
 def payment_report(payment: Payment, order: Order | None = None) -> Report:
@@ -59,7 +64,7 @@ def refund_report(refund: Refund, escrow_id: str) -> Report:
 def adoption_report(refund: Refund, part_id: str) -> Report:
     """Turn a refund that somebody made by hand into one of a part that is to be refunded."""
     command = replace(_refund_command(refund, part_id), is_adopted=True)
-    return Report(command, f"settle:{refund.refund_id}:adopted")
+    return Report(command, f"settle:{refund.refund_id}:adopted", is_exclusive=True)
 
 
 def _refund_command(refund: Refund, part_id: str | None) -> c.ReportRefund:
@@ -89,7 +94,10 @@ def dispute_report(dispute: Dispute, phase: str = "") -> Report:
         reason=dispute.reason_code,
         deducted_minor=dispute.deducted_minor,
     )
-    return Report(command, f"razorpay:{dispute.dispute_id}:{phase}")
+    cause = f"razorpay:{dispute.dispute_id}:{phase}"
+    # The phase may be known before Razorpay takes anything for it.
+    taken = dispute.deducted_minor
+    return Report(command, f"{cause}:{taken}" if taken else cause)
 
 
 def tags(escrow_id: str, part_id: str) -> dict[str, str]:

@@ -43,9 +43,10 @@ from core.settlement.act import (
     Unhold,
     Wait,
 )
+from core.settlement.asked import has_no_key, is_shown, mark, must_wait_for
 from core.settlement.look import look_at
 from core.settlement.report import Report, tags
-from core.settlement.step import has_no_key, is_shown, mark, next_step
+from core.settlement.step import next_step
 from core.storage.row import Owed
 from core.storage.store import Store
 
@@ -225,14 +226,10 @@ class Settler:
         return None
 
     def _is_open(self, work: Owed, found: Mapping[str, Found], step: Step | None) -> bool:
-        """Whether a call was made whose outcome the listings may still come to show.
-
-        One with an idempotency key may be made again at once. But nothing is taken back for the
-        bank beside it.
-        """
-        if work.asked is None or not (has_no_key(work.asked) or _is_of_the_bank(step)):
+        """Whether the step must wait for a call that the listings may still come to show."""
+        if not is_under_way(work, found, self._now_us(), self._patience):
             return False
-        return is_under_way(work, found, self._now_us(), self._patience)
+        return work.asked is not None and must_wait_for(work.asked, step, found)
 
     async def _act(self, work: Owed, escrow: Escrow, step: Act, found: Mapping[str, Found]) -> Owed:
         if isinstance(step, Report):
@@ -240,9 +237,14 @@ class Settler:
             if isinstance(step.command, c.ReportPayment | c.ReportRefund):
                 caller = RAZORPAY
             await self._executor.execute(
-                step.command, escrow_id=work.escrow_id, caller=caller, cause=step.cause
+                step.command,
+                escrow_id=work.escrow_id,
+                caller=caller,
+                cause=step.cause,
+                lease_id=work.lease_id if step.is_exclusive else "",
             )
             return work
+        before = work
         work = await self._remember(work, mark(step, found), seen_version=escrow.version)
         try:
             async with asyncio.timeout(self._patience.call_s):
@@ -250,11 +252,18 @@ class Settler:
         except TimeoutError:
             raise OutcomeUnknown("Razorpay takes too long.") from None
         except (GatewayRefused, GatewayUnavailable):
-            await self._remember(work, None)  # It is certain that nothing was done.
+            await self._forget(work, before)
             raise
         # One with a key need not be forgotten: the listings show it, and it may be made again.
         is_kept = work.asked is None or not has_no_key(work.asked)
         return work if is_kept else await self._remember(work, None)
+
+    async def _forget(self, work: Owed, before: Owed) -> None:
+        """Strike out a call that was certainly not done; an earlier try of it may still be."""
+        if before.asked == work.asked:
+            await self._remember(work, before.asked, asked_us=before.asked_us)
+        else:
+            await self._remember(work, None)
 
     async def _call(self, escrow: Escrow, step: Capture | Hold | Reverse | Repay | Unhold) -> None:
         gateway = self._gateway
@@ -286,7 +295,12 @@ class Settler:
             )
 
     async def _remember(
-        self, work: Owed, asked: str | None, *, seen_version: int | None = None
+        self,
+        work: Owed,
+        asked: str | None,
+        *,
+        asked_us: int | None = None,
+        seen_version: int | None = None,
     ) -> Owed:
         """Keep the lease and write down what is about to be asked, before it is.
 
@@ -294,7 +308,7 @@ class Settler:
         acknowledged stops what has not begun.
         """
         now_us = self._now_us()
-        asked_us = now_us if asked else None
+        asked_us = (asked_us or now_us) if asked else None
         async with self._store.write() as transaction:
             is_ours = await transaction.renew(
                 work,
@@ -355,10 +369,6 @@ def is_under_way(work: Owed, found: Mapping[str, Found], now_us: int, patience: 
     if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
         return False
     return now_us < work.asked_us + round(patience.listing_s * US_PER_S)
-
-
-def _is_of_the_bank(step: Step | None) -> bool:
-    return isinstance(step, Report) and isinstance(step.command, c.TakeBack | c.WriteOff)
 
 
 def _stuck(step: Step, refusal: GatewayRefused) -> Stuck:

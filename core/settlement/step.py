@@ -17,12 +17,8 @@ from core.settlement.act import (
     Blocked,
     Capture,
     Found,
-    Hold,
-    Repay,
-    Reverse,
     Step,
     Stuck,
-    Unhold,
     Wait,
 )
 from core.settlement.report import payment_report
@@ -58,8 +54,7 @@ def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -
             by_bank = list(bank.of_surplus(escrow, surplus, paid))
             yield from by_bank
             if not by_bank:
-                rest, key = surplus.amount_minor - surplus.refunded_minor, surplus.payment_id
-                yield from repay.refund_all(escrow, paid, rest, key, subject=key)
+                yield from repay.refund_surplus(escrow, surplus, paid)
     yield from bank.losses(escrow)
     have = found.get(escrow.payment.payment_id)
     if have is None:
@@ -71,7 +66,7 @@ def _steps(escrow: Escrow, found: Mapping[str, Found], account_id: str | None) -
     if escrow.status is not Status.CANCELLED:
         yield from _settle(escrow, have, account_id)
     elif escrow.held_minor:
-        yield from repay.refund_all(escrow, have, escrow.held_minor, escrow.escrow_id)
+        yield from repay.refund_late(escrow, have)
 
 
 def _capture(have: Found) -> Step:
@@ -99,7 +94,7 @@ def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Ste
         owing = settlement.repay_minor - part.repaid_minor
         if owing > 0:
             if are_held:
-                yield from repay.refund(escrow, have, owing, part.part_id)
+                yield from repay.refund(escrow, part, settlement, have)
             elif settlement.transfer_minor == 0 or not account_id:
                 yield Stuck(
                     part.part_id,
@@ -108,39 +103,3 @@ def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Ste
                 )
         elif are_held or not settlement.transfer_minor:
             yield hold.release(escrow, part, settlement, have)
-
-
-def mark(step: Act, found: Mapping[str, Found]) -> str | None:
-    """Answer how to tell later from the listings whether a call was done; None for a report."""
-    if isinstance(step, Hold):
-        return f"hold {step.payment_id} {len(found[step.payment_id].transfers)}"
-    if isinstance(step, Reverse):
-        return f"reverse {step.transfer_id} {_reversed_minor(step.transfer_id, found)}"
-    if isinstance(step, Repay):
-        return f"repay {step.payment_id} {len(found[step.payment_id].refunds)}"
-    if isinstance(step, Unhold):
-        return f"unhold {step.transfer_id} 0"
-    return None
-
-
-def has_no_key(asked: str) -> bool:
-    """Whether the call of a mark would be done twice if it were made again."""
-    return asked.startswith(("hold ", "reverse "))
-
-
-def is_shown(asked: str, found: Mapping[str, Found]) -> bool:
-    """Whether the listings show that the call of a mark was done."""
-    verb, entity_id, before = asked.split()
-    if verb == "hold":
-        return entity_id in found and len(found[entity_id].transfers) > int(before)
-    if verb == "repay":
-        return entity_id in found and len(found[entity_id].refunds) > int(before)
-    if verb == "unhold":
-        transfers = (t for one in found.values() for t in one.transfers)
-        return any(t.transfer_id == entity_id and not t.on_hold for t in transfers)
-    return _reversed_minor(entity_id, found) > int(before)
-
-
-def _reversed_minor(transfer_id: str, found: Mapping[str, Found]) -> int:
-    transfers = (t for one in found.values() for t in one.transfers)
-    return sum(t.reversed_minor for t in transfers if t.transfer_id == transfer_id)

@@ -162,6 +162,9 @@ class FakeGateway(Gateway):
 
         return await self._call(act, parse_order)
 
+    async def fetch_order(self, order_id: str) -> Order:
+        return await self._look(lambda: self.books.find("order", order_id), parse_order)
+
     async def payments_of_order(self, order_id: str) -> list[Payment]:
         return await self._things("payment", order_id, parse_payment)
 

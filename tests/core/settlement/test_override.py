@@ -10,13 +10,25 @@ import sqlalchemy as sa
 
 from core.errors import Reason, Refusal
 from core.law import command as c
-from core.law.command import Caller
+from core.law.command import SETTLEMENT, Caller
 from core.law.escrow import Escrow, Status
+from core.law.rules import decide
 from core.razorpay import Gateway
-from core.settlement.override import Overrider
+from core.settlement.act import Found
+from core.settlement.override import WAIT_S, Overrider, require_possible
 from core.storage import tables as t
 from scripts.sandbox import Sandbox
-from tests.core.law.story import ADMIN, BUYER, SELLER, SERVICE
+from tests.core.law.story import (
+    ADMIN,
+    BUYER,
+    PAYMENT_ID,
+    SELLER,
+    SERVICE,
+    Story,
+    milestones,
+)
+from tests.core.law.story import override as anew
+from tests.core.settlement.test_step import paid, refund, transfer
 from tests.core.till import QUICK, Till, open_till
 
 TRANSFER = 97_500
@@ -151,10 +163,11 @@ async def test_a_call_of_unknown_outcome_wins_until_it_can_be_seen(till: Till, v
     await till.settler.close()
     payment_id = (await till.room.escrow(escrow_id)).payment.payment_id
     entity = payment_id if verb in ("hold", "repay") else "trf_1"
-    await mark(till, escrow_id, f"{verb} {entity} 0", till.room.time())
+    asked = f"{verb} {entity} 0" + (f" whole {WHOLE}" if verb == "repay" else "")
+    await mark(till, escrow_id, asked, till.room.time())
     refusal = await refused(till, escrow_id, 0, WHOLE)
     assert (refusal.reason, refusal.reason.retry) == (Reason.SETTLEMENT_UNDER_WAY, True)
-    await mark(till, escrow_id, f"{verb} {entity} 0", till.room.time() - 1_100_000)
+    await mark(till, escrow_id, asked, till.room.time() - 1_100_000)
     await override(till, escrow_id, 0, WHOLE)
 
 
@@ -265,3 +278,62 @@ async def test_what_was_released_by_hand_can_be_agreed_to(till: Till) -> None:
     await till.tell(escrow_id, c.RefundEscrow(), SELLER)
     assert (await refused(till, escrow_id, 50_000, 50_000)).reason is Reason.WRONG_STATUS
     await override(till, escrow_id, WHOLE, 0)
+
+
+async def test_a_share_below_a_refund_by_hand_is_refused_with_its_amount(till: Till) -> None:
+    escrow_id = await till.paid()
+    payment_id = (await till.rests(escrow_id)).payment.payment_id
+    await till.gateway.refund(
+        payment_id=payment_id, amount_minor=40_000, idempotency_key="by-hand-0001", notes={}
+    )
+    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    await till.waits(escrow_id)
+    refusal = await refused(till, escrow_id, 60_100, 39_900)
+    assert refusal.reason is Reason.WRONG_STATUS
+    assert "₹400 back already" in refusal.message
+    await override(till, escrow_id, 0, WHOLE)
+    assert (await till.rests(escrow_id)).status is Status.REFUNDED
+    assert sorted((await till.money())["refunds"]) == [
+        (40_000, "processed"),
+        (60_000, "processed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("release", "words"), [(50_000, "transfers no more"), (24_950, "at least ₹1")]
+)
+def test_what_cannot_be_transferred_anew_beside_a_refund_is_refused(
+    release: int, words: str
+) -> None:
+    story = Story(milestones(50_000, 50_000)).pay()
+    story.tell(c.RefundEscrow(part_id="m1"), SELLER)
+    story.tell(c.RaiseDispute("Half of it is missing", "m2"), BUYER)
+    story.tell(c.ResolveDispute(25_000, 25_000, "Both heard", "m2"), ADMIN)
+    command = anew(release, 50_000 - release, "m2", seen_version=story.escrow.version)
+    event = decide(story.escrow, command, ADMIN, 1)
+    assert event is not None
+    stands = transfer(48_750, "m2", reversed_minor=24_375)
+    have = Found(paid(), [stands], refunds=[refund(50_000, part="m1")])
+    with pytest.raises(Refusal) as failed:
+        require_possible(story.escrow, event.escrow, "m2", {PAYMENT_ID: have})
+    assert failed.value.reason is Reason.WRONG_STATUS
+    assert words in failed.value.message
+    require_possible(story.escrow, event.escrow, "m2", {PAYMENT_ID: Found(paid(), [stands])})
+
+
+async def test_what_ends_while_it_waits_is_told_at_once(till: Till) -> None:
+    escrow_id = await confirmed_without_account(till)
+    now_us = till.room.time()
+    async with till.room.store.write() as transaction:
+        work = await transaction.lease_one(
+            escrow_id, lease_id="worker", now_us=now_us, until_us=now_us + 60_000_000
+        )
+    assert work is not None
+    waiting = asyncio.create_task(override(till, escrow_id, 0, WHOLE))
+    await till.room.tell(escrow_id, c.CompleteSettlement(), SETTLEMENT)
+    assert await till.owed(escrow_id) is None
+    async with asyncio.timeout(WAIT_S / 2):
+        with pytest.raises(Refusal) as failed:
+            await waiting
+    assert failed.value.reason is Reason.WRONG_STATUS
+    assert "not being paid out" in failed.value.message

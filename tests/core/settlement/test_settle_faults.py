@@ -10,13 +10,15 @@ import pytest
 from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Status
-from core.razorpay import Gateway
+from core.razorpay import Gateway, GatewayRefused, GatewayUnavailable, OutcomeUnknown
+from core.settlement.settle import Patience, Settler
 from core.storage.row import Owed
 from scripts.sandbox import Sandbox
 from tests.core.law.story import ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till
 
 TRANSFER = 97_500
+REFUSED = GatewayRefused(status=400, code="BAD_REQUEST_ERROR", reason="", description="No")
 
 
 @pytest.fixture
@@ -183,3 +185,112 @@ async def test_no_account_of_another_seller_is_paid(till: Till) -> None:
     await till.rests(escrow_id)
     state = await till.buyer.state()
     assert [t["recipient"] for t in state["transfers"]] == [ACCOUNT]
+
+
+class Unsure(Gateway):
+    """A gateway whose next calls end as the test says, without reaching Razorpay."""
+
+    ends: list[Exception]
+
+    async def _end(self) -> None:
+        if self.ends:
+            raise self.ends.pop(0)
+
+    async def refund(self, **arguments: Any) -> Any:
+        await self._end()
+        return await super().refund(**arguments)
+
+    async def release_transfer(self, transfer_id: str) -> Any:
+        await self._end()
+        return await super().release_transfer(transfer_id)
+
+
+@pytest.fixture
+async def unsure(sandbox: Sandbox) -> AsyncIterator[Unsure]:
+    gateway = Unsure(
+        key_id=sandbox.key_id, key_secret=sandbox.key_secret, base_url=sandbox.base_url
+    )
+    gateway.ends = []
+    yield gateway
+    await gateway.close()
+
+
+async def settle_alone(till: Till, patience: Patience) -> Settler:
+    """A settler that works only when the test lets it, in the place of the one that always does."""
+    await till.settler.close()
+    return Settler(
+        till.room.store, till.room.executor, till.gateway, now_us=till.room.time, patience=patience
+    )
+
+
+PATIENT = replace(QUICK, error_first_s=0.0, error_last_s=0.0, listing_s=60.0)
+
+
+@pytest.mark.parametrize("certain", [GatewayUnavailable("429"), REFUSED], ids=["busy", "refused"])
+async def test_a_try_that_was_certainly_not_made_says_nothing_of_the_one_before(
+    till: Till, unsure: Unsure, certain: Exception
+) -> None:
+    escrow_id = await till.paid(payee=False)
+    await till.waits(escrow_id)
+    settler = await settle_alone(till, PATIENT)
+    settler._gateway = unsure
+    await till.tell(escrow_id, c.RefundEscrow(), SELLER)
+    unsure.ends = [OutcomeUnknown("no answer"), certain, certain]
+    await settler.look()
+    first = await till.owed(escrow_id)
+    assert first.asked.startswith("repay ")
+    await settler.look()
+    assert len(unsure.ends) < 2
+    second = await till.owed(escrow_id)
+    assert (second.asked, second.asked_us) == (first.asked, first.asked_us)
+
+
+async def test_no_other_call_is_written_over_one_that_may_still_arrive(
+    till: Till, unsure: Unsure
+) -> None:
+    parts = tuple(c.NewMilestone("Part", amount) for amount in (50_000, 50_000))
+    escrow_id = await till.paid(milestones=parts)
+    await till.rests(escrow_id)
+    settler = await settle_alone(till, PATIENT)
+    settler._gateway = unsure
+    await till.tell(escrow_id, c.ReleaseEscrow(part_id="m1"), BUYER)
+    unsure.ends = [OutcomeUnknown("no answer")]
+    await settler.look()
+    # From now on m1's release waits for the bank, and m2's refund could go on.
+    payment_id = (await till.room.escrow(escrow_id)).payment.payment_id
+    dispute = c.ReportBankDispute("disp_1", payment_id, "created", 100_000)
+    await till.tell(escrow_id, dispute, RAZORPAY)
+    await till.tell(escrow_id, c.RefundEscrow(part_id="m2"), SELLER)
+    await settler.look()
+    assert (await till.owed(escrow_id)).asked.startswith("unhold ")
+    assert (await till.buyer.state())["reversals"] == []
+    # Nobody believes any more that it may arrive.
+    settler._patience = replace(PATIENT, listing_s=0.0)
+    async with till.room.store.write() as transaction:
+        await transaction.make_due(now_us=till.room.time(), escrow_id=escrow_id)
+    await settler.look()
+    assert len((await till.buyer.state())["reversals"]) == 1
+
+
+async def test_a_worker_that_lost_its_lease_takes_nothing_back_for_the_bank(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    escrow_id = await till.paid()
+    payment_id = (await till.rests(escrow_id)).payment.payment_id
+    settler = await settle_alone(till, PATIENT)
+    read = till.room.store.payee
+
+    async def overtaken(user_id: str) -> Any:
+        """Another worker has had the time to pay the seller since this one looked."""
+        async with till.room.store.write() as transaction:
+            later_us = till.room.time() + 3_600_000_000
+            assert await transaction.lease_one(
+                escrow_id, lease_id="other", now_us=later_us, until_us=later_us + 1
+            )
+        return await read(user_id)
+
+    monkeypatch.setattr(till.room.store, "payee", overtaken)
+    lost = c.ReportBankDispute("disp_1", payment_id, "lost", 100_000)
+    await till.tell(escrow_id, lost, RAZORPAY)
+    await settler.look()
+    assert (await till.room.escrow(escrow_id)).held_minor == 100_000

@@ -22,7 +22,7 @@ from core.settlement.act import (
     Wait,
 )
 from core.settlement.report import Report, dispute_report, tags
-from core.settlement.step import has_no_key, is_shown, mark, next_step
+from core.settlement.step import next_step
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,
@@ -340,7 +340,8 @@ def test_of_a_refund_by_hand_only_the_rest_is_refunded() -> None:
     adopted = step(REFUND, empty, by_hand)
     event = decide(REFUND, adopted.command, RAZORPAY, 1)
     assert event is not None
-    assert step(event.escrow, empty, by_hand) == Repay(PAYMENT_ID, "", 70_000, f"{ESCROW_ID}--0")
+    rest = Repay(PAYMENT_ID, "", 70_000, f"{ESCROW_ID}--0-70000")
+    assert step(event.escrow, empty, by_hand) == rest
     done = step(event.escrow, empty, by_hand, refund(70_000, number=2))
     event = decide(event.escrow, done.command, RAZORPAY, 1)
     assert event is not None
@@ -422,37 +423,6 @@ def test_milestones_hold_all_before_the_first_refund() -> None:
     assert (repay.part_id, repay.amount_minor) == ("m1", 40_000)
 
 
-def test_a_call_without_key_is_known_by_what_the_listing_shows_later() -> None:
-    before = {PAYMENT_ID: Found(paid(), [transfer()])}
-    after_hold = {PAYMENT_ID: Found(paid(), [transfer(), transfer(number=2)])}
-    after_reverse = {PAYMENT_ID: Found(paid(), [transfer(reversed_minor=500)])}
-    hold = mark(Hold(PAYMENT_ID, "", ACCOUNT, NET), before)
-    reverse = mark(Reverse("trf_1", "", 500), before)
-    assert hold is not None
-    assert reverse is not None
-    assert not is_shown(hold, before)
-    assert is_shown(hold, after_hold)
-    assert not is_shown(reverse, before)
-    assert is_shown(reverse, after_reverse)
-    assert has_no_key(hold)
-    assert has_no_key(reverse)
-    assert mark(Capture(PAYMENT_ID, 500), before) is None
-
-
-def test_a_call_with_a_key_is_known_too() -> None:
-    before = {PAYMENT_ID: Found(paid(), [transfer()])}
-    unhold, repay = mark(Unhold("trf_1"), before), mark(Repay(PAYMENT_ID, "", 5, "key"), before)
-    assert unhold is not None
-    assert repay is not None
-    assert not is_shown(unhold, before)
-    assert not is_shown(repay, before)
-    after = {PAYMENT_ID: Found(paid(), [transfer(on_hold=False)], refunds=[refund(5, "pending")])}
-    assert is_shown(unhold, after)
-    assert is_shown(repay, after)
-    assert not has_no_key(unhold)
-    assert not has_no_key(repay)
-
-
 @pytest.mark.parametrize(
     ("status", "phase"),
     [
@@ -469,3 +439,13 @@ def test_a_dispute_is_told_in_the_webhooks_words_and_under_their_cause(
     report = dispute_report(Dispute("disp_1", PAYMENT_ID, AMOUNT, "fraud", status))
     assert report.command == c.ReportBankDispute("disp_1", PAYMENT_ID, phase, AMOUNT, "fraud")
     assert report.cause == f"razorpay:disp_1:{phase}"
+
+
+def test_what_razorpay_takes_for_a_dispute_later_is_news() -> None:
+    story = story_in(Status.HELD)
+    story.tell(bank_dispute("created"), RAZORPAY)
+    taken = Dispute("disp_1", PAYMENT_ID, AMOUNT, "fraud", "open", deducted_minor=AMOUNT)
+    report = dispute_report(taken)
+    assert report.cause == f"razorpay:disp_1:created:{AMOUNT}"
+    assert story.tell(report.command, RAZORPAY)
+    assert story.escrow.chargebacks[0].deducted_minor == AMOUNT
