@@ -57,6 +57,8 @@ class Verdict:
     version: int | None = None
     # What is to be posted from the report; nothing where it has been.
     postings: tuple[Posting, ...] = ()
+    # What the books have instead of what a line says.
+    books_minor: int | None = None
 
 
 class Matcher:
@@ -86,9 +88,9 @@ class Matcher:
         return self._post(line, debit=BALANCE, credit=ADJUSTMENTS)
 
     def judge_settlement(
-        self, settlement: Settlement, currency: str, lines_minor: int | None
+        self, settlement: Settlement, currency: str, brought: Sequence[Verdict] | None
     ) -> Verdict:
-        """Hold a settlement against the books; its lines come to `lines_minor`, where known."""
+        """Hold a settlement against the books, and against its lines where all could be read."""
         settlement_id, paid = settlement.settlement_id, settlement.amount_minor
         line = ReconLine(
             settlement_id,
@@ -110,11 +112,12 @@ class Matcher:
             verdict = self._hold(line, settlement_id, Outcome.POSTED)
         else:
             verdict = self._post(line, debit=BALANCE, credit=BANK)
-        if lines_minor is None or lines_minor == paid or verdict.message:
+        if brought is None or verdict.message or paid in _totals(brought):
             return verdict
+        said, _ = _totals(brought)
         text = (
             f"Razorpay: {settlement_id} pays {money(paid, currency)} to the bank; "
-            f"its lines come to {_signed(lines_minor, currency)}"
+            f"its lines come to {_signed(said, currency)}"
         )
         return replace(verdict, outcome=Outcome.DIFFERENT, message=text)
 
@@ -170,20 +173,34 @@ class Matcher:
         return verdict
 
 
-def settlements_of(lines: Iterable[ReconLine]) -> dict[str, list[ReconLine]]:
+def by_settlement(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
     """Group a report's lines by the settlement that brought them; what has none is left out."""
-    found: defaultdict[str, list[ReconLine]] = defaultdict(list)
-    for line in lines:
-        if line.settlement_id and not line.problem:
-            found[line.settlement_id].append(line)
+    found: defaultdict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.line.settlement_id and not verdict.line.problem:
+            found[verdict.line.settlement_id].append(verdict)
     return dict(found)
+
+
+def _totals(brought: Sequence[Verdict]) -> tuple[int, int]:
+    """What lines come to as they are, and with the amounts of the books where those differ.
+
+    A settlement of the second is one whose lines are wrong, and that is a finding already.
+    """
+    said = sum(verdict.line.net_minor for verdict in brought)
+    ours = sum(
+        verdict.line.net_minor if verdict.books_minor is None else verdict.books_minor
+        for verdict in brought
+    )
+    return said, ours
 
 
 def _differing(line: ReconLine, subject_id: str, found: Sequence[Movement]) -> Verdict:
     outcome = Outcome.DIFFERENT if found else Outcome.MISSING
     named = line.entity_id if subject_id == line.entity_id else f"{line.entity_id} of {subject_id}"
     text = f"Razorpay: {named} {_signed(line.net_minor, line.currency)}; the books: {_said(found)}"
-    return Verdict(line, subject_id, outcome, text, _escrow_of(found))
+    ours = sum(m.amount_minor for m in found if m.currency == line.currency) if found else None
+    return Verdict(line, subject_id, outcome, text, _escrow_of(found), books_minor=ours)
 
 
 def _escrow_of(found: Sequence[Movement]) -> str:

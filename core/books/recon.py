@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from core.books.match import SETTLEMENT, Matcher, Outcome, Verdict, settlements_of
+from core.books.match import SETTLEMENT, Matcher, Outcome, Verdict, by_settlement
 from core.errors import Refusal
 from core.heartbeat import beat
 from core.settlement.compare import Finding
@@ -177,9 +177,12 @@ class Recon:
             await transaction.recon.give_back(day, lease_id=lease_id, due_us=due_us)
 
     async def _judge(self, day: date, lines: Sequence[ReconLine]) -> list[Verdict]:
-        settlements = settlements_of(lines)
-        ids = {one for line in lines for one in (line.entity_id, line.payment_id, line.dispute_id)}
-        ids = (ids | settlements.keys()) - {""}
+        ids = {
+            one
+            for line in lines
+            for one in (line.entity_id, line.payment_id, line.dispute_id, line.settlement_id)
+            if one
+        }
         recon = self._store.recon
         matcher = Matcher(
             await recon.movements(ids), await recon.explained(ids, but_day=day.isoformat())
@@ -190,22 +193,21 @@ class Recon:
             if number % PAGE == 0:
                 await asyncio.sleep(0)  # Let calls run between two pages.
         is_complete = not any(line.problem for line in lines)
-        for settlement_id, brought in sorted(settlements.items()):
+        for settlement_id, brought in sorted(by_settlement(verdicts).items()):
             beat()
             verdicts.append(await self._settlement(matcher, settlement_id, brought, is_complete))
         return verdicts
 
     async def _settlement(
-        self, matcher: Matcher, settlement_id: str, lines: Sequence[ReconLine], is_complete: bool
+        self, matcher: Matcher, settlement_id: str, brought: Sequence[Verdict], is_complete: bool
     ) -> Verdict:
-        currency = lines[0].currency
         settlement = await self._reports.settlement(settlement_id)
         if settlement is None:
             line = ReconLine(settlement_id, SETTLEMENT, settlement_id=settlement_id)
             text = f"Razorpay: {settlement_id} is in a report, and unknown"
             return Verdict(line, settlement_id, Outcome.UNREADABLE, text)
-        total = sum(line.net_minor for line in lines)
-        return matcher.judge_settlement(settlement, currency, total if is_complete else None)
+        currency = brought[0].line.currency
+        return matcher.judge_settlement(settlement, currency, brought if is_complete else None)
 
     async def _keep(self, day: date, verdicts: Sequence[Verdict]) -> None:
         """Write verdicts and what is posted from the report, a page in each transaction."""

@@ -1,50 +1,120 @@
-"""A month of business in the sandbox, and Razorpay's settlement reports of it."""
+"""A month of business in the sandbox, whose clock goes on from day to day."""
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from core.books.recon import INDIA
 from core.law import command as c
 from core.law.command import RAZORPAY
 from core.razorpay import parse_dispute
-from core.settlement.report import dispute_report
+from core.settlement.report import dispute_report, payment_report
 from tests.core.law.story import ADMIN, ARBITER, BUYER, SELLER
 from tests.core.till import Till
-from tests.fakes.reports import Line, ReportServer, line_of
 
 DAYS = 30
-AT_ONCE = 6
+DEALS_A_DAY = 2
 AMOUNTS = (40_000, 100_000, 250_050, 1_234_567)
 
-Deal = Callable[[Till, int], Awaitable[object]]
+
+class Calendar:
+    """The sandbox's clock: noon in India, on a day that is set by hand."""
+
+    def __init__(self, today: date) -> None:
+        self.today = today
+
+    def __call__(self) -> int:
+        return int(datetime.combine(self.today, time(12), INDIA).timestamp())
 
 
-async def released(till: Till, amount: int) -> None:
-    escrow_id = await till.paid(payee=False, amount_minor=amount)
-    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
-    await till.reaches(escrow_id, "RELEASED")
+class Month:
+    """The business, the days that it was done on, and what is held from one day to another."""
+
+    def __init__(self, till: Till, calendar: Calendar, seed: int) -> None:
+        self.till = till
+        self.days = [calendar.today + timedelta(days=number) for number in range(DAYS)]
+        self.done: Counter[str] = Counter()
+        self._calendar = calendar
+        self._choose = random.Random(seed)
+        self._held: list[str] = []
+
+    async def do_business(self) -> None:
+        """Do every kind of deal some times over; Razorpay pays to the bank each evening."""
+        await self.till.register()
+        deals = [*DEALS] * (DAYS * DEALS_A_DAY // len(DEALS) + 1)
+        self._choose.shuffle(deals)
+        for day in self.days:
+            self._calendar.today = day
+            today = [deals.pop() for _ in range(DEALS_A_DAY)]
+            await asyncio.gather(*(self._do(deal) for deal in today), self._go_on())
+            status, told = await self.till.buyer.door("POST", "/settle", {})
+            assert status == 200, told
+            self.done["settlements"] += told["settlement"] is not None
+
+    async def _do(self, deal: "Deal") -> None:
+        await deal(self, self._choose.choice(AMOUNTS))
+        self.done[deal.__name__] += 1
+
+    async def _go_on(self) -> None:
+        """Let something become of what is held since an earlier day."""
+        if len(self._held) > 1:
+            escrow_id = self._held.pop(0)
+            end = self._choose.choice((_release, _lose, _win, _return_at_onset))
+            await end(self, escrow_id)
+            self.done[end.__name__] += 1
+
+    async def pay(self, amount: int, **more: Any) -> str:
+        """Create an escrow and have it paid, as a customer of such an account does."""
+        till = self.till
+        escrow_id, order_id = await till.order(amount_minor=amount)
+        payment_id = await till.buyer.pay(order_id, **more)
+        payment = await till.gateway.fetch_payment(payment_id)
+        report = payment_report(payment, await till.gateway.fetch_order(order_id))
+        await till.room.tell(escrow_id, report.command, RAZORPAY, cause=report.cause)
+        till.settler.ring()
+        return escrow_id
+
+    async def bank(self, escrow_id: str, event: str, **more: Any) -> None:
+        """Let the buyer's bank act, and tell of it as a webhook would."""
+        payment_id = (await self.till.room.escrow(escrow_id)).payment.payment_id
+        path = f"/payments/{payment_id}/dispute"
+        status, dispute = await self.till.buyer.door("POST", path, {"event": event, **more})
+        assert status == 200, dispute
+        report = dispute_report(parse_dispute(dispute), event)
+        await self.till.room.tell(escrow_id, report.command, RAZORPAY, cause=report.cause)
+        self.till.settler.ring()
+
+    def keep(self, escrow_id: str) -> None:
+        self._held.append(escrow_id)
 
 
-async def refunded(till: Till, amount: int) -> None:
-    escrow_id = await till.paid(payee=False, amount_minor=amount)
-    await till.tell(escrow_id, c.RefundEscrow(), SELLER)
-    await till.reaches(escrow_id, "REFUNDED")
+Deal = Callable[[Month, int], Awaitable[None]]
 
 
-async def split(till: Till, amount: int) -> None:
-    escrow_id = await till.paid(payee=False, amount_minor=amount)
-    await till.tell(escrow_id, c.RaiseDispute("It is scratched."), BUYER)
+async def released(month: Month, amount: int) -> None:
+    await _release(month, await month.pay(amount))
+
+
+async def refunded(month: Month, amount: int) -> None:
+    escrow_id = await month.pay(amount)
+    await month.till.tell(escrow_id, c.RefundEscrow(), SELLER)
+    await month.till.reaches(escrow_id, "REFUNDED")
+
+
+async def split(month: Month, amount: int) -> None:
+    escrow_id = await month.pay(amount)
+    await month.till.tell(escrow_id, c.RaiseDispute("It is scratched."), BUYER)
     part = amount // 3
     verdict = c.ResolveDispute(amount - part, part, "A third is worn.")
-    await till.tell(escrow_id, verdict, ARBITER)
-    await till.reaches(escrow_id, "SPLIT")
+    await month.till.tell(escrow_id, verdict, ARBITER)
+    await month.till.reaches(escrow_id, "SPLIT")
 
 
-async def in_parts(till: Till, amount: int) -> None:
-    first = amount // 4
+async def in_parts(month: Month, amount: int) -> None:
+    till, first = month.till, amount // 4
     parts = (c.NewMilestone("Frame", first), c.NewMilestone("Wheels", amount - first))
     escrow_id = await till.paid(payee=False, amount_minor=amount, milestones=parts)
     await till.tell(escrow_id, c.ReleaseEscrow(part_id="m1"), BUYER)
@@ -52,52 +122,69 @@ async def in_parts(till: Till, amount: int) -> None:
     await till.rests(escrow_id)
 
 
-async def still_held(till: Till, amount: int) -> None:
-    await till.rests(await till.paid(payee=False, amount_minor=amount))
+async def still_held(month: Month, amount: int) -> None:
+    escrow_id = await month.pay(amount)
+    await month.till.rests(escrow_id)
+    month.keep(escrow_id)
 
 
-async def paid_late(till: Till, amount: int) -> None:
+async def nowhere_to_go(month: Month, amount: int) -> None:
+    """The seller has no account yet: the money stays, and the bank gets it meanwhile."""
+    escrow_id, order_id = await month.till.order(amount_minor=5 * amount, seller_id="seller-2")
+    await month.till.pay(escrow_id, order_id)
+    await month.till.waits(escrow_id)
+
+
+async def paid_late(month: Month, amount: int) -> None:
+    till = month.till
     escrow_id, order_id = await till.order(amount_minor=amount)
     await till.tell(escrow_id, c.CancelEscrow(), BUYER)
     await till.pay(escrow_id, order_id)
     await till.rests(escrow_id)
 
 
-async def paid_twice(till: Till, amount: int) -> None:
+async def paid_twice(month: Month, amount: int) -> None:
+    till = month.till
     escrow_id, order_id = await till.order(amount_minor=amount)
     await till.pay(escrow_id, order_id)
     await till.pay(escrow_id, order_id, force=True)
-    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
-    await till.reaches(escrow_id, "RELEASED")
+    await _release(month, escrow_id)
     await till.rests(escrow_id)
 
 
-async def charged_back(till: Till, amount: int) -> None:
-    escrow_id = await till.paid(payee=False, amount_minor=amount)
-    await till.rests(escrow_id)
-    for event in ("created", "lost"):
-        await _bank(till, escrow_id, event)
-    await till.reaches(escrow_id, "REFUNDED")
-    await till.rests(escrow_id)
+async def customer_bears_the_fee(month: Month, amount: int) -> None:
+    escrow_id = await month.pay(amount, customer_fee=amount * 2 // 100)
+    await month.till.tell(escrow_id, c.RefundEscrow(), SELLER)
+    await month.till.reaches(escrow_id, "REFUNDED")
 
 
-async def charged_back_after_release(till: Till, amount: int) -> None:
-    escrow_id = await till.paid(payee=False, amount_minor=amount)
-    await till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
-    await till.reaches(escrow_id, "RELEASED")
-    for event in ("created", "lost"):
-        await _bank(till, escrow_id, event)
-    await till.rests(escrow_id)
+async def paid_with_an_offer(month: Month, amount: int) -> None:
+    await month.till.rests(await month.pay(amount, discount=1_000))
 
 
-async def _bank(till: Till, escrow_id: str, event: str) -> None:
-    payment_id = (await till.room.escrow(escrow_id)).payment.payment_id
-    path = f"/payments/{payment_id}/dispute"
-    status, dispute = await till.buyer.door("POST", path, {"event": event})
-    assert status == 200, dispute
-    report = dispute_report(parse_dispute(dispute), event)
-    await till.room.tell(escrow_id, report.command, RAZORPAY, cause=report.cause)
-    till.settler.ring()
+async def _release(month: Month, escrow_id: str) -> None:
+    await month.till.tell(escrow_id, c.ReleaseEscrow(), BUYER)
+    await month.till.reaches(escrow_id, "RELEASED")
+
+
+async def _lose(month: Month, escrow_id: str) -> None:
+    await month.bank(escrow_id, "created")
+    await month.bank(escrow_id, "lost")
+    await month.till.reaches(escrow_id, "REFUNDED")
+    await month.till.rests(escrow_id)
+
+
+async def _win(month: Month, escrow_id: str) -> None:
+    await month.bank(escrow_id, "created")
+    await month.bank(escrow_id, "won")
+    await _release(month, escrow_id)
+
+
+async def _return_at_onset(month: Month, escrow_id: str) -> None:
+    """The bank takes the money at once and gives it back later."""
+    await month.bank(escrow_id, "created", deduct_at_onset=True)
+    await month.bank(escrow_id, "won")
+    await _release(month, escrow_id)
 
 
 DEALS: Sequence[Deal] = (
@@ -106,85 +193,11 @@ DEALS: Sequence[Deal] = (
     split,
     in_parts,
     still_held,
+    still_held,
+    nowhere_to_go,
+    nowhere_to_go,
     paid_late,
     paid_twice,
-    charged_back,
-    charged_back_after_release,
+    customer_bears_the_fee,
+    paid_with_an_offer,
 )
-
-
-async def do_business(till: Till, seed: int, rounds: int) -> None:
-    """Do every kind of deal some times over, with amounts at random, several at once."""
-    choose = random.Random(seed)
-    slots = asyncio.Semaphore(AT_ONCE)
-    await till.register()
-
-    async def one(deal: Deal, amount: int) -> None:
-        async with slots:
-            await deal(till, amount)
-
-    deals = [*DEALS] * rounds
-    choose.shuffle(deals)
-    await asyncio.gather(*(one(deal, choose.choice(AMOUNTS)) for deal in deals))
-
-
-async def lines_of(till: Till) -> list[Line]:
-    """What Razorpay's balance did for all of this, as its reports say it."""
-    state = await till.buyer.state()
-    lines = [_paid(one) for one in state["payments"] if one["captured"]]
-    lines += [_refunded(one) for one in state["refunds"] if one["status"] == "processed"]
-    lines += [_moved(one) for one in state["transfers"] if one["status"] != "failed"]
-    lines += [line_of(one["id"], "reversal", one["amount"]) for one in state["reversals"]]
-    for dispute in await till.gateway.disputes(0):
-        of = {"dispute_id": dispute.dispute_id, "payment_id": dispute.payment_id}
-        number = dispute.dispute_id.removeprefix("disp_")
-        lines.append(line_of(f"adj_{number}", "adjustment", -dispute.deducted_minor, **of))
-    return lines
-
-
-def _paid(one: dict[str, Any]) -> Line:
-    fees = {"fee": one["fee"], "tax": one["tax"], "order_id": one["order_id"]}
-    return line_of(one["id"], "payment", one["amount"] - one["fee"], **fees)
-
-
-def _refunded(one: dict[str, Any]) -> Line:
-    return line_of(one["id"], "refund", -one["amount"], payment_id=one["payment_id"])
-
-
-def _moved(one: dict[str, Any]) -> Line:
-    fees = {"fee": one["fees"], "tax": one["tax"], "payment_id": one["source"]}
-    return line_of(one["id"], "transfer", -one["amount"] - one["fees"], **fees)
-
-
-@dataclass
-class Month:
-    """Thirty days whose lines are brought to the bank, each day's together.
-
-    A day whose lines come to less than nothing is brought with the next one, as Razorpay does it.
-    """
-
-    first: date
-    days: list[list[Line]] = field(default_factory=lambda: [[] for _ in range(DAYS)])
-
-    @property
-    def dates(self) -> list[date]:
-        return [self.first + timedelta(days=number) for number in range(DAYS)]
-
-    def spread(self, lines: Sequence[Line], choose: random.Random) -> None:
-        """Put each line on some day."""
-        for line in lines:
-            choose.choice(self.days).append(line)
-
-    def report(self, server: ReportServer) -> int:
-        """Hand all to the server, settled day by day; answers what came to the bank."""
-        waiting: list[Line] = []
-        at_bank = 0
-        for number, (day, lines) in enumerate(zip(self.dates, self.days, strict=True)):
-            waiting += lines
-            total = sum(line["credit"] - line["debit"] for line in waiting)
-            if waiting and total >= 0:
-                server.settle(day.isoformat(), f"setl_{number}", *waiting)
-                at_bank += total
-                waiting = []
-        server.days[self.dates[-1].isoformat()] += waiting
-        return at_bank

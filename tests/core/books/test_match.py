@@ -147,12 +147,13 @@ def test_a_line_that_cannot_be_read_is_a_finding() -> None:
     assert "odd" in verdict.message
 
 
-def settle(
-    settlement: Settlement, lines_minor: int | None, *books: Movement, explained: str = ""
-) -> Verdict:
-    known: dict[Key, str] = {(settlement.settlement_id, None): explained} if explained else {}
-    matcher = Matcher({settlement.settlement_id: list(books)}, known)
-    return matcher.judge_settlement(settlement, "INR", lines_minor)
+def settle(settlement: Settlement, lines_minor: int | None, *books: Movement) -> Verdict:
+    """Hold a settlement against the books; its one line is of so much."""
+    brought = None
+    if lines_minor is not None:
+        brought = [Verdict(replace(PAYMENT, credit_minor=lines_minor), "pay_1", Outcome.MATCHED)]
+    matcher = Matcher({settlement.settlement_id: list(books)}, {})
+    return matcher.judge_settlement(settlement, "INR", brought)
 
 
 def test_a_settlement_at_the_bank_is_posted_once() -> None:
@@ -180,3 +181,11 @@ def test_a_settlement_that_is_not_the_sum_of_its_lines_is_found_and_posted_as_it
     assert [p.amount_minor for p in verdict.postings] == [-47_640, 47_640]
     # Where a line cannot be read, nobody knows what they come to.
     assert settle(PAID, None).message == ""
+
+
+def test_a_settlement_of_what_the_books_have_is_no_second_finding_beside_its_wrong_line() -> None:
+    (wrong,) = judge(replace(PAYMENT, credit_minor=47_000), books=moved("pay_1", 47_640))
+    assert wrong.outcome is Outcome.DIFFERENT
+    assert Matcher({}, {}).judge_settlement(PAID, "INR", [wrong]).message == ""
+    short = replace(PAID, amount_minor=47_100)
+    assert Matcher({}, {}).judge_settlement(short, "INR", [wrong]).outcome is Outcome.DIFFERENT
