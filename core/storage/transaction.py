@@ -310,16 +310,24 @@ class Transaction:
     async def make_due(self, *, now_us: int, escrow_id: str = "", seller_id: str = "") -> None:
         """Make what is owed for an escrow, or to a seller, due now."""
         c = t.owed.c
-        which: sa.ColumnElement[bool]
-        if seller_id:
-            which = c.escrow_id.in_(
-                sa.select(t.escrows.c.escrow_id).where(t.escrows.c.seller_id == seller_id)
-            )
-        else:
+        due = {"due_us": now_us, "attempts": 0, "stirs": c.stirs + 1}
+        if not seller_id:
             which = c.escrow_id == escrow_id
-        await self._connection.execute(
-            sa.update(t.owed).where(which).values(due_us=now_us, attempts=0, stirs=c.stirs + 1)
+            await self._connection.execute(sa.update(t.owed).where(which).values(due))
+            return
+        of_seller = sa.select(t.escrows.c.escrow_id).where(t.escrows.c.seller_id == seller_id)
+        # Locked in the order of their ids, as everywhere: others may lock several of them too.
+        mine = (
+            sa.select(c.escrow_id)
+            .where(c.escrow_id.in_(of_seller))
+            .order_by(c.escrow_id)
+            .with_for_update()
         )
+        rows = await self._connection.execute(mine)
+        for chunk in chunks([row.escrow_id for row in rows]):
+            await self._connection.execute(
+                sa.update(t.owed).where(c.escrow_id.in_(chunk)).values(due)
+            )
 
     async def payee(self, user_id: str) -> Payee | None:
         row = (await self._connection.execute(latest_payee(user_id))).one_or_none()

@@ -215,3 +215,14 @@ async def test_an_account_of_before_counts_since_it_was_named(earlier: Counter) 
         payee.update_time,
         "",
     )
+
+
+@pytest.mark.postgres
+async def test_many_registrations_at_once_stop_nobody(postgres_url: str) -> None:
+    async with open_counter(postgres_url) as counter:
+        for _ in range(6):
+            escrow = await counter.create()
+            await counter.call(await pay(counter, escrow.escrow_id))
+            await counter.call(escrows.ReleaseEscrowRequest(escrow_id=escrow.escrow_id))
+        await asyncio.gather(*(name(counter, (OLD, NEW)[i % 2]) for i in range(12)))
+        assert (await read(counter)).account_id in (OLD, NEW)
