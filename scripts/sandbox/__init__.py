@@ -6,11 +6,11 @@ origin:
 
 POST /sandbox/orders/{order_id}/pay
     Act as the customer: {"outcome": "captured" | "authorized" | "failed"}. For tests also "amount"
-    and "currency" (pay something other than the order asks for) and "force": true (pay an order
-    that takes no more payments). "customer_fee": n, in paise, is paid on top, as on accounts whose
-    customers bear the fee; "discount": n less, as with an offer. Answers razorpay_order_id,
-    razorpay_payment_id and razorpay_signature. The payment of an order with manual capture stays
-    authorized.
+    and "currency" (pay something other than the order asks for; less is a partial payment) and
+    "force": true (pay an order that takes no more payments). "customer_fee": n, in paise, is paid
+    on top, as on accounts whose customers bear the fee; "discount": n less, as with an offer.
+    Answers razorpay_order_id, razorpay_payment_id and razorpay_signature. The payment of an order
+    with manual capture stays authorized.
 POST /sandbox/payments/{payment_id}/authorize
     Let the bank authorize a failed payment late: {"capture": true | false}. If the order is paid
     already, the payment is refunded at once. Answers the payment.
@@ -22,16 +22,25 @@ PUT /sandbox/accounts/{account_id}
     Let the KYC of a linked account come to {"status": "activated" | "under_review" | "rejected"}.
     Every account is activated, but those that begin with acc_inactive.
 POST /sandbox/settle
-    Pay what is not settled to the platform's bank, or with {"day": "YYYY-MM-DD"} what is of that
-    day in India. Answers {"settlement"}: null where there is nothing to pay.
+    Pay what is not settled to the platform's bank, or with {"day": "YYYY-MM-DD"} what is not
+    younger than that day in India. Answers {"settlement"}: null where that comes to nothing or
+    less, so that it waits for more.
 GET /sandbox/recon?day=YYYY-MM-DD
-    What the settlement recon API answers for a day.
+    What the settlement recon API answers for a day: the lines that were settled on it, and those
+    that were made on it and are not settled yet. A line is {"entity_id", "type": "payment" |
+    "refund" | "transfer" | "reversal" | "adjustment", "debit", "credit", "amount", "currency",
+    "fee" (with "tax" in it), "tax", "settled", "created_at", "settled_at", "settlement_id",
+    "settlement_utr", "payment_id", "order_id", "dispute_id", …}. Refunds and transfers leave the
+    balance when they are made, a disputed amount when it is lost or at its onset; a fee is not
+    given back.
 POST /sandbox/recon/plant
-    Make the reports wrong, for tests: {"drop": id}, {"alter": id, "by": n} or {"add": {"type",
-    "id", "amount", "credit": true | false}}. Answers the line.
+    Make the reports wrong, for tests: {"drop": id}, {"alter": id, "by": n} (n more in the balance)
+    or {"add": {"type", "amount", "id", "credit": true | false}}. Answers the line. Balance and
+    settlements stay as they are.
 GET /sandbox/balance
     {"balance"}: what Razorpay holds for the platform, in paise. It begins with ten million rupees
-    of other business.
+    of other business. Refunds are refused, and transfers fail, where it does not cover them;
+    disputes take it below zero.
 GET /sandbox/state
     {"orders", "payments", "refunds", "transfers", "reversals"}: all entities, oldest first.
 PUT /sandbox/faults, GET /sandbox/faults

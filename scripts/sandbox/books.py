@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from scripts.sandbox.refusal import Refusal, unknown_id
-from scripts.sandbox.statement import Statement
+from scripts.sandbox.statement import RUPEES, Statement
 
 Entity = dict[str, Any]
 
@@ -25,6 +25,7 @@ PREFIXES = {
     "reversal": "rvrsl_",
     "dispute": "disp_",
     "settlement": "setl_",
+    "adjustment": "adj_",
 }
 _ID_LETTERS = string.ascii_letters + string.digits
 
@@ -69,7 +70,7 @@ class Books:
         known = self._kinds[kind]
         if len(known) >= MAX_ENTITIES_PER_KIND:
             raise Refusal(f"The sandbox is full: it has {len(known)} of {kind}.")
-        entity = {"id": self._new_id(kind), "entity": kind, **fields, "created_at": self.now_s()}
+        entity = {"id": self.new_id(kind), "entity": kind, **fields, "created_at": self.now_s()}
         known[entity["id"]] = entity
         if parent:
             self._children[kind, parent].append(entity)
@@ -95,16 +96,21 @@ class Books:
         payload = {e["entity"]: {"entity": copy.deepcopy(e)} for e in entities}
         self._tell(event, payload, lane=lane)
 
-    def balance_is_short(self, amount: int = 0) -> bool:
-        """Say whether the platform's balance does not cover an amount, or a fault says so."""
-        return self._fault_of_balance() or amount > self.statement.balance_minor
+    def balance_is_short(self, amount: int = 0, currency: str = RUPEES) -> bool:
+        """Say whether the platform's balance does not cover an amount, or a fault says so.
+
+        Of other currencies than rupees there is always enough.
+        """
+        has_end = currency == RUPEES
+        return self._fault_of_balance() or (has_end and amount > self.statement.balance_minor)
 
     def state(self) -> dict[str, list[Entity]]:
-        """Answer all entities but disputes and settlements, oldest first."""
-        hidden = ("dispute", "settlement")
+        """Answer all entities but disputes and what only reports show, oldest first."""
+        hidden = ("dispute", "settlement", "adjustment")
         return {f"{kind}s": self.all(kind) for kind in PREFIXES if kind not in hidden}
 
-    def _new_id(self, kind: str) -> str:
+    def new_id(self, kind: str) -> str:
+        """Make an id that nothing has."""
         return PREFIXES[kind] + "".join(self._rng.choices(_ID_LETTERS, k=14))
 
 

@@ -12,6 +12,7 @@ STATUS_AFTER = {
     "lost": "lost",
     "closed": "closed",
 }
+_ENDED = ("won", "lost", "closed")
 _RESPOND_WITHIN_S = 7 * 24 * 3600
 
 
@@ -36,6 +37,8 @@ def advance(
         if not disputes:
             raise Refusal("This payment has no dispute", field="payment_id")
         dispute = disputes[-1]
+        if dispute["status"] in _ENDED:
+            raise Refusal(f"The dispute is {dispute['status']} already", field="event")
     dispute["status"] = STATUS_AFTER[event]
     if event == "lost" or (event == "created" and deduct_at_onset):
         _deduct(books, dispute, dispute["amount"])
@@ -49,10 +52,9 @@ def _deduct(books: Books, dispute: Entity, amount: int) -> None:
     net = dispute["amount_deducted"] - amount
     dispute["amount_deducted"] = amount
     if net:
-        line_id = f"adj_{len(books.statement.lines):014}"
         books.statement.post(
             books,
-            line_id,
+            books.new_id("adjustment"),
             "adjustment",
             dispute,
             net=net,

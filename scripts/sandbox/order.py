@@ -7,6 +7,27 @@ from scripts.sandbox.books import Books, Entity
 from scripts.sandbox.check import Body
 from scripts.sandbox.refusal import Refusal
 
+# The fields of a new order (RZP/api/orders/create, RZP/payments/offers and capture-settings/api).
+# None of them keeps an order free of the offers that the Dashboard shows for all orders.
+_FIELDS = frozenset(
+    {
+        "amount",
+        "currency",
+        "receipt",
+        "unique_receipt",
+        "notes",
+        "payment",
+        "payment_capture",
+        "partial_payment",
+        "first_payment_min_amount",
+        "offer_id",
+        "offers",
+        "force_offer",
+        "transfers",
+    }
+)
+_UNSUPPORTED = ("transfers", "partial_payment", "offer_id", "offers", "force_offer")
+
 
 def create(books: Books, body: Body) -> Entity:
     """Create an order. A receipt is for one order; with `unique_receipt` it is answered again."""
@@ -15,11 +36,7 @@ def create(books: Books, body: Body) -> Entity:
     receipt = check.receipt(body)
     notes = check.notes(body)
     manual = _wants_manual_capture(body)
-    for unsupported in ("transfers", "partial_payment"):
-        if body.get(unsupported):
-            raise Refusal(
-                f"The sandbox does not support orders with {unsupported}.", field=unsupported
-            )
+    _check_fields(body)
     if receipt is not None and receipt in books.order_of_receipt:
         return _order_of_receipt(books, receipt, amount, currency, body)
     order = books.new(
@@ -57,6 +74,17 @@ def note_payment(order: Entity, payment: Entity) -> bool:
         return False
     order.update(status="paid", amount_paid=order["amount"], amount_due=0)
     return True
+
+
+def _check_fields(body: Body) -> None:
+    unknown = sorted(set(body) - _FIELDS)
+    if unknown:
+        raise Refusal(f"{', '.join(unknown)} is/are not required and should not be sent")
+    for unsupported in _UNSUPPORTED:
+        if body.get(unsupported):
+            raise Refusal(
+                f"The sandbox does not support orders with {unsupported}.", field=unsupported
+            )
 
 
 def _order_of_receipt(books: Books, receipt: str, amount: int, currency: str, body: Body) -> Entity:

@@ -1,5 +1,6 @@
 """Payments: a customer pays an order, and the payment is authorized and captured, or fails."""
 
+from scripts.sandbox import check
 from scripts.sandbox import order as orders
 from scripts.sandbox import refund as refunds
 from scripts.sandbox.books import Books, Entity
@@ -29,10 +30,12 @@ def pay(
     """
     order = books.find("order", order_id)
     if customer_fee or discount:
+        if (amount is not None) + (customer_fee > 0) + (discount > 0) > 1:
+            raise Refusal("Give one of amount, customer_fee and discount.", field="amount")
+        if customer_fee and (currency or order["currency"]) != "INR":
+            raise Refusal("Customers bear the fee in INR only", field="customer_fee")
         amount = order["amount"] + customer_fee - discount
-        if customer_fee and discount:
-            raise Refusal("Offers do not go with customers who bear the fee.", field="discount")
-        if amount < 100:
+        if amount < check.MIN_AMOUNT_MINOR:
             raise Refusal("The discount leaves too little to pay.", field="discount")
     if not force:
         _check_payable(books, order)
@@ -147,7 +150,11 @@ def _authorize(books: Books, payment: Entity) -> None:
 def _capture(books: Books, payment: Entity) -> None:
     fee = (payment["amount"] * _FEE_PERCENT + 50) // 100
     tax = (fee * _GST_PERCENT + 50) // 100
-    whole = max(fee + tax, payment.get("customer_fee", 0))
+    whole = fee + tax
+    borne = payment.get("customer_fee", 0)
+    if borne > whole:
+        whole = borne
+        tax = borne * _GST_PERCENT // (100 + _GST_PERCENT)
     payment.update(status="captured", captured=True, fee=whole, tax=tax)
     books.statement.post(
         books,

@@ -43,25 +43,24 @@ def refund_uncaptured(books: Books, payment: Entity) -> Entity:
 
 def _create(books: Books, payment_id: str, body: Body) -> Entity:
     payment = books.find("payment", payment_id)
-    left = payment["amount"] - payment["amount_refunded"]
+    # Razorpay keeps the fee that the customer bore.
+    left = payment["amount"] - payment.get("customer_fee", 0) - payment["amount_refunded"]
     if not payment["captured"]:
         raise Refusal(
             "The payment status should be captured for action to be taken", field="status"
         )
     if left == 0:
         raise Refusal("The payment has been fully refunded already", field="payment_id")
-    # Razorpay keeps the fee that the customer bore.
-    most = left - payment.get("customer_fee", 0)
-    amount = most if body.get("amount") is None else check.amount(body)
-    if amount > most:
+    amount = left if body.get("amount") is None else check.amount(body)
+    if amount > left:
         raise Refusal(
             "The total refund amount is greater than the refund payment amount", field="amount"
         )
     check.notes(body)
     reverse_all = check.flag(body, "reverse_all", default=False)
-    if reverse_all and amount != most:
+    if reverse_all and (payment["amount_refunded"] or amount != left):
         raise Refusal("reverse_all cannot be applied on partial refunds", field="reverse_all")
-    if books.balance_is_short(amount):
+    if books.balance_is_short(amount, payment["currency"]):
         raise short_of_balance(
             "Your account does not have enough balance to carry out the refund operation."
         )
@@ -87,6 +86,17 @@ def _refund(books: Books, payment: Entity, amount: int, body: Body) -> Entity:
         },
         parent=payment["id"],
     )
+    # The money leaves the balance at once. What was only authorized was never in it.
+    if payment["captured"]:
+        books.statement.post(
+            books,
+            refund["id"],
+            "refund",
+            refund,
+            net=-amount,
+            payment_id=payment["id"],
+            order_id=payment["order_id"],
+        )
     payment["amount_refunded"] += amount
     whole = payment["amount_refunded"] == payment["amount"]
     payment["refund_status"] = "full" if whole else "partial"
@@ -99,15 +109,5 @@ def _refund(books: Books, payment: Entity, amount: int, body: Body) -> Entity:
 
 def _process(books: Books, refund: Entity, payment: Entity) -> None:
     refund.update(status="processed", speed_processed="normal")
-    if payment["captured"]:
-        books.statement.post(
-            books,
-            refund["id"],
-            "refund",
-            refund,
-            net=-refund["amount"],
-            payment_id=payment["id"],
-            order_id=payment["order_id"],
-        )
     refund["acquirer_data"] = {"arn": refund["id"].removeprefix("rfnd_")}
     books.tell("refund.processed", refund, payment, lane=payment["order_id"])

@@ -49,7 +49,9 @@ class Sandbox:
         self.key_secret = key_secret
         self.webhook_secret = webhook_secret
         self.faults = Faults(random.Random(rng.getrandbits(64)))
-        self._courier = Courier(url=webhook_url, secret=webhook_secret, faults=self.faults, rng=rng)
+        self._courier = Courier(
+            url=webhook_url, secret=webhook_secret, faults=self.faults, rng=rng, now_s=clock_s
+        )
         self.books = Books(
             rng=rng,
             tell=self._courier.send,

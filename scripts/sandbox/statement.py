@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
+from scripts.sandbox import check
 from scripts.sandbox.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ Entity = dict[str, Any]
 # What the platform has at Razorpay from other business, so that fees never keep an honest transfer
 # or refund from being made: ten million rupees.
 OPENING_BALANCE_MINOR = 10**9
+# Settlements are in rupees. What was paid in another currency has lines of its own.
+RUPEES = "INR"
+# What a report has lines of.
+ADJUSTMENT = "adjustment"
+LINE_TYPES = ("payment", "refund", "transfer", "reversal", ADJUSTMENT)
 
 
 class Statement:
@@ -29,58 +36,33 @@ class Statement:
         self.lines: list[Entity] = []
         self._planted: dict[str, Entity | None] = {}
         self._foreign: list[Entity] = []
-        self._paid_out_minor = 0
-
-    @property
-    def balance_minor(self) -> int:
-        """What Razorpay holds for the platform."""
-        moved: int = sum(line["credit"] - line["debit"] for line in self.lines)
-        return OPENING_BALANCE_MINOR + moved - self._paid_out_minor
+        # What Razorpay holds for the platform, in rupees.
+        self.balance_minor = OPENING_BALANCE_MINOR
 
     def post(
         self, books: Books, entity_id: str, kind: str, entity: Entity, *, net: int, **more: Any
     ) -> None:
         """Write down that something has changed the balance by `net` minor units."""
-        self.lines.append(
-            {
-                "entity_id": entity_id,
-                "type": kind,
-                "debit": max(-net, 0),
-                "credit": max(net, 0),
-                "amount": entity["amount"],
-                "currency": entity["currency"],
-                "fee": 0,
-                "tax": 0,
-                "on_hold": False,
-                "settled": False,
-                "created_at": books.now_s(),
-                "settled_at": None,
-                "settlement_id": None,
-                "settlement_utr": None,
-                "posted_at": None,
-                "description": None,
-                "notes": "",
-                "payment_id": None,
-                "order_id": None,
-                "order_receipt": None,
-                "method": None,
-                "dispute_id": None,
-                **more,
-            }
-        )
+        line = _line(books, entity_id, kind, entity, net) | more
+        self.lines.append(line)
+        if line["currency"] == RUPEES:
+            self.balance_minor += net
 
     def settle(self, books: Books, day: dt.date | None) -> Entity | None:
-        """Pay what is not settled, of one day or all of it, to the bank; None where that is naught.
+        """Pay what is not settled, up to the end of a day or all of it, to the bank.
 
-        Razorpay pays nothing out while the lines come to less than nothing.
+        None while the lines come to nothing or less: they wait for more, as at Razorpay. Only
+        rupees are paid out.
         """
         due = [
             line
             for line in self.lines
-            if not line["settled"] and (day is None or day_of(line["created_at"]) == day)
+            if not line["settled"]
+            and line["currency"] == RUPEES
+            and (day is None or day_of(line["created_at"]) <= day)
         ]
         amount = sum(line["credit"] - line["debit"] for line in due)
-        if not due or amount <= 0:
+        if amount <= 0:
             return None
         settlement = books.new(
             "settlement",
@@ -94,7 +76,7 @@ class Statement:
                 settlement_id=settlement["id"],
                 settlement_utr=settlement["utr"],
             )
-        self._paid_out_minor += amount
+        self.balance_minor -= amount
         books.tell("settlement.processed", settlement, lane=settlement["id"])
         return settlement
 
@@ -119,35 +101,72 @@ class Statement:
             raise Refusal("Plant one of drop, alter and add.", field="drop")
         if verbs == ["add"]:
             return self._add(books, body["add"])
-        line = self._line(body[verbs[0]])
+        line = self._find(body[verbs[0]])
         if verbs == ["drop"]:
             self._planted[line["entity_id"]] = None
             return line
-        by = body.get("by")
-        if type(by) is not int or by == 0:
-            raise Refusal("The by must be a whole number of minor units.", field="by")
-        side = "credit" if line["credit"] else "debit"
-        altered = line | {side: line[side] + by}
+        net = line["credit"] - line["debit"] + _by(body)
+        altered = line | {"debit": max(-net, 0), "credit": max(net, 0)}
         self._planted[line["entity_id"]] = altered
         return altered
 
-    def _line(self, entity_id: object) -> Entity:
+    def _find(self, entity_id: object) -> Entity:
         for line in self.lines:
             if line["entity_id"] == entity_id:
                 return line
-        raise Refusal("The statement has no line of this id.", field="alter")
+        raise Refusal("The statement has no line of this id.", field="entity_id")
 
     def _add(self, books: Books, given: Any) -> Entity:
-        if not isinstance(given, dict) or type(given.get("amount")) is not int:
-            raise Refusal("A line to add needs a type and a whole amount.", field="add")
-        kind = str(given.get("type", "adjustment"))
-        net = given["amount"] if given.get("credit", True) else -given["amount"]
-        before = len(self.lines)
-        entity = {"amount": given["amount"], "currency": "INR"}
-        self.post(books, str(given.get("id", f"adj_{before:014}")), kind, entity, net=net)
-        line = self.lines.pop()
+        if not isinstance(given, dict) or given.get("type", ADJUSTMENT) not in LINE_TYPES:
+            raise Refusal(f"A line to add is one of {', '.join(LINE_TYPES)}.", field="type")
+        amount = check.amount(given)
+        net = amount if check.flag(given, "credit", default=True) else -amount
+        entity_id = given.get("id", books.new_id(ADJUSTMENT))
+        if not isinstance(entity_id, str):
+            raise Refusal("The id must be a text.", field="id")
+        entity = {"amount": amount, "currency": RUPEES}
+        line = _line(books, entity_id, given.get("type", ADJUSTMENT), entity, net)
         self._foreign.append(line)
         return line
+
+
+def _by(body: Entity) -> int:
+    by = body.get("by")
+    if type(by) is not int or by == 0 or abs(by) > check.MAX_AMOUNT_MINOR:
+        raise Refusal("The by must be a whole number of minor units.", field="by")
+    return by
+
+
+def _line(books: Books, entity_id: str, kind: str, entity: Entity, net: int) -> Entity:
+    return {
+        "entity_id": entity_id,
+        "type": kind,
+        "debit": max(-net, 0),
+        "credit": max(net, 0),
+        "amount": entity["amount"],
+        "currency": entity["currency"],
+        "fee": 0,
+        "tax": 0,
+        "on_hold": False,
+        "settled": False,
+        "created_at": books.now_s(),
+        "settled_at": None,
+        "settlement_id": None,
+        "settlement_utr": None,
+        "posted_at": None,
+        "credit_type": "default",
+        "description": None,
+        # Razorpay writes the notes of payments and refunds as a text, and has none of the others.
+        "notes": json.dumps(entity.get("notes") or {}) if kind in ("payment", "refund") else None,
+        "payment_id": None,
+        "order_id": None,
+        "order_receipt": None,
+        "method": None,
+        "card_network": None,
+        "card_issuer": None,
+        "card_type": None,
+        "dispute_id": None,
+    }
 
 
 def day_of(time_s: int) -> dt.date:

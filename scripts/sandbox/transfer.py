@@ -142,7 +142,7 @@ def set_account(books: Books, account: str, body: Body) -> Entity:
     status = body.get("status")
     if status not in ACCOUNT_STATUSES:
         raise Refusal(f"The status must be one of {', '.join(ACCOUNT_STATUSES)}.", field="status")
-    if not account.startswith("acc_"):
+    if not _ACCOUNT.fullmatch(account):
         raise unknown_id()
     books.account_status[account] = str(status)
     return {"id": account, "entity": "account", "status": status}
@@ -172,6 +172,8 @@ def _transfer(books: Books, payment: Entity, part: Entity) -> Entity:
     )
     payment["amount_transferred"] += part["amount"]
     fails = books.balance_is_short(transfer["amount"] + transfer["fees"])
+    if not fails:
+        _debit(books, transfer)
     books.later(lambda: _finish(books, transfer, payment, fails=fails))
     return transfer
 
@@ -180,13 +182,13 @@ def _finish(books: Books, transfer: Entity, payment: Entity, *, fails: bool) -> 
     # A transfer that was reversed meanwhile cannot fail any more.
     if fails and transfer["status"] == "pending":
         _fail(books, transfer, payment)
-    else:
-        _process(books, transfer)
+        return
+    if fails:
+        _debit(books, transfer)
+    _process(books, transfer)
 
 
-def _process(books: Books, transfer: Entity) -> None:
-    transfer.update(processed_at=books.now_s(), settlement_status=_settlement_status(transfer))
-    transfer["status"] = _status(transfer)
+def _debit(books: Books, transfer: Entity) -> None:
     books.statement.post(
         books,
         transfer["id"],
@@ -198,12 +200,17 @@ def _process(books: Books, transfer: Entity) -> None:
         payment_id=transfer["source"],
         on_hold=transfer["on_hold"],
     )
+
+
+def _process(books: Books, transfer: Entity) -> None:
+    transfer.update(processed_at=books.now_s(), settlement_status=_settlement_status(transfer))
+    transfer["status"] = _status(transfer)
     books.tell("transfer.processed", transfer, lane=transfer["id"])
 
 
 def _fail(books: Books, transfer: Entity, payment: Entity) -> None:
     payment["amount_transferred"] -= _left(transfer)
-    transfer.update(status="failed", error=dict(_SHORT_OF_BALANCE))
+    transfer.update(status="failed", error=dict(_SHORT_OF_BALANCE), fees=0, tax=0)
     books.tell("transfer.failed", transfer, lane=transfer["id"])
 
 

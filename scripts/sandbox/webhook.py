@@ -12,11 +12,12 @@ import logging
 import random
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 
-from scripts.sandbox.books import Entity, now_s
+from scripts.sandbox.books import Entity
 from scripts.sandbox.faults import Faults
 
 ANSWER_WITHIN_S = 5.0
@@ -37,12 +38,21 @@ log = logging.getLogger("sandbox")
 class Courier:
     """Delivers events to one address. Start and stop it on the loop that it is used on."""
 
-    def __init__(self, *, url: str | None, secret: str, faults: Faults, rng: random.Random) -> None:
+    def __init__(
+        self,
+        *,
+        url: str | None,
+        secret: str,
+        faults: Faults,
+        rng: random.Random,
+        now_s: Callable[[], int],
+    ) -> None:
         # None delivers nothing: the events are dropped.
         self.url = url
         self._secret = secret
         self._faults = faults
         self._rng = rng
+        self._now_s = now_s
         self._session: aiohttp.ClientSession | None = None
         self._turns = asyncio.Semaphore(MAX_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,7 +76,7 @@ class Courier:
         plan = self._faults.plan.webhooks
         if self.url is None or self._faults.strikes(plan.drop):
             return
-        body = _envelope(event, payload)
+        body = _envelope(event, payload, self._now_s())
         headers = self._headers(body)
         held_back_s = 0.0
         if self._faults.strikes(plan.reorder):
@@ -139,13 +149,13 @@ class Courier:
                 return False
 
 
-def _envelope(event: str, payload: dict[str, Entity]) -> bytes:
+def _envelope(event: str, payload: dict[str, Entity], now_s: int) -> bytes:
     envelope: dict[str, Any] = {
         "entity": "event",
         "account_id": ACCOUNT_ID,
         "event": event,
         "contains": list(payload),
         "payload": payload,
-        "created_at": now_s(),
+        "created_at": now_s,
     }
     return json.dumps(envelope, separators=(",", ":")).encode()

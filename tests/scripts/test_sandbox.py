@@ -77,6 +77,9 @@ async def test_empty_notes_come_back_as_a_list(visitor: Visitor) -> None:
         ({"notes": "text"}, "input_validation_failed"),
         ({"payment": {"capture": "later"}}, "input_validation_failed"),
         ({"transfers": [{}]}, "input_validation_failed"),
+        ({"partial_payment": True}, "input_validation_failed"),
+        ({"offers": ["offer_1"]}, "input_validation_failed"),
+        ({"discount": False}, "input_validation_failed"),
     ],
 )
 async def test_a_wrong_order_is_refused_and_not_made(
