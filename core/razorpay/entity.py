@@ -5,9 +5,10 @@ raises ValueError with a sentence that names the field; it never guesses an amou
 Field names and statuses: razorpay.com/docs/api (orders, payments, refunds, route, disputes).
 """
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from core.razorpay import field
 
 _ORDER_STATUSES = frozenset({"created", "attempted", "paid"})
 _PAYMENT_STATUSES = frozenset({"created", "authorized", "captured", "refunded", "failed"})
@@ -15,18 +16,6 @@ _REFUND_STATUSES = frozenset({"pending", "processed", "failed"})
 _TRANSFER_STATUSES = frozenset(
     {"created", "pending", "processed", "failed", "reversed", "partially_reversed"}
 )
-# Far above any payment, and below what a signed 64-bit column and a JSON number hold.
-_MAX_AMOUNT_MINOR = 10**15
-# Characters that are kept of a text; Razorpay states no length. A dispute's status becomes part of
-# a cause, whose column holds 300.
-_MAX_TEXT = 200
-_DIGITS = re.compile(r"[0-9]{1,16}")
-# Razorpay's ids are a prefix and 14 letters or digits.
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Razorpay writes this when it has no value.
-_ABSENT = "NA"
-
-Entity = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,97 +108,100 @@ class Dispute:
     status: str
     # What Razorpay has taken for it.
     deducted_minor: int = 0
+    # `fraud`, `retrieval`, `chargeback`, `pre_arbitration` or `arbitration`; empty where not told.
+    phase: str = ""
 
 
 def parse_order(entity: object) -> Order:
     """Read an order."""
-    fields = _fields(entity, "order")
+    fields = field.object_of(entity, "order")
     return Order(
-        order_id=_id(fields, "id", "order_"),
-        receipt=_optional_text(fields, "receipt"),
-        amount_minor=_amount(fields, "amount"),
-        currency=_currency(fields),
-        status=_status(fields, ("status",), _ORDER_STATUSES),
-        paid_minor=_optional_amount(fields, "amount_paid") or 0,
+        order_id=field.entity_id(fields, "id", "order_"),
+        receipt=field.optional_text(fields, "receipt"),
+        amount_minor=field.amount(fields, "amount"),
+        currency=field.currency(fields),
+        status=field.status(fields, ("status",), _ORDER_STATUSES),
+        paid_minor=field.optional_amount(fields, "amount_paid") or 0,
     )
 
 
 def parse_payment(entity: object) -> Payment:
     """Read a payment; `order_id` is empty for one that was made without an order."""
-    fields = _fields(entity, "payment")
+    fields = field.object_of(entity, "payment")
     return Payment(
-        payment_id=_id(fields, "id", "pay_"),
-        order_id=_id(fields, "order_id", "order_") if _has(fields, "order_id") else "",
-        status=_status(fields, ("status",), _PAYMENT_STATUSES),
-        amount_minor=_amount(fields, "amount"),
-        currency=_currency(fields),
-        fee_minor=_optional_amount(fields, "fee"),
-        tax_minor=_optional_amount(fields, "tax"),
-        refunded_minor=_optional_amount(fields, "amount_refunded") or 0,
-        error_reason=_optional_text(fields, "error_reason"),
-        offer_id=_optional_text(fields, "offer_id"),
+        payment_id=field.entity_id(fields, "id", "pay_"),
+        order_id=field.optional_id(fields, "order_id", "order_"),
+        status=field.status(fields, ("status",), _PAYMENT_STATUSES),
+        amount_minor=field.amount(fields, "amount"),
+        currency=field.currency(fields),
+        fee_minor=field.optional_amount(fields, "fee"),
+        tax_minor=field.optional_amount(fields, "tax"),
+        refunded_minor=field.optional_amount(fields, "amount_refunded") or 0,
+        error_reason=field.remark(fields, "error_reason"),
+        offer_id=field.remark(fields, "offer_id"),
     )
 
 
 def parse_transfer(entity: object) -> Transfer:
     """Read a transfer, with its status under either of the two names that Razorpay uses."""
-    fields = _fields(entity, "transfer")
+    fields = field.object_of(entity, "transfer")
     error = fields.get("error")
     return Transfer(
-        transfer_id=_id(fields, "id", "trf_"),
-        payment_id=_text(fields, "source"),
-        account_id=_id(fields, "recipient", "acc_"),
-        amount_minor=_amount(fields, "amount"),
-        reversed_minor=_optional_amount(fields, "amount_reversed") or 0,
-        currency=_currency(fields),
-        on_hold=_flag(fields, "on_hold"),
-        status=_status(fields, ("status", "transfer_status"), _TRANSFER_STATUSES),
-        settlement_status=_optional_text(fields, "settlement_status"),
-        notes=_notes(fields),
-        error_reason=_optional_text(error, "reason") if isinstance(error, Mapping) else "",
-        fee_minor=_optional_amount(fields, "fees") or 0,
-        tax_minor=_optional_amount(fields, "tax") or 0,
+        transfer_id=field.entity_id(fields, "id", "trf_"),
+        payment_id=field.text(fields, "source"),
+        account_id=field.entity_id(fields, "recipient", "acc_"),
+        amount_minor=field.amount(fields, "amount"),
+        reversed_minor=field.optional_amount(fields, "amount_reversed") or 0,
+        currency=field.currency(fields),
+        on_hold=field.flag(fields, "on_hold"),
+        status=field.status(fields, ("status", "transfer_status"), _TRANSFER_STATUSES),
+        settlement_status=field.optional_text(fields, "settlement_status"),
+        notes=field.notes(fields),
+        error_reason=field.remark(error, "reason") if isinstance(error, Mapping) else "",
+        fee_minor=field.optional_amount(fields, "fees") or 0,
+        tax_minor=field.optional_amount(fields, "tax") or 0,
     )
 
 
 def parse_reversal(entity: object) -> Reversal:
     """Read a reversal."""
-    fields = _fields(entity, "reversal")
+    fields = field.object_of(entity, "reversal")
     return Reversal(
-        reversal_id=_id(fields, "id", "rvrsl_"),
-        transfer_id=_id(fields, "transfer_id", "trf_"),
-        amount_minor=_amount(fields, "amount"),
-        notes=_notes(fields),
+        reversal_id=field.entity_id(fields, "id", "rvrsl_"),
+        transfer_id=field.entity_id(fields, "transfer_id", "trf_"),
+        amount_minor=field.amount(fields, "amount"),
+        notes=field.notes(fields),
     )
 
 
 def parse_refund(entity: object) -> Refund:
     """Read a refund."""
-    fields = _fields(entity, "refund")
+    fields = field.object_of(entity, "refund")
     return Refund(
-        refund_id=_id(fields, "id", "rfnd_"),
-        payment_id=_id(fields, "payment_id", "pay_"),
-        amount_minor=_amount(fields, "amount"),
-        currency=_currency(fields),
-        status=_status(fields, ("status",), _REFUND_STATUSES),
-        notes=_notes(fields),
-        fee_minor=_optional_amount(fields, "fee") or 0,
-        tax_minor=_optional_amount(fields, "tax") or 0,
+        refund_id=field.entity_id(fields, "id", "rfnd_"),
+        payment_id=field.entity_id(fields, "payment_id", "pay_"),
+        amount_minor=field.amount(fields, "amount"),
+        currency=field.currency(fields),
+        status=field.status(fields, ("status",), _REFUND_STATUSES),
+        notes=field.notes(fields),
+        fee_minor=field.optional_amount(fields, "fee") or 0,
+        tax_minor=field.optional_amount(fields, "tax") or 0,
         bank_reference=_bank_reference(fields.get("acquirer_data")),
     )
 
 
 def parse_dispute(entity: object) -> Dispute:
     """Read a dispute as the API answers it."""
-    fields = _fields(entity, "dispute")
+    fields = field.object_of(entity, "dispute")
     return Dispute(
-        dispute_id=_id(fields, "id", "disp_"),
-        payment_id=_id(fields, "payment_id", "pay_"),
-        amount_minor=_amount(fields, "amount"),
-        reason_code=_optional_text(fields, "reason_code"),
+        dispute_id=field.entity_id(fields, "id", "disp_"),
+        payment_id=field.entity_id(fields, "payment_id", "pay_"),
+        amount_minor=field.amount(fields, "amount"),
+        reason_code=field.remark(fields, "reason_code"),
         # Any word is read: a status that is not known to end a dispute goes on stopping a release.
-        status=_text(fields, "status"),
-        deducted_minor=_optional_amount(fields, "amount_deducted") or 0,
+        status=field.text(fields, "status"),
+        deducted_minor=field.optional_amount(fields, "amount_deducted") or 0,
+        phase=field.remark(fields, "phase"),
     )
 
 
@@ -217,7 +209,8 @@ def _bank_reference(data: object) -> str:
     """Read the bank's number out of `acquirer_data`, whose fields depend on the method."""
     if not isinstance(data, Mapping):
         return ""
-    return next((_text(data, name) for name in ("arn", "rrn", "utr") if _has(data, name)), "")
+    found = (field.remark(data, name) for name in ("arn", "rrn", "utr"))
+    return next((one for one in found if one), "")
 
 
 def items_of(answer: object) -> list[object]:
@@ -234,83 +227,3 @@ def only_item(answer: object) -> object:
     if len(items) != 1:
         raise ValueError(f"Expected one item, got {len(items)}.")
     return items[0]
-
-
-def _fields(entity: object, kind: str) -> Entity:
-    if not isinstance(entity, Mapping):
-        raise ValueError(f"A {kind} of Razorpay must be an object.")
-    named = entity.get("entity", kind)
-    if named != kind:
-        raise ValueError(f"Expected a {kind} of Razorpay, got {named!r:.40}.")
-    return entity
-
-
-def _text(fields: Entity, name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or value in ("", _ABSENT):
-        raise ValueError(f"Razorpay's field {name!r} must be a text, got {value!r:.60}.")
-    # JSON can spell half a surrogate pair and NUL: neither protobuf nor PostgreSQL take them.
-    return value[:_MAX_TEXT].encode(errors="replace").decode().replace("\0", "?")
-
-
-def _has(fields: Entity, name: str) -> bool:
-    return fields.get(name) not in (None, "", _ABSENT)
-
-
-def _optional_text(fields: Entity, name: str) -> str:
-    return _text(fields, name) if _has(fields, name) else ""
-
-
-def _id(fields: Entity, name: str, prefix: str) -> str:
-    value = _text(fields, name)
-    if not value.startswith(prefix) or not _ID.fullmatch(value):
-        raise ValueError(
-            f"Razorpay's field {name!r} must be an id of {prefix!r}, got {value!r:.60}."
-        )
-    return value
-
-
-def _currency(fields: Entity) -> str:
-    value = _text(fields, "currency")
-    if len(value) != 3 or not (value.isascii() and value.isalpha() and value.isupper()):
-        raise ValueError(f"Razorpay's field 'currency' must be an ISO code, got {value!r:.60}.")
-    return value
-
-
-def _amount(fields: Entity, name: str) -> int:
-    value = fields.get(name)
-    # Some of Razorpay's own samples write a number as a text.
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= _MAX_AMOUNT_MINOR:
-        raise ValueError(f"Razorpay's field {name!r} must be a whole number, got {value!r:.60}.")
-    return value
-
-
-def _optional_amount(fields: Entity, name: str) -> int | None:
-    return _amount(fields, name) if _has(fields, name) else None
-
-
-def _flag(fields: Entity, name: str) -> bool:
-    value = fields.get(name)
-    # Razorpay's own samples write it as 0 and 1 too.
-    if value is None or value in (0, 1):
-        return bool(value)
-    raise ValueError(f"Razorpay's field {name!r} must be true or false, got {value!r:.60}.")
-
-
-def _status(fields: Entity, names: Collection[str], known: Collection[str]) -> str:
-    value = next((fields[name] for name in names if fields.get(name) is not None), None)
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"Razorpay's status must be one of {sorted(known)}, got {value!r:.60}.")
-    return value
-
-
-def _notes(fields: Entity) -> Mapping[str, str]:
-    notes = fields.get("notes")
-    # Empty notes come as an empty list.
-    if notes is None or notes == []:
-        return {}
-    if not isinstance(notes, Mapping):
-        raise ValueError(f"Razorpay's field 'notes' must be an object, got {notes!r:.60}.")
-    return {str(key): str(value) for key, value in notes.items()}

@@ -311,6 +311,9 @@ class Gateway:
             "receipt": receipt,
             "notes": dict(notes),
             "payment": {"capture": "automatic"},
+            # Razorpay documents no field that keeps an order free of the offers which the Dashboard
+            # shows for all orders, and refuses fields that it does not know. This one names none.
+            "partial_payment": False,
         }
         try:
             return await self._write(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,8 @@ MAX_BODY_BYTES = 1 << 20
 # Events of bank disputes (RZP/webhooks/disputes.md).
 _PHASES = frozenset({"created", "under_review", "action_required", "won", "lost", "closed"})
 _RAZORPAY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Entities that may say which escrow an event is about, by their notes or their order.
-_TELLING = ("payment", "order", "refund", "transfer")
+# Entities that may say which escrow an event is about, by their notes, order or payment.
+_TELLING = ("payment", "order", "refund", "transfer", "dispute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class News:
 
     order_id: str
     escrow_id: str = ""
+    payment_id: str = ""
     command: Command | None = None
     cause: str = ""
     payment: Payment | None = None
@@ -44,12 +46,18 @@ class News:
 
 
 class NotUnderstood(Exception):
-    """It is JSON, and of a kind that concerns us, and makes no sense. Says whom it may be about."""
+    """It is JSON, and of a kind that concerns us, and makes no sense. Says whom it may be about.
 
-    def __init__(self, why: str, order_id: str = "", escrow_id: str = "") -> None:
+    What it says of itself names fields, and nothing that a person has written.
+    """
+
+    def __init__(
+        self, why: str, order_id: str = "", escrow_id: str = "", payment_id: str = ""
+    ) -> None:
         super().__init__(why)
         self.order_id = order_id
         self.escrow_id = escrow_id
+        self.payment_id = payment_id
 
 
 def read(body: bytes) -> News | None:
@@ -63,8 +71,10 @@ def read(body: bytes) -> News | None:
         envelope = json.loads(body)
     except RecursionError:
         raise NotUnderstood("it nests too deep") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise _malformed(str(error)) from None
+    except ValueError:
+        raise NotUnderstood("a number in it is too long to be read") from None
     event = envelope.get("event") if isinstance(envelope, dict) else None
     if not isinstance(event, str):
         raise NotUnderstood("it names no event")
@@ -72,7 +82,7 @@ def read(body: bytes) -> News | None:
     try:
         return _news(event, payload if isinstance(payload, dict) else {})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f"{event:.60}: {error or type(error).__name__}"
+        why = f"{event}: {error if type(error) is ValueError else type(error).__name__}"
         raise NotUnderstood(why, *_about(payload)) from None
 
 
@@ -95,14 +105,17 @@ def _news(event: str, payload: dict[str, Any]) -> News | None:
 
 def _payment_news(event: str, payload: dict[str, Any]) -> News:
     payment = parse_payment(_entity(payload, "payment"))
-    order = None
-    if event == "order.paid":
-        # Without a whole order in it the payment counts as any other, and its order is asked for.
-        try:
-            order = parse_order(_entity(payload, "order"))
-        except ValueError:
-            order = None
+    order = _whole_order(payload, payment) if event == "order.paid" else None
     return News(payment.order_id, payment=payment, order=order)
+
+
+def _whole_order(payload: dict[str, Any], payment: Payment) -> Order | None:
+    """Read the payment's order; where there is none or not all of it, it has to be asked for."""
+    try:
+        order = parse_order(_entity(payload, "order"))
+    except ValueError:
+        return None
+    return order if order.order_id == payment.order_id else None
 
 
 def _refund_news(event: str, payload: dict[str, Any]) -> News:
@@ -110,9 +123,9 @@ def _refund_news(event: str, payload: dict[str, Any]) -> News:
     order_id = _optional_id(_entity(payload, "payment"), "order_id")
     escrow_id = refund.notes.get("escrow_id", "")
     if event == "refund.failed":
-        return News(order_id, escrow_id)
+        return News(order_id, escrow_id, refund.payment_id)
     report = refund_report(refund, escrow_id)
-    return News(order_id, escrow_id, report.command, report.cause)
+    return News(order_id, escrow_id, refund.payment_id, report.command, report.cause)
 
 
 def _dispute_news(phase: str, payload: dict[str, Any]) -> News:
@@ -128,19 +141,28 @@ def _dispute_news(phase: str, payload: dict[str, Any]) -> News:
     )
     report = dispute_report(dispute, phase)
     order_id = _optional_id(payment, "order_id")
-    return News(order_id, command=report.command, cause=report.cause)
+    return News(order_id, payment_id=dispute.payment_id, command=report.command, cause=report.cause)
 
 
-def _about(payload: Any) -> tuple[str, str]:
-    """Say which order and escrow a body names that is not understood, as far as it does."""
-    order_id = escrow_id = ""
-    for kind in _TELLING:
-        entity = _entity(payload, kind)
-        given = _text(entity, "id" if kind == "order" else "order_id")
-        order_id = order_id or (given if _RAZORPAY_ID.fullmatch(given) else "")
-        noted = _note(entity, "escrow_id")
-        escrow_id = escrow_id or (noted if ESCROW_ID.fullmatch(noted) else "")
-    return order_id, escrow_id
+def _about(payload: Any) -> tuple[str, str, str]:
+    """Say which order, escrow and payment a body names that is not understood, where it does."""
+    entities = {kind: _entity(payload, kind) for kind in _TELLING}
+    order_id = _first(_text(e, _names("order", kind)) for kind, e in entities.items())
+    payment_id = _first(_text(e, _names("payment", kind)) for kind, e in entities.items())
+    noted = (_note(entity, "escrow_id") for entity in entities.values())
+    escrow_id = next((one for one in noted if ESCROW_ID.fullmatch(one)), "")
+    return order_id, escrow_id, payment_id
+
+
+def _names(what: str, kind: str) -> str:
+    """Answer the field in which an entity of a kind names its order, or its payment."""
+    if kind == what:
+        return "id"
+    return "source" if (what, kind) == ("payment", "transfer") else f"{what}_id"
+
+
+def _first(given: Iterable[str]) -> str:
+    return next((one for one in given if _RAZORPAY_ID.fullmatch(one)), "")
 
 
 def _entity(payload: Any, kind: str) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Inbox:
         """Say so, and have Razorpay asked soon about the escrow that it may be about."""
         self.outcomes[NOT_UNDERSTOOD] += 1
         log.warning("webhook %s is signed and not understood: %s", event_id, failed)
-        escrow_id = await self._escrow_of(failed.order_id, failed.escrow_id)
+        escrow_id = await self._escrow_of(failed)
         if escrow_id is not None:
             async with self._store.write() as transaction:
                 row = {"escrow_id": escrow_id, "due_us": self._now_us(), "attempts": 0}
@@ -166,7 +166,7 @@ class Inbox:
             await transaction.finish_webhook(event_id=event_id, outcome=outcome)
 
     async def _tell(self, news: News) -> str:
-        escrow_id = await self._escrow_of(news.order_id, news.escrow_id)
+        escrow_id = await self._escrow_of(news)
         escrow = await self._store.escrow(escrow_id) if escrow_id else None
         if escrow is None:
             return IGNORED
@@ -180,10 +180,18 @@ class Inbox:
         self._ring_settlement()
         return IGNORED
 
-    async def _escrow_of(self, order_id: str, noted_id: str) -> str | None:
-        escrow_id = await self._store.owner_of_order(order_id) if order_id else None
-        escrow_id = escrow_id or noted_id
-        return escrow_id if ESCROW_ID.fullmatch(escrow_id) else None
+    async def _escrow_of(self, about: News | NotUnderstood) -> str | None:
+        """Find whom it concerns, by the order, the notes, or a payment that was told of before."""
+        if about.order_id:
+            owner = await self._store.owner_of_order(about.order_id)
+            if owner is not None:
+                return owner
+        if ESCROW_ID.fullmatch(about.escrow_id):
+            return about.escrow_id
+        if about.payment_id:
+            paid = await self._store.known(f"razorpay:{about.payment_id}:captured")
+            return paid.escrow_id if paid else None
+        return None
 
     async def _execute(self, escrow: Escrow, report: Report) -> str:
         answer = await self._executor.execute(

@@ -203,3 +203,52 @@ def test_an_id_that_cannot_be_kept_is_refused(
     with pytest.raises(ValueError, match="'id'") as refused:
         parse({**entity, "id": entity["id"] + unwritable})
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("odd", [[], {}, 1.5, True])
+def test_what_nothing_depends_on_hides_nothing_else(odd: object) -> None:
+    payment = parse_payment({**PAYMENT, "error_reason": odd, "offer_id": odd})
+    assert (payment.payment_id, payment.error_reason, payment.offer_id) == (PAYMENT["id"], "", "")
+    refund = parse_refund({**REFUND, "acquirer_data": {"arn": odd, "rrn": "123456789012"}})
+    assert refund.bank_reference == "123456789012"
+    dispute = parse_dispute({**DISPUTE, "reason_code": odd, "phase": odd})
+    assert (dispute.reason_code, dispute.phase) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("data", "reference"),
+    [
+        ({"arn": "74332742109100000000001"}, "74332742109100000000001"),
+        ({"arn": None, "rrn": 123456789012}, "123456789012"),
+        ({"utr": "NA"}, ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_a_refund_has_the_number_that_the_bank_gave_it(data: object, reference: str) -> None:
+    assert parse_refund({**REFUND, "acquirer_data": data}).bank_reference == reference
+
+
+def test_a_dispute_tells_its_phase_and_what_it_took() -> None:
+    taken = parse_dispute({**DISPUTE, "phase": "pre_arbitration", "amount_deducted": 500})
+    assert (taken.phase, taken.deducted_minor) == ("pre_arbitration", 500)
+
+
+def test_an_error_names_the_field_and_nothing_that_a_person_wrote() -> None:
+    secret = "Asha Rao, 98450 12345, asha@example.com"
+    wrong: list[tuple[Any, dict[str, Any]]] = [
+        (parse_refund, {**REFUND, "notes": secret}),
+        (parse_refund, {**REFUND, "notes": [secret]}),
+        (parse_payment, {**PAYMENT, "order_id": secret}),
+        (parse_payment, {**PAYMENT, "status": secret}),
+        (parse_payment, {**PAYMENT, "amount": secret}),
+        (parse_payment, {**PAYMENT, "amount": {"to": secret}}),
+        (parse_payment, {**PAYMENT, "currency": secret}),
+        (parse_payment, {**PAYMENT, "entity": secret}),
+        (parse_transfer, {**TRANSFER, "on_hold": secret}),
+        (parse_dispute, {**DISPUTE, "id": secret}),
+    ]
+    for parse, entity in wrong:
+        with pytest.raises(ValueError, match="Razorpay") as refused:
+            parse(entity)
+        assert not any(word in str(refused.value) for word in ("Asha", "98450", "example.com"))

@@ -287,6 +287,9 @@ IGNORED_ALL: dict[str, dict[str, Any]] = {
         " product.route.rejected",
         "merchant_product",
     ),
+    **_ignored("linked_account.vpa_created", account=_ACCOUNT),
+    **_ignored("settlement.vpa_completed", settlement=_SETTLEMENT),
+    **_ignored("payout.vpa_failed", payout=_PAYOUT | {"status": "failed"}),
     **_ignored(
         "account.instantly_activated account.activated_kyc_pending account.under_review"
         " account.needs_clarification account.activated account.suspended account.rejected"

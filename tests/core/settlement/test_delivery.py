@@ -98,6 +98,22 @@ def test_every_documented_event_has_a_row() -> None:
     assert families >= {"payment", "order", "refund", "transfer", "settlement", "product", "payout"}
 
 
+async def test_a_dispute_without_its_payment_is_told_by_the_payments_id(room: Room) -> None:
+    escrow_id = await agreed(room, is_paid=True)
+    sample = OURS["payment.dispute.created"]
+    bare = event("payment.dispute.created", dispute=sample["payload"]["dispute"]["entity"])
+    assert await deliver(opened(room), bare) == APPLIED
+    assert len((await room.escrow(escrow_id)).bank_disputes) == 1
+
+
+async def test_the_order_of_another_payment_says_nothing_about_this_one(room: Room) -> None:
+    escrow_id = await agreed(room)
+    paid = WITH_FEE["payload"]["payment"]["entity"]
+    order = OURS["order.paid"]["payload"]["order"]["entity"] | {"id": "order_Another0000001"}
+    assert await deliver(opened(room), event("order.paid", payment=paid, order=order)) != APPLIED
+    assert (await room.escrow(escrow_id)).status is Status.INITIATED
+
+
 WITH_FEE = event(
     "payment.captured",
     payment=OURS["payment.captured"]["payload"]["payment"]["entity"] | {"amount": AMOUNT + 2_360},
@@ -141,19 +157,32 @@ async def test_while_razorpay_cannot_be_asked_the_delivery_waits(room: Room) -> 
     assert await room.store.waiting_webhooks(2**60, 10) == []
 
 
-@pytest.mark.parametrize("about", ["order", "notes"])
+ODD_REFUND = {"id": "rfnd_1", "amount": "a lot", "payment_id": PAYMENT_ID}
+
+
+@pytest.mark.parametrize(
+    ("name", "entities", "is_paid"),
+    [
+        ("payment.captured", {"payment": {"id": PAYMENT_ID, "order_id": ORDER_ID}}, False),
+        ("order.paid", {"order": {"id": ORDER_ID}, "payment": []}, False),
+        ("payment.captured", {"payment": {"notes": {"escrow_id": "%"}}}, False),
+        ("refund.processed", {"refund": ODD_REFUND | {"notes": {"escrow_id": "%"}}}, False),
+        ("refund.processed", {"refund": ODD_REFUND}, True),
+        ("payment.captured", {"payment": {"id": PAYMENT_ID, "status": "melted"}}, True),
+        ("payment.dispute.lost", {"dispute": {"payment_id": PAYMENT_ID, "amount": 1.5}}, True),
+    ],
+)
 async def test_what_is_not_understood_makes_razorpay_be_asked_about_it(
-    room: Room, about: str
+    room: Room, name: str, entities: dict[str, Any], *, is_paid: bool
 ) -> None:
-    escrow_id = await agreed(room)
-    odd: dict[str, Any] = {"id": PAYMENT_ID, "status": "melted"}
-    odd |= {"order_id": ORDER_ID} if about == "order" else {"notes": {"escrow_id": escrow_id}}
+    escrow_id = await agreed(room, is_paid=is_paid)
+    sample = json.loads(json.dumps(event(name, **entities)).replace("%", escrow_id))
     inbox = opened(room)
     async with room.store.write() as transaction:
         far_us = room.time() + 10**12
         row = {"escrow_id": escrow_id, "due_us": far_us, "attempts": 7}
         await transaction.check_again([row])
-    assert await deliver(inbox, event("payment.captured", payment=odd)) == IGNORED
+    assert await deliver(inbox, sample) == IGNORED
     assert inbox.outcomes == {NOT_UNDERSTOOD: 1, IGNORED: 1}
     async with room.store.write() as transaction:
         due = await transaction.due_checks(now_us=room.time(), limit=10)

@@ -177,6 +177,7 @@ NONSENSE: dict[str, bytes] = {
     "null": b"null",
     "deep": b"[" * 100_000,
     "no event": b'{"payload":{}}',
+    "a number of 5,000 digits": b'{"event":' + b"1" * 5_000 + b"}",
     "event a number": b'{"event":1,"payload":{}}',
     "payload a list": b'{"event":"payment.captured","payload":[]}',
     "no payment": body("payment.captured"),
@@ -199,6 +200,7 @@ NONSENSE: dict[str, bytes] = {
     "dispute amount": body("payment.dispute.created", dispute=DISPUTE | {"amount": 1e400}),
     "dispute id": body("payment.dispute.created", dispute=DISPUTE | {"id": "x" * 500}),
     "dispute without id": body("payment.dispute.created", dispute={"payment_id": "pay_1"}),
+    "refund's notes a text": body("refund.processed", refund=REFUND | {"notes": "Asha, 98450"}),
     "dispute of nothing": body("payment.dispute.created", dispute={"id": "disp_1"}),
 }
 
@@ -213,6 +215,7 @@ async def test_what_is_signed_and_makes_no_sense_is_kept_counted_and_answered(
     assert inbox.outcomes[NOT_UNDERSTOOD] == 1
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len([line for line in said if "evt_1" in line and len(line) < 400]) == 1
+    assert all(line.isprintable() and "Asha" not in line for line in said)
     assert (await room.escrow(escrow_id)).version == 2
     assert await room.store.waiting_webhooks(2**60, 10) == []
 
