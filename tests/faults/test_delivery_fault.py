@@ -1,4 +1,4 @@
-"""Webhooks that make no sense, or not yet: each is taken, and the truth is looked up at Razorpay."""
+"""Webhooks that make no sense, or not yet: each is taken, and Razorpay is asked for the truth."""
 
 import secrets
 from typing import Any
