@@ -24,6 +24,7 @@ class Gate:
         self._opened = asyncio.Event()
         self._opened.set()
         self._held: list[str] = []
+        self._loses = False
         self._under_way = 0
 
     @property
@@ -58,6 +59,12 @@ class Gate:
         self._opened.set()
         await until(lambda: not self._under_way)
 
+    async def lose(self) -> None:
+        """Forget what is held back, and hand on what comes from now on."""
+        self._loses = True
+        await self.open()
+        self._loses = False
+
     async def _pass(self, request: web.Request) -> web.Response:
         body = await request.read()
         self._under_way += 1
@@ -66,6 +73,8 @@ class Gate:
                 self._held.append(request.path)
                 async with asyncio.timeout(HOLD_LIMIT_S):
                     await self._opened.wait()
+                if self._loses:
+                    return web.Response(status=502)
             headers = {k: request.headers[k] for k in HANDED_ON if k in request.headers}
             async with self._http.request(
                 request.method, self.opens_to + request.path_qs, data=body, headers=headers
