@@ -63,14 +63,17 @@ def create(books: Books, body: Body) -> Entity:
 def note_payment(order: Entity, payment: Entity) -> bool:
     """Count a captured payment; answer whether it has made the order paid.
 
-    One that is too small, or in another currency, leaves the order unpaid, unless an offer has
-    made it smaller.
+    One of another amount, or in another currency, leaves the order unpaid, unless an offer or the
+    customer's fee makes up for it. What is less is counted as a part.
     """
     if order["status"] == "paid" or payment["currency"] != order["currency"]:
         return False
-    if payment["amount"] < order["amount_due"] and not payment["offer_id"]:
-        order["amount_paid"] += payment["amount"]
-        order["amount_due"] -= payment["amount"]
+    amount = payment["amount"] - payment.get("customer_fee", 0)
+    if amount < order["amount_due"] and not payment["offer_id"]:
+        order["amount_paid"] += amount
+        order["amount_due"] -= amount
+        return False
+    if amount > order["amount_due"]:
         return False
     order.update(status="paid", amount_paid=order["amount"], amount_due=0)
     return True

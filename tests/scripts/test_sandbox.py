@@ -189,7 +189,7 @@ async def test_a_failed_attempt_leaves_the_order_open(visitor: Visitor) -> None:
     assert (state["orders"][0]["status"], state["orders"][0]["attempts"]) == ("paid", 2)
 
 
-@pytest.mark.parametrize("change", [{"amount": 99_999}, {"currency": "USD"}])
+@pytest.mark.parametrize("change", [{"amount": 99_999}, {"amount": 100_001}, {"currency": "USD"}])
 async def test_a_payment_of_another_amount_or_currency_leaves_the_order_unpaid(
     visitor: Visitor, change: dict[str, Any]
 ) -> None:

@@ -114,7 +114,9 @@ class Judge:
         seller = sum(left(t) for p in paid for t in deal.transfers(p))
         back = sum(r["amount"] for p in paid for r in deal.refunds(p))
         fees = sum(deal.fee(part_id) for part_id in deal.sheets)
-        at_razorpay = sum(p["amount"] - p["fee"] for p in paid) - seller - back
+        made = [t for p in paid for t in deal.transfers(p)]
+        taken = sum(p["fee"] for p in paid) + sum(t["fees"] for t in made)
+        at_razorpay = sum(p["amount"] for p in paid) - taken - seller - back
         assert totals.pop(ledger.BALANCE, 0) == at_razorpay
         assert totals.pop(ledger.PLATFORM_FEES, 0) == -fees
         assert sum(p["amount"] for p in paid) == seller + back + fees
