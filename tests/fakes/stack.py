@@ -22,6 +22,7 @@ import grpc
 import jwt
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from scripts.sandbox.statement import OPENING_BALANCE_MINOR
 from tests.fakes.process import Process
 from tests.fakes.rpc import Api, Caller
 from tests.fakes.viewer import Viewer
@@ -265,6 +266,11 @@ class Client:
         async with self.http.get(f"{self.stack.sandbox_url}/sandbox/state") as answer:
             told: dict[str, list[dict[str, Any]]] = await answer.json()
             return told
+
+    async def razorpay_balance(self) -> int:
+        """What Razorpay holds for the platform, but for what the sandbox begins with."""
+        async with self.http.get(f"{self.stack.sandbox_url}/sandbox/balance") as answer:
+            return int((await answer.json())["balance"]) - OPENING_BALANCE_MINOR
 
     async def webhook(
         self, body: bytes, *, signature: str | None = None, event_id: str = ""

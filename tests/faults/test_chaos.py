@@ -77,7 +77,9 @@ async def check_books(client: Client, stories: list[Story], moneys: list[Money])
     assert await balance("platform:fees") == -sum(story.fate.fee for story in stories)
     kept = sum(p["amount"] - p["fee"] for money in moneys for p in money.payments)
     gone = sum(money.released + money.refunded for money in moneys)
-    assert await balance("razorpay:balance") == kept - gone
+    fees = sum(t["fees"] for money in moneys for t in money.transfers)
+    assert await balance("razorpay:balance") == kept - gone - fees
+    assert await client.razorpay_balance() == kept - gone - fees
 
 
 async def check_ends(client: Client, stories: list[Story]) -> None:
