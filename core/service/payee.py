@@ -23,8 +23,11 @@ MAX_TRIES = 3
 # Events in one page of ListPayeeEvents: where the call names no size, and at most.
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500
 
-Change = Callable[[Payee | None, Caller, int], Payee | None]
-"""What a call makes of a payee, given who calls and when; None where it changes nothing."""
+Change = Callable[[Payee | None, Caller, int, int], Payee | None]
+"""What a call makes of a payee, given who calls, when, and how long a change waits.
+
+None where it changes nothing.
+"""
 Given = rpc.RegisterPayeeRequest | rpc.CancelPayeeChangeRequest | rpc.WaivePayeeWaitRequest
 
 
@@ -49,15 +52,15 @@ class Payees:
         account_id = check_.account_id("account_id", request.account_id)
         user_id = self._checked(check_, request)
 
-        def change(before: Payee | None, who: Caller, now_us: int) -> Payee | None:
-            return law.register(before, user_id, account_id, who.user_id, now_us, self._wait_us)
+        def change(before: Payee | None, who: Caller, now_us: int, wait_us: int) -> Payee | None:
+            return law.register(before, user_id, account_id, who.user_id, now_us, wait_us)
 
         return await self._change(request, user_id, change)
 
     async def call_off(self, request: rpc.CancelPayeeChangeRequest) -> rpc.Payee:
         user_id = self._checked(Check(), request)
 
-        def change(before: Payee | None, who: Caller, now_us: int) -> Payee:
+        def change(before: Payee | None, who: Caller, now_us: int, _: int) -> Payee:
             return law.call_off(before, who.user_id, now_us)
 
         return await self._change(request, user_id, change)
@@ -69,7 +72,7 @@ class Payees:
         check_.text("note", request.note, least=1, most=check.MAX_NOTE)
         user_id = self._checked(check_, request)
 
-        def change(before: Payee | None, who: Caller, now_us: int) -> Payee:
+        def change(before: Payee | None, who: Caller, now_us: int, _: int) -> Payee:
             return law.waive(before, who.user_id, request.note, now_us)
 
         return await self._change(request, user_id, change)
@@ -123,7 +126,10 @@ class Payees:
             return known.payee
         now_us = self._now_us()
         before = await transaction.payee(user_id)
-        after = change(before, who, now_us)
+        # An account that Razorpay refuses and has never paid is replaced at once: nothing could be
+        # taken away with it, and the money waits for a good one.
+        is_useless = await transaction.has_only_been_refused(user_id)
+        after = change(before, who, now_us, 0 if is_useless else self._wait_us)
         # Whoever names an account again wants what waits for it to be tried again.
         await transaction.make_due(now_us=now_us, seller_id=user_id)
         if after is None:

@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core.law.escrow import AttentionCode
+from core.law.ledger import ON_HOLD
 from core.law.payee import Payee
 from core.law.record import load_row
 from core.storage import tables as t
@@ -332,6 +334,24 @@ class Transaction:
     async def payee(self, user_id: str) -> Payee | None:
         row = (await self._connection.execute(latest_payee(user_id))).one_or_none()
         return payee_row(row).payee if row else None
+
+    async def has_only_been_refused(self, user_id: str) -> bool:
+        """Whether Razorpay refuses a seller's account now, and has never held a transfer to it."""
+        c, p = t.escrows.c, t.postings.c
+        refused = (
+            sa.select(c.escrow_id)
+            .where(c.attention_code == AttentionCode.PAYEE_REFUSED.value, c.seller_id == user_id)
+            .limit(1)
+        )
+        if (await self._connection.execute(refused)).one_or_none() is None:
+            return False
+        held = (
+            sa.select(p.escrow_id)
+            .join(t.escrows, c.escrow_id == p.escrow_id)
+            .where(c.seller_id == user_id, p.account == ON_HOLD)
+            .limit(1)
+        )
+        return (await self._connection.execute(held)).one_or_none() is None
 
     async def payee_by_cause(self, cause: str) -> PayeeRow | None:
         statement = sa.select(t.payees).where(t.payees.c.cause == cause)

@@ -174,28 +174,45 @@ async def test_the_old_account_is_paid_until_the_new_one_counts(counter: Counter
     assert await paid_to(counter) == NEW
 
 
-async def test_what_the_old_account_could_not_get_goes_to_the_new_one(counter: Counter) -> None:
-    counter.sandbox.books.account_status[OLD] = "rejected"
-    await name(counter, OLD)
+async def released_to_nobody(counter: Counter) -> str:
+    """Have an escrow released while Razorpay refuses the seller's account; answers its id."""
     escrow = await counter.create()
     await counter.call(await pay(counter, escrow.escrow_id))
     await counter.call(escrows.ReleaseEscrowRequest(escrow_id=escrow.escrow_id))
-    store = counter.core.rooms.store
+    await reaches(counter, escrow.escrow_id, "SETTLING", ["PAYEE_REFUSED"])
+    return str(escrow.escrow_id)
 
-    async def reaches(status: str, attention: bool) -> None:
-        async with asyncio.timeout(10):
-            while True:
-                now = await store.escrow(escrow.escrow_id)
-                assert now is not None
-                if (now.status, bool(now.attentions)) == (status, attention):
-                    return
-                await asyncio.sleep(0.02)
 
-    await reaches("SETTLING", True)
-    await name(counter, NEW)
+async def reaches(counter: Counter, escrow_id: str, status: str, attentions: list[str]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            now = await counter.core.rooms.store.escrow(escrow_id)
+            assert now is not None
+            if (now.status, [one.code for one in now.attentions]) == (status, attentions):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_what_an_account_could_not_get_any_more_goes_to_the_new_one(
+    counter: Counter,
+) -> None:
+    await name(counter, OLD)
+    assert await paid_to(counter) == OLD
+    counter.sandbox.books.account_status[OLD] = "rejected"
+    escrow_id = await released_to_nobody(counter)
+    assert (await name(counter, NEW)).pending_account_id == NEW
     await hasten(counter)
     counter.core.rooms.settler.ring()
-    await reaches("RELEASED", False)
+    await reaches(counter, escrow_id, "RELEASED", [])
+
+
+async def test_an_account_that_was_never_good_is_replaced_at_once(counter: Counter) -> None:
+    counter.sandbox.books.account_status[OLD] = "rejected"
+    await name(counter, OLD)
+    escrow_id = await released_to_nobody(counter)
+    assert (await name(counter, NEW)).account_id == NEW
+    await reaches(counter, escrow_id, "RELEASED", [])
+    assert (await name(counter, OLD)).pending_account_id == OLD
 
 
 @pytest.fixture
