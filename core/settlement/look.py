@@ -24,13 +24,18 @@ async def order_of(gateway: Gateway, escrow: Escrow, payment: Payment) -> Order 
 
     None, too, for one that Razorpay does not know. Raises GatewayError.
     """
-    is_clear = payment.amount_minor == escrow.amount_minor or payment.status != "captured"
-    if is_clear or not payment.order_id:
+    if not needs_order(escrow, payment):
         return None
     try:
         return await gateway.fetch_order(payment.order_id)
     except GatewayRefused:
         return None
+
+
+def needs_order(escrow: Escrow, payment: Payment) -> bool:
+    """Say whether only its order tells what a payment is: a fee on top of it, or a wrong amount."""
+    is_clear = payment.amount_minor == escrow.amount_minor or payment.status != "captured"
+    return not is_clear and bool(payment.order_id)
 
 
 async def _look(gateway: Gateway, escrow: Escrow, payment_id: str) -> Found:

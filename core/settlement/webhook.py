@@ -9,15 +9,16 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
 from core.heartbeat import beat
 from core.law.command import RAZORPAY
 from core.law.escrow import ESCROW_ID, Escrow
-from core.razorpay import GatewayError, Order, Payment, verify_webhook
+from core.razorpay import GatewayError, GatewayUnavailable, Order, Payment, verify_webhook
 from core.settlement.delivery import News, NotUnderstood, read
+from core.settlement.look import needs_order
 from core.settlement.report import Report, payment_report
 from core.storage.store import Store
 
@@ -34,6 +35,10 @@ CATCH_UP_EVERY_S = 10.0
 CATCH_UP_AGE_S = 5.0
 # Such webhooks that are read at once.
 CATCH_UP_PAGE = 100
+# How often Razorpay may fail to name an order before the others are left for the next time.
+MAX_FAILED_QUESTIONS = 3
+# How long a webhook waits for its order. Reconciliation goes on asking.
+WAIT_FOR_ORDER_S = 86_400.0
 
 APPLIED, DUPLICATE, IGNORED = "APPLIED", "DUPLICATE", "IGNORED"
 
@@ -118,17 +123,35 @@ class Inbox:
             await asyncio.sleep(CATCH_UP_EVERY_S)
 
     async def _catch_up(self) -> None:
-        before_us = self._now_us() - round(CATCH_UP_AGE_S * US_PER_S)
-        while waiting := await self._store.waiting_webhooks(before_us, limit=CATCH_UP_PAGE):
-            done = [await self._apply_late(event_id, body) for event_id, body in waiting]
-            log.info("%d stored webhooks were worked off", sum(done))
-            if not all(done):
-                return  # Razorpay has to be asked first and is away.
+        while waiting := await self._waiting(CATCH_UP_AGE_S):
+            left: set[str] = set()
+            for event_id, body in waiting:
+                beat()
+                may_ask = len(left) < MAX_FAILED_QUESTIONS
+                if not await self._apply_late(event_id, body, may_ask=may_ask):
+                    left.add(event_id)
+            log.info("%d stored webhooks were worked off", len(waiting) - len(left))
+            if left:  # Razorpay has to be asked first and is away.
+                await self._give_up(left)
+                return
 
-    async def _apply_late(self, event_id: str, body: bytes) -> bool:
+    async def _waiting(self, age_s: float) -> list[tuple[str, bytes]]:
+        before_us = self._now_us() - round(age_s * US_PER_S)
+        return await self._store.waiting_webhooks(before_us, limit=CATCH_UP_PAGE)
+
+    async def _give_up(self, left: Set[str]) -> None:
+        """Let none wait for ever for an order that Razorpay never names."""
+        for event_id, body in await self._waiting(WAIT_FOR_ORDER_S):
+            news = _read(body)
+            if event_id in left and news is not None:
+                log.warning("webhook %s is left to reconciliation: no word of its order", event_id)
+                await self._check_soon(news)
+                await self._finish(event_id, IGNORED)
+
+    async def _apply_late(self, event_id: str, body: bytes, *, may_ask: bool) -> bool:
         """Work off one stored webhook; answers whether it is done."""
         try:
-            await self._apply(event_id, _read(body))
+            await self._apply(event_id, _read(body), may_ask=may_ask)
         except GatewayError as error:
             log.info("webhook %s waits for Razorpay: %s", event_id, error)
             return False
@@ -141,12 +164,14 @@ class Inbox:
             await self._finish(event_id, IGNORED)
         return True
 
-    async def _apply(self, event_id: str, news: News | NotUnderstood | None) -> str:
+    async def _apply(
+        self, event_id: str, news: News | NotUnderstood | None, *, may_ask: bool = True
+    ) -> str:
         if isinstance(news, NotUnderstood):
             await self._look_instead(event_id, news)
             outcome = IGNORED
         else:
-            outcome = IGNORED if news is None else await self._tell(news)
+            outcome = IGNORED if news is None else await self._tell(news, may_ask=may_ask)
         await self._finish(event_id, outcome)
         self.outcomes[outcome] += 1
         return outcome
@@ -155,7 +180,10 @@ class Inbox:
         """Say so, and have Razorpay asked soon about the escrow that it may be about."""
         self.outcomes[NOT_UNDERSTOOD] += 1
         log.warning("webhook %s is signed and not understood: %s", event_id, failed)
-        escrow_id = await self._escrow_of(failed)
+        await self._check_soon(failed)
+
+    async def _check_soon(self, about: News | NotUnderstood) -> None:
+        escrow_id = await self._escrow_of(about)
         if escrow_id is not None:
             async with self._store.write() as transaction:
                 row = {"escrow_id": escrow_id, "due_us": self._now_us(), "attempts": 0}
@@ -165,13 +193,17 @@ class Inbox:
         async with self._store.write() as transaction:
             await transaction.finish_webhook(event_id=event_id, outcome=outcome)
 
-    async def _tell(self, news: News) -> str:
+    async def _tell(self, news: News, *, may_ask: bool) -> str:
         escrow_id = await self._escrow_of(news)
         escrow = await self._store.escrow(escrow_id) if escrow_id else None
         if escrow is None:
             return IGNORED
         if news.payment is not None:
-            order = news.order or await self._order_of(escrow, news.payment)
+            order = news.order
+            if order is None and needs_order(escrow, news.payment):
+                if not may_ask:
+                    raise GatewayUnavailable("Razorpay did not answer for others.")
+                order = await self._order_of(escrow, news.payment)
             return await self._execute(escrow, payment_report(news.payment, order))
         if news.command is not None:
             return await self._execute(escrow, Report(news.command, news.cause))

@@ -9,7 +9,14 @@ from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.escrow import Status
 from core.razorpay import GatewayUnavailable, Order
-from core.settlement.webhook import APPLIED, IGNORED, NOT_UNDERSTOOD, Inbox
+from core.settlement.webhook import (
+    APPLIED,
+    IGNORED,
+    MAX_FAILED_QUESTIONS,
+    NOT_UNDERSTOOD,
+    WAIT_FOR_ORDER_S,
+    Inbox,
+)
 from tests.core.law.story import BUYER, payment
 from tests.core.room import Room
 from tests.core.settlement.samples import (
@@ -158,6 +165,49 @@ async def test_while_razorpay_cannot_be_asked_the_delivery_waits(room: Room) -> 
 
 
 ODD_REFUND = {"id": "rfnd_1", "amount": "a lot", "payment_id": PAYMENT_ID}
+
+
+async def test_a_razorpay_that_is_away_is_not_asked_for_each_and_holds_up_no_other(
+    room: Room,
+) -> None:
+    escrow_id = await agreed(room)
+    asked = 0
+
+    async def away(*_: Any) -> Order | None:
+        nonlocal asked
+        asked += 1
+        raise GatewayUnavailable("Razorpay does not answer.")
+
+    async with room.store.write() as transaction:
+        for number in range(10):
+            raw = json.dumps(WITH_FEE | {"created_at": number}).encode()
+            await transaction.keep_webhook(event_id=f"evt_{number}", body=raw, now_us=number)
+        clear = json.dumps(OURS["payment.captured"]).encode()
+        await transaction.keep_webhook(event_id="evt_clear", body=clear, now_us=99)
+    await opened(room, away)._catch_up()
+    assert asked == MAX_FAILED_QUESTIONS
+    assert (await room.escrow(escrow_id)).status is Status.HELD
+
+
+async def test_after_a_day_without_the_orders_word_reconciliation_is_left_to_it(
+    room: Room,
+) -> None:
+    escrow_id = await agreed(room)
+
+    async def away(*_: Any) -> Order | None:
+        raise GatewayUnavailable("Razorpay does not answer.")
+
+    inbox = opened(room, away)
+    assert await deliver(inbox, WITH_FEE) == APPLIED
+    room.time.pass_s(WAIT_FOR_ORDER_S - 60)
+    await inbox._catch_up()
+    assert len(await room.store.waiting_webhooks(2**60, 10)) == 1
+    room.time.pass_s(61)
+    await inbox._catch_up()
+    assert await room.store.waiting_webhooks(2**60, 10) == []
+    async with room.store.write() as transaction:
+        due = await transaction.due_checks(now_us=room.time(), limit=10)
+    assert due == [(escrow_id, 0)]
 
 
 @pytest.mark.parametrize(
