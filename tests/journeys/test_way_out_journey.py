@@ -136,7 +136,7 @@ async def test_a_fee_that_the_customer_bears_is_on_top(client: Client, deal: Dea
 
 @pytest.mark.parametrize("less", [{"discount": 5_000}, {"amount": 50_000}], ids=["offer", "part"])
 async def test_what_is_too_little_goes_back_with_the_reason(
-    client: Client, deal: Deal, less: dict[str, int]
+    client: Client, deal: Deal, less: dict[str, Any]
 ) -> None:
     await deal.agree()
     await client.pay(await deal.order(), **less)
