@@ -1,5 +1,5 @@
 /** The theme: the colours of paper, ink and kelp. The colours of statuses are in styles.css. */
-import { createTheme, Modal, type MantineColorsTuple } from '@mantine/core';
+import { Alert, createTheme, Modal, type MantineColorsTuple } from '@mantine/core';
 
 const kelp: MantineColorsTuple = [
   '#ecf7f4',
@@ -42,6 +42,11 @@ const gray: MantineColorsTuple = [
   '#1d2825',
 ];
 
+const TONES: Record<string, { '--alert-bg': string; '--alert-color': string }> = {
+  yellow: { '--alert-bg': 'var(--hf-tone-held-soft)', '--alert-color': 'var(--hf-tone-held)' },
+  red: { '--alert-bg': 'var(--hf-tone-alarm-soft)', '--alert-color': 'var(--hf-tone-alarm)' },
+};
+
 export const theme = createTheme({
   primaryColor: 'kelp',
   primaryShade: 6,
@@ -58,6 +63,10 @@ export const theme = createTheme({
   cursorType: 'pointer',
   respectReducedMotion: true,
   components: {
+    Alert: Alert.extend({
+      // Mantine's own yellow and red are too pale for words.
+      vars: (_, { color }) => ({ root: TONES[color ?? ''] ?? {} }),
+    }),
     Modal: Modal.extend({
       defaultProps: {
         centered: true,

@@ -8,44 +8,23 @@ import { formatMoney, parseMoney } from '../src/escrow/money';
 import { pathOf } from '../src/escrow/path';
 import { ago } from '../src/escrow/time';
 import type { EscrowStatus } from '../src/services/websocket';
-
-const WIRE = {
-  escrow_id: 'e1',
-  buyer_id: 'asha',
-  seller_id: 'ravi',
-  arbiter_id: 'meera',
-  title: 'Oak table',
-  amount: { amount_minor: '1000050', currency: 'INR' },
-  status: 'ESCROW_STATUS_HELD',
-  version: '4',
-  held: { amount_minor: '1000050', currency: 'INR' },
-  payment: { status: 'PAYMENT_STATUS_CAPTURED', order_id: 'order_1', payment_id: 'pay_1' },
-  terms: { payment_window: '259200s', inspection_period: '90s' },
-};
-
-function escrow(status: EscrowStatus, more: Partial<Escrow> = {}): Escrow {
-  return { ...readEscrow(WIRE), status, ...more };
-}
-
-function user(user_id: string, roles = ['user']) {
-  return { user_id, roles, expires_at: 0 };
-}
+import { attention, escrow, settlement, user, WIRE } from './example';
 
 const asha = user('asha');
 const verbs = (of: Escrow, who: ReturnType<typeof user>) => actionsOf(of, who).map((a) => a.verb);
 
 test('proto3 JSON is read into what the socket sends: numbers, and names without their prefix', () => {
   expect(readEscrow(WIRE)).toMatchObject({
-    amount_minor: 1_000_050,
-    amount: 10_000.5,
+    amount_minor: 1_250_050,
+    amount: 12_500.5,
     status: 'HELD',
     version: 4,
-    held_minor: 1_000_050,
+    held_minor: 1_250_050,
     refunded_minor: 0,
     payment: { status: 'captured' },
     dispute: null,
     milestones: [],
-    terms: { payment_window_s: 259_200, inspection_period_s: 90 },
+    terms: { payment_window_s: 259_200, inspection_period_s: 90, acceptance_required: false },
   });
 });
 
@@ -64,7 +43,7 @@ test('an event reads as the escrow right after it, and what happened', () => {
 test('an older answer never replaces a newer state', () => {
   const [old, young] = [escrow('HELD', { version: 4 }), escrow('SETTLING', { version: 5 })];
   expect(newer(young, old)).toBe(young);
-  expect(newer(old, young)).toMatchObject({ status: 'SETTLING', terms: old.terms });
+  expect(newer(old, young)).toBe(young);
 });
 
 test('history and live events merge to each version once, in order', () => {
@@ -108,7 +87,7 @@ describe('what may be done', () => {
   });
 
   test('a dispute is decided by its arbiter and withdrawn by who raised it', () => {
-    const dispute = { raised_by: 'asha', reason: 'cracked', status: 'open' as const };
+    const dispute = { raised_by: 'asha', reason: 'cracked', status: 'open' as const, note: '' };
     const disputed = escrow('DISPUTED', { dispute });
     expect(verbs(disputed, user('meera'))).toEqual(['resolve']);
     expect(verbs(disputed, asha)).toEqual(['withdrawDispute']);
@@ -116,10 +95,50 @@ describe('what may be done', () => {
     expect(verbs(disputed, user('root', ['admin']))).toEqual(['resolve']);
   });
 
-  test('nothing while it settles, except that an admin may retry a stuck one', () => {
+  test('nothing while it settles, except that an admin may decide anew, and retry a stuck one', () => {
+    const root = user('root', ['admin']);
     expect(verbs(escrow('SETTLING'), asha)).toEqual([]);
-    const stuck = escrow('SETTLING', { attention: 'account not activated' });
-    expect(verbs(stuck, user('root', ['admin']))).toEqual(['release', 'refund']);
+    expect(verbs(escrow('SETTLING'), root)).toEqual(['override']);
+    const stuck = { attentions: [attention('GATEWAY_REFUSED')], settlement: settlement(100, 0) };
+    expect(verbs(escrow('SETTLING', stuck), root)).toEqual(['release', 'override']);
+    expect(verbs(escrow('SETTLING', stuck), asha)).toEqual([]);
+  });
+
+  test('the side that did not create it accepts, and the buyer pays after that', () => {
+    const terms = { ...escrow('INITIATED').terms, acceptance_required: true };
+    const invited = { created_by: 'asha', terms };
+    expect(verbs(escrow('INITIATED', invited), asha)).toEqual(['cancel']);
+    expect(verbs(escrow('INITIATED', invited), user('ravi'))).toEqual(['accept', 'cancel']);
+    const acceptances = [{ party: 'seller' as const, time: null }];
+    expect(verbs(escrow('INITIATED', { ...invited, acceptances }), asha)).toEqual(['pay', 'cancel']);
+    expect(verbs(escrow('INITIATED', { ...invited, acceptances }), user('ravi'))).toEqual(['cancel']);
+  });
+
+  test('of what the seller created the buyer may pay at once: paying accepts', () => {
+    const terms = { ...escrow('INITIATED').terms, acceptance_required: true };
+    const offered = escrow('INITIATED', { created_by: 'ravi', terms });
+    expect(verbs(offered, asha)).toEqual(['pay', 'accept', 'cancel']);
+  });
+
+  test('while the seller is absent, the buyer may take the money back', () => {
+    const absent = escrow('HELD', { created_by: 'asha' });
+    expect(verbs(absent, asha)).toEqual(['refund', 'confirm', 'release', 'dispute']);
+    expect(verbs(absent, user('ravi'))).toEqual(['accept', 'confirm', 'refund', 'dispute']);
+    const present = [
+      { acceptances: [{ party: 'seller' as const, time: null }] },
+      { confirmations: [{ party: 'seller' as const, time: null }] },
+      { dispute: { raised_by: 'ravi', reason: '', status: 'withdrawn' as const, note: '' } },
+    ];
+    for (const one of present) {
+      expect(verbs(escrow('HELD', { created_by: 'asha', ...one }), asha)).not.toContain('refund');
+    }
+  });
+
+  test('of milestones the absent seller leaves all at once', () => {
+    const milestone = { ...escrow('HELD'), milestone_id: 'm1' };
+    const parted = escrow('HELD', { created_by: 'asha', milestones: [milestone] });
+    const [first] = actionsOf(parted, asha);
+    expect(first).toEqual({ verb: 'refund' });
   });
 
   test('each milestone has actions of its own', () => {
@@ -138,6 +157,10 @@ describe('what may be done', () => {
     expect(turnOf(escrow('INITIATED'), asha)).toBe('Your turn to pay');
     expect(turnOf(escrow('INITIATED'), user('ravi'))).toBe('');
     expect(turnOf(escrow('RELEASED'), asha)).toBe('');
+    expect(turnOf(escrow('INITIATED', { created_by: 'asha' }), user('ravi'))).toBe('Your turn to accept');
+    const waiting = escrow('SETTLING', { attentions: [attention('PAYEE_MISSING')] });
+    expect(turnOf(waiting, user('ravi'))).toBe('Add where you are paid');
+    expect(turnOf(waiting, asha)).toBe('');
   });
 });
 
@@ -151,7 +174,7 @@ describe('the path', () => {
       'Settling ahead',
       'Paid out ahead',
     ]);
-    expect(drawn(escrow('SPLIT', { dispute: { raised_by: '', reason: '', status: 'resolved' } }))).toEqual([
+    expect(drawn(escrow('SPLIT', { dispute: { raised_by: '', reason: '', status: 'resolved', note: '' } }))).toEqual([
       'Agreed done',
       'Held done',
       'In dispute done',
@@ -180,7 +203,11 @@ describe('a draft', () => {
       seller_id: 'ravi',
       title: 'Table',
       amount: { amount_minor: '4850000', currency: 'INR' },
-      terms: { payment_window: '259200s', inspection_period: '604800s' },
+      terms: {
+        payment_window: '259200s',
+        inspection_period: '604800s',
+        acceptance_required: true,
+      },
       milestones: [],
     });
     expect(requestOf({ ...good, part: 'seller' }, 'asha')).toMatchObject({ buyer_id: 'ravi' });

@@ -21,18 +21,19 @@ export const keys = {
   config: ['config'] as const,
 };
 
-/** Answers the newer of the two, with the fields that only the older one has. */
+/** Answers the newer of the two. */
 export function newer(known: Escrow | undefined, incoming: Escrow): Escrow {
-  if (!known) return incoming;
-  return known.version > incoming.version ? known : { ...known, ...incoming };
+  return known && known.version > incoming.version ? known : incoming;
 }
 
 /** Updates an escrow in every list and page. Answers whether a list has it. */
 export function applyEscrow(client: QueryClient, incoming: Escrow): boolean {
   let isListed = false;
-  client.setQueryData<Escrow>(keys.escrow(incoming.escrow_id), (known) =>
-    known ? newer(known, incoming) : undefined,
-  );
+  const page = keys.escrow(incoming.escrow_id);
+  // A page that is still being fetched takes it too: the answer may be older than the event.
+  if (client.getQueryState(page)) {
+    client.setQueryData<Escrow>(page, (known) => newer(known, incoming));
+  }
   client.setQueriesData<Pages>({ queryKey: keys.lists }, (pages) => {
     if (!pages) return pages;
     return {

@@ -70,6 +70,6 @@ function asFault(status: number, body: ErrorBody | null): Fault {
 }
 
 function sentence(text: string): string {
-  const capital = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(capital) ? capital : `${capital}.`;
+  // The first letter stays as it is: it may be that of a user id.
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }

@@ -5,7 +5,7 @@ import { EVERYTHING, type EventData } from '../services/websocket';
 import { useEscrowUpdates, useWebSocket, type EscrowMessage } from '../hooks/useWebSocket';
 import { applyEscrow, keys } from './cache';
 import { useEvents } from './query';
-import { fromFrame, type Escrow } from './wire';
+import type { Escrow } from './wire';
 
 /** New escrows come in bursts: the list is fetched once for all of them that come within this time. */
 const REFETCH_DELAY_MS = 150;
@@ -72,5 +72,5 @@ export function mergeByVersion(...sources: EventData[][]): EventData[] {
 
 function escrowIn(message: EscrowMessage): Escrow | null {
   const isEscrow = message.type === 'escrow_update' || message.type === 'subscribed';
-  return isEscrow && message.data ? fromFrame(message.data) : null;
+  return isEscrow && message.data ? message.data : null;
 }

@@ -10,15 +10,20 @@ const PAGE_SIZE = 50;
 const EVENTS_PAGE_SIZE = 500;
 /** The timeline shows at most this many pages of events. */
 const EVENTS_PAGES_MAX = 20;
+const PAYEE_REFETCH_MS = 60_000;
 
 export interface Config {
   demo_login: boolean;
   sandbox_url: string | null;
 }
 
+/** Where a seller is paid. */
 export interface Payee {
   user_id: string;
   account_id: string;
+  /** The account that counts from `pending_time` on; absent while none waits. */
+  pending_account_id?: string;
+  pending_time?: string;
 }
 
 export function useConfig() {
@@ -89,19 +94,27 @@ export function useEvents(id: string) {
   });
 }
 
-/** The linked account to which a user is paid; null if there is none. */
-export function usePayee(userId: string) {
+/**
+ * Where a user is paid; null if they have not said. It is asked for again now and then, because another
+ * session of the same user may change it.
+ */
+export function usePayee(userId: string, isWanted = true) {
   const { token } = useAuth();
   return useQuery({
     queryKey: keys.payee(userId),
+    enabled: isWanted,
+    refetchInterval: PAYEE_REFETCH_MS,
     queryFn: async ({ signal }): Promise<Payee | null> => {
       try {
-        const path = `/api/v1/payees/${encodeURIComponent(userId)}`;
-        return (await request<{ payee: Payee }>(path, { token, signal })).payee;
+        return (await request<{ payee: Payee }>(payeePath(userId), { token, signal })).payee;
       } catch (error) {
         if (error instanceof Fault && error.status === 404) return null;
         throw error;
       }
     },
   });
+}
+
+export function payeePath(userId: string): string {
+  return `/api/v1/payees/${encodeURIComponent(userId)}`;
 }

@@ -1,18 +1,24 @@
 /**
  * The messages of escrow.v1 as proto3 JSON, converted to the form that the socket's frames have.
  *
- * In proto3 JSON an int64 is a string and an enum is its full name. The pages know only the other form.
+ * In proto3 JSON an int64 is a string, an enum is its full name, and what is empty is absent. The
+ * pages know only the other form.
  */
 import type {
   ConfirmationData,
+  DeadlineAction,
   DisputeData,
   EscrowData,
   EscrowStatus,
   EventData,
   MilestoneData,
-  MoneyData,
+  PaymentData,
   PaymentStatus,
+  PieceData,
+  RefundData,
+  ReturnedPaymentData,
   SettlementData,
+  TermsData,
 } from '../services/websocket';
 
 export interface WireMoney {
@@ -20,38 +26,105 @@ export interface WireMoney {
   currency?: string;
 }
 
-interface WireParts {
+interface WireSaid {
+  party?: string;
+  time?: string;
+}
+
+interface WireRefund {
+  refund_id: string;
+  amount?: WireMoney;
+  bank_reference?: string;
+  time?: string;
+}
+
+interface WirePiece {
+  title?: string;
+  amount?: WireMoney;
   status?: string;
   held?: WireMoney;
   released?: WireMoney;
   refunded?: WireMoney;
   fee?: WireMoney;
-  confirmations?: { party?: string; time?: string }[];
-  dispute?: { raised_by?: string; reason?: string; status?: string; note?: string } | null;
-  settlement?: { release?: WireMoney; refund?: WireMoney; fee?: WireMoney } | null;
+  payout?: WireMoney;
+  confirmations?: WireSaid[];
+  dispute?: WireDispute | null;
+  settlement?: WireSettlement | null;
+  deadline?: string | null;
+  deadline_action?: string;
 }
 
-interface WireMilestone extends WireParts {
+interface WireDispute {
+  raised_by?: string;
+  reason?: string;
+  status?: string;
+  note?: string;
+}
+
+interface WireSettlement {
+  decided_by?: string;
+  note?: string;
+  refunded_by?: string;
+  release?: WireMoney;
+  refund?: WireMoney;
+  fee?: WireMoney;
+}
+
+interface WireMilestone extends WirePiece {
   milestone_id: string;
-  title?: string;
-  amount?: WireMoney;
 }
 
-export interface WireEscrow extends WireParts {
+interface WirePayment {
+  status?: string;
+  order_id?: string;
+  payment_id?: string;
+  customer_fee?: WireMoney;
+  charged_back?: WireMoney;
+  refunds?: WireRefund[];
+}
+
+interface WireReturnedPayment {
+  payment_id: string;
+  amount?: WireMoney;
+  why?: string;
+  refunded?: WireMoney;
+  refund?: WireRefund | null;
+}
+
+interface WireTerms {
+  payment_window?: string;
+  inspection_period?: string;
+  acceptance_required?: boolean;
+}
+
+interface WireAttention {
+  code?: string;
+  message?: string;
+  since?: string;
+  milestone_id?: string;
+}
+
+export interface WireEscrow extends WirePiece {
   escrow_id: string;
   buyer_id?: string;
   seller_id?: string;
   arbiter_id?: string;
-  title?: string;
   description?: string;
-  amount?: WireMoney;
   version?: string;
-  payment?: { status?: string; order_id?: string; payment_id?: string } | null;
-  terms?: { payment_window?: string; inspection_period?: string } | null;
+  payment?: WirePayment | null;
+  returned_payments?: WireReturnedPayment[];
+  terms?: WireTerms | null;
+  created_by?: string;
+  acceptances?: WireSaid[];
+  fee_bps?: number;
+  refunded_by?: string;
   create_time?: string;
   update_time?: string;
   attention?: string;
+  attentions?: WireAttention[];
   milestones?: WireMilestone[];
+  external_id?: string;
+  metadata?: Record<string, string>;
 }
 
 export interface WireEvent {
@@ -66,43 +139,41 @@ export interface WireEvent {
   update_type?: string;
 }
 
-/** An escrow as the pages use it. Only the JSON API gives the terms. */
-export interface Escrow extends EscrowData {
-  milestones: MilestoneData[];
-  /** Seconds. */
-  terms?: { payment_window_s: number; inspection_period_s: number };
-}
+/** An escrow as the pages use it. */
+export type Escrow = EscrowData;
 
 export function readEscrow(wire: WireEscrow): Escrow {
-  const amount_minor = minor(wire.amount);
-  const paymentStatus = enumName(wire.payment?.status, 'PAYMENT_STATUS_');
   return {
     escrow_id: wire.escrow_id,
-    ...readParts(wire),
+    ...readPiece(wire),
     version: Number(wire.version ?? 0),
-    amount: amount_minor / 100,
-    amount_minor,
-    currency: wire.amount?.currency ?? 'INR',
+    amount: minor(wire.amount) / 100,
+    currency: currency(wire.amount),
     buyer_id: wire.buyer_id ?? '',
     seller_id: wire.seller_id ?? '',
     arbiter_id: wire.arbiter_id ?? '',
-    title: wire.title ?? '',
     description: wire.description ?? '',
-    payment: {
-      status: paymentStatus === '' ? null : (paymentStatus as PaymentStatus),
-      order_id: wire.payment?.order_id || null,
-      payment_id: wire.payment?.payment_id || null,
-    },
+    terms: readTerms(wire.terms ?? {}),
+    payment: readPayment(wire.payment ?? {}),
+    returned_payments: (wire.returned_payments ?? []).map(readReturned),
+    created_by: wire.created_by || null,
+    acceptances: (wire.acceptances ?? []).map(readSaid),
+    fee_bps: wire.fee_bps ?? 0,
+    refunded_by: wire.refunded_by || null,
     attention: wire.attention ?? '',
+    attentions: (wire.attentions ?? []).map((one) => ({
+      code: bareName(one.code, 'ATTENTION_CODE_'),
+      message: one.message ?? '',
+      since: one.since ?? null,
+      milestone_id: one.milestone_id ?? '',
+    })),
+    milestones: (wire.milestones ?? []).map(
+      (one): MilestoneData => ({ milestone_id: one.milestone_id, ...readPiece(one) }),
+    ),
+    external_id: wire.external_id ?? '',
+    metadata: wire.metadata ?? {},
     created_at: wire.create_time ?? '',
     updated_at: wire.update_time ?? '',
-    milestones: (wire.milestones ?? []).map(readMilestone),
-    terms: wire.terms
-      ? {
-          payment_window_s: parseFloat(wire.terms.payment_window ?? '0'),
-          inspection_period_s: parseFloat(wire.terms.inspection_period ?? '0'),
-        }
-      : undefined,
   };
 }
 
@@ -112,7 +183,7 @@ export function readEvent(wire: WireEvent): EventData {
   return {
     ...escrow,
     version: Number(wire.version),
-    event_type: wire.update_type || enumName(wire.type, 'EVENT_TYPE_'),
+    event_type: wire.update_type || bareName(wire.type, 'EVENT_TYPE_').toLowerCase(),
     actor_id: wire.actor_id ?? '',
     time: wire.create_time ?? '',
     event_data: wire.data ?? {},
@@ -120,53 +191,88 @@ export function readEvent(wire: WireEvent): EventData {
   };
 }
 
-/** Converts the `data` of a frame to an escrow for the pages. */
-export function fromFrame(data: EscrowData): Escrow {
-  return { ...data, milestones: data.milestones ?? [] };
-}
-
-function readMilestone(wire: WireMilestone): MilestoneData {
+function readPiece(wire: WirePiece): PieceData {
   return {
-    milestone_id: wire.milestone_id,
     title: wire.title ?? '',
     amount_minor: minor(wire.amount),
-    ...readParts(wire),
-  };
-}
-
-type Parts = MoneyData & {
-  status: EscrowStatus;
-  confirmations: ConfirmationData[];
-  dispute: DisputeData | null;
-  settlement: SettlementData | null;
-};
-
-function readParts(wire: WireParts): Parts {
-  return {
-    status: (wire.status ?? '').replace('ESCROW_STATUS_', '') as EscrowStatus,
+    status: bareName(wire.status, 'ESCROW_STATUS_') as EscrowStatus,
     held_minor: minor(wire.held),
     released_minor: minor(wire.released),
     refunded_minor: minor(wire.refunded),
     fee_minor: minor(wire.fee),
-    confirmations: (wire.confirmations ?? []).map((one) => ({
-      party: enumName(one.party, 'PARTY_') as ConfirmationData['party'],
-      time: one.time ?? '',
-    })),
-    dispute: wire.dispute
-      ? {
-          raised_by: wire.dispute.raised_by ?? '',
-          reason: wire.dispute.reason ?? '',
-          status: enumName(wire.dispute.status, 'DISPUTE_STATUS_') as DisputeData['status'],
-          note: wire.dispute.note ?? '',
-        }
-      : null,
-    settlement: wire.settlement
-      ? {
-          release_minor: minor(wire.settlement.release),
-          refund_minor: minor(wire.settlement.refund),
-          fee_minor: minor(wire.settlement.fee),
-        }
-      : null,
+    payout_minor: minor(wire.payout),
+    confirmations: (wire.confirmations ?? []).map(readSaid),
+    dispute: wire.dispute ? readDispute(wire.dispute) : null,
+    settlement: wire.settlement ? readSettlement(wire.settlement) : null,
+    deadline: wire.deadline ?? null,
+    deadline_action: (bareName(wire.deadline_action, 'DEADLINE_ACTION_') ||
+      null) as DeadlineAction | null,
+  };
+}
+
+function readSaid(wire: WireSaid): ConfirmationData {
+  const party = bareName(wire.party, 'PARTY_').toLowerCase() as ConfirmationData['party'];
+  return { party, time: wire.time ?? null };
+}
+
+function readDispute(wire: WireDispute): DisputeData {
+  const status = bareName(wire.status, 'DISPUTE_STATUS_').toLowerCase() as DisputeData['status'];
+  return {
+    raised_by: wire.raised_by ?? '',
+    reason: wire.reason ?? '',
+    status,
+    note: wire.note ?? '',
+  };
+}
+
+function readSettlement(wire: WireSettlement): SettlementData {
+  return {
+    decided_by: wire.decided_by ?? '',
+    note: wire.note ?? '',
+    refunded_by: wire.refunded_by || null,
+    release_minor: minor(wire.release),
+    refund_minor: minor(wire.refund),
+    fee_minor: minor(wire.fee),
+  };
+}
+
+function readTerms(wire: WireTerms): TermsData {
+  return {
+    payment_window_s: parseFloat(wire.payment_window ?? '0'),
+    inspection_period_s: parseFloat(wire.inspection_period ?? '0'),
+    acceptance_required: wire.acceptance_required ?? false,
+  };
+}
+
+function readPayment(wire: WirePayment): PaymentData {
+  const status = bareName(wire.status, 'PAYMENT_STATUS_').toLowerCase();
+  return {
+    status: status === '' ? null : (status as PaymentStatus),
+    order_id: wire.order_id || null,
+    payment_id: wire.payment_id || null,
+    customer_fee_minor: minor(wire.customer_fee),
+    charged_back_minor: minor(wire.charged_back),
+    refunds: (wire.refunds ?? []).map(readRefund),
+  };
+}
+
+function readRefund(wire: WireRefund): RefundData {
+  return {
+    refund_id: wire.refund_id,
+    amount_minor: minor(wire.amount),
+    bank_reference: wire.bank_reference || null,
+    time: wire.time ?? null,
+  };
+}
+
+function readReturned(wire: WireReturnedPayment): ReturnedPaymentData {
+  return {
+    payment_id: wire.payment_id,
+    amount_minor: minor(wire.amount),
+    currency: currency(wire.amount),
+    why: wire.why ?? '',
+    refunded_minor: minor(wire.refunded),
+    refund: wire.refund ? readRefund(wire.refund) : null,
   };
 }
 
@@ -174,7 +280,12 @@ function minor(money: WireMoney | null | undefined): number {
   return Number(money?.amount_minor ?? 0);
 }
 
-function enumName(name: string | undefined, prefix: string): string {
-  const bare = (name ?? '').replace(prefix, '').toLowerCase();
-  return bare === 'unspecified' ? '' : bare;
+function currency(money: WireMoney | undefined): string {
+  return money?.currency ?? 'INR';
+}
+
+/** The name without its enum's prefix; empty for UNSPECIFIED. */
+function bareName(name: string | undefined, prefix: string): string {
+  const bare = (name ?? '').replace(prefix, '');
+  return bare === 'UNSPECIFIED' ? '' : bare;
 }

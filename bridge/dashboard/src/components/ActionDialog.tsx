@@ -2,20 +2,22 @@ import { Button, Group, Modal, Stack, Text, Textarea } from '@mantine/core';
 import { useState, type SyntheticEvent } from 'react';
 import { useCommand } from '../api/command';
 import type { Escrow } from '../api/wire';
+import type { User } from '../contexts/AuthContext';
 import type { Action } from '../escrow/action';
 import { askFor, commandFor, type AskedVerb } from '../escrow/ask';
 import { FaultAlert } from './FaultAlert';
 
 interface Props {
   escrow: Escrow;
+  user: User;
   action: Action & { verb: AskedVerb };
   onClose: () => void;
 }
 
 /** Asks the user to confirm an action, and for a reason or a note; then sends the command. */
-export function ActionDialog({ escrow, action, onClose }: Props) {
+export function ActionDialog({ escrow, user, action, onClose }: Props) {
   // The text stays as it was when the dialog opened, even if the escrow changes meanwhile.
-  const [ask] = useState(() => askFor(action.verb, escrow, action));
+  const [ask] = useState(() => askFor(action.verb, escrow, action, user.user_id));
   const [words, setWords] = useState('');
   const [isMissing, setMissing] = useState(false);
   const command = useCommand();
@@ -30,7 +32,11 @@ export function ActionDialog({ escrow, action, onClose }: Props) {
     <Modal opened onClose={onClose} title={ask.title} size="md">
       <form onSubmit={submit} noValidate>
         <Stack>
-          <Text>{ask.text}</Text>
+          {ask.text.map((words) => (
+            <Text key={words} className="hf-words">
+              {words}
+            </Text>
+          ))}
           {ask.words && (
             <Textarea
               label={ask.words.label}

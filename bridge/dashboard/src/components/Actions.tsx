@@ -2,13 +2,14 @@ import { Button, Stack, Text } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import { usePay } from '../api/payment';
 import type { Escrow } from '../api/wire';
+import { useAuth, type User } from '../contexts/AuthContext';
 import type { Action, Verb } from '../escrow/action';
 import { askFor, type AskedVerb } from '../escrow/ask';
 import { formatMoney } from '../escrow/money';
 import { ActionDialog } from './ActionDialog';
 import classes from './Actions.module.css';
 import { FaultAlert } from './FaultAlert';
-import { ResolveDialog } from './ResolveDialog';
+import { ResolveDialog, type Verdict } from './ResolveDialog';
 
 interface Props {
   escrow: Escrow;
@@ -16,11 +17,16 @@ interface Props {
   size?: 'sm' | 'md';
 }
 
+/** Never the button that stands out. */
+const REJECTIONS = new Set<Verb>(['cancel', 'dispute', 'override']);
+
 /** The buttons for what the user may do now, and the dialog that one of them opens. */
 export function Actions({ escrow, actions, size = 'md' }: Props) {
   const [opened, setOpened] = useState<Action | null>(null);
+  const { user } = useAuth();
   const close = () => setOpened(null);
   const opener = useFocusReturn(opened !== null);
+  if (!user) return null;
   return (
     <>
       <div className={classes.actions} data-size={size}>
@@ -31,21 +37,27 @@ export function Actions({ escrow, actions, size = 'md' }: Props) {
             <Button
               key={action.verb}
               size={size}
-              variant={index === 0 && action.verb !== 'cancel' ? 'filled' : 'default'}
+              variant={index === 0 && !REJECTIONS.has(action.verb) ? 'filled' : 'default'}
               onClick={(event) => {
                 opener.current = event.currentTarget;
                 setOpened(action);
               }}
             >
-              {labelOf(action.verb, escrow, action)}
+              {labelOf(escrow, action, user)}
             </Button>
           ),
         )}
       </div>
       {opened && isAsked(opened) && (
-        <ActionDialog key={opened.verb} escrow={escrow} action={opened} onClose={close} />
+        <ActionDialog
+          key={opened.verb}
+          escrow={escrow}
+          user={user}
+          action={opened}
+          onClose={close}
+        />
       )}
-      {opened?.verb === 'resolve' && (
+      {opened && isVerdict(opened) && (
         <ResolveDialog escrow={escrow} action={opened} onClose={close} />
       )}
     </>
@@ -80,11 +92,15 @@ function PayButton({ escrow }: { escrow: Escrow }) {
   );
 }
 
-function isAsked(action: Action): action is Action & { verb: AskedVerb } {
-  return action.verb !== 'pay' && action.verb !== 'resolve';
+function isVerdict(action: Action): action is Action & { verb: Verdict } {
+  return action.verb === 'resolve' || action.verb === 'override';
 }
 
-function labelOf(verb: Verb, escrow: Escrow, action: Action): string {
-  if (verb === 'pay') return 'Pay';
-  return verb === 'resolve' ? 'Decide' : askFor(verb, escrow, action).label;
+function isAsked(action: Action): action is Action & { verb: AskedVerb } {
+  return action.verb !== 'pay' && !isVerdict(action);
+}
+
+function labelOf(escrow: Escrow, action: Action, user: User): string {
+  if (isVerdict(action)) return action.verb === 'resolve' ? 'Decide' : 'Decide anew';
+  return isAsked(action) ? askFor(action.verb, escrow, action, user.user_id).label : 'Pay';
 }

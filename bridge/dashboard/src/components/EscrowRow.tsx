@@ -4,6 +4,7 @@ import { Link } from 'react-router';
 import type { Escrow } from '../api/wire';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { partOf, turnOf } from '../escrow/action';
+import { deadlineHint } from '../escrow/deadline';
 import { formatMoney } from '../escrow/money';
 import { Ago } from './Ago';
 import classes from './EscrowRow.module.css';
@@ -16,6 +17,7 @@ export function EscrowRow({ escrow }: { escrow: Escrow }) {
   const [first] = useState(escrow.status);
   if (!user) return null;
   const turn = turnOf(escrow, user);
+  const deadline = deadlineHint(escrow, user);
   const hasMoved = escrow.status !== first;
   return (
     <li className={`hf-card ${classes.row}`} data-escrow={escrow.escrow_id}>
@@ -26,6 +28,11 @@ export function EscrowRow({ escrow }: { escrow: Escrow }) {
         <Text size="sm" c="dimmed" truncate>
           {withWhom(escrow, user)}
         </Text>
+        {deadline && (
+          <Text size="sm" className={classes.deadline} data-deadline>
+            {deadline}
+          </Text>
+        )}
       </div>
       <div className={classes.money}>
         <span className={classes.amount}>{formatMoney(escrow.amount_minor, escrow.currency)}</span>

@@ -7,6 +7,7 @@ import { useAuth } from '../contexts/AuthContext';
 import { ConnectionBanner, ConnectionState } from './ConnectionState';
 import classes from './Frame.module.css';
 import { Mark } from './Mark';
+import { PayeeChange } from './PayeeChange';
 
 /** The head that all pages have, with the page below it. */
 export function Frame() {
@@ -38,6 +39,7 @@ export function Frame() {
         <ConnectionBanner />
       </header>
       <main id="main" ref={main} tabIndex={-1} className={classes.main}>
+        <PayeeChange />
         <Outlet />
       </main>
     </>

@@ -2,9 +2,12 @@ import { Text, Title } from '@mantine/core';
 import type { Escrow } from '../api/wire';
 import type { User } from '../contexts/AuthContext';
 import { actionsOf } from '../escrow/action';
+import { deadlineWords } from '../escrow/deadline';
 import { formatMoney } from '../escrow/money';
+import { gets } from '../escrow/payout';
 import { Actions } from './Actions';
 import classes from './Milestones.module.css';
+import { Deadline } from './Deadline';
 import { Bar } from './MoneyBar';
 import { StatusBadge } from './StatusBadge';
 
@@ -28,7 +31,7 @@ export function Milestones({ escrow, user }: { escrow: Escrow; user: User }) {
             </div>
             <Bar money={one} amount_minor={one.amount_minor} currency={escrow.currency} isThin />
             {one.dispute?.status === 'open' && (
-              <Text size="sm" c="dimmed">
+              <Text size="sm" c="dimmed" className="hf-words">
                 {one.dispute.raised_by}: “{one.dispute.reason}”
               </Text>
             )}
@@ -37,6 +40,11 @@ export function Milestones({ escrow, user }: { escrow: Escrow; user: User }) {
                 Confirmed by the {one.confirmations.map((c) => c.party).join(' and the ')}
               </Text>
             )}
+            <Text size="sm" c="dimmed">
+              {gets(escrow.seller_id, user.user_id, 'You')}{' '}
+              {formatMoney(one.payout_minor, escrow.currency)} if all of it is paid out
+            </Text>
+            <Deadline words={deadlineWords(escrow, one, user)} />
             <Actions
               escrow={escrow}
               size="sm"

@@ -3,10 +3,12 @@
  * buttons: the server decides.
  */
 import type { User } from '../contexts/AuthContext';
-import type { MilestoneData } from '../services/websocket';
+import type { MilestoneData, PieceData } from '../services/websocket';
 import type { Escrow } from '../api/wire';
+import { awaitedBy, isSellerAbsent, missingOf } from './acceptance';
 
 export type Verb =
+  | 'accept'
   | 'pay'
   | 'confirm'
   | 'release'
@@ -14,6 +16,7 @@ export type Verb =
   | 'dispute'
   | 'withdrawDispute'
   | 'resolve'
+  | 'override'
   | 'cancel';
 
 export interface Action {
@@ -34,34 +37,47 @@ export function partOf(escrow: Escrow, user: User): Part {
 
 /** The actions that the user may take, the likeliest first. */
 export function actionsOf(escrow: Escrow, user: User): Action[] {
-  const part = partOf(escrow, user);
-  const isAdmin = user.roles.includes('admin');
-  if (escrow.status === 'INITIATED') return beforePayment(part, isAdmin);
-  if (escrow.milestones.length > 0) {
-    return escrow.milestones.flatMap((milestone) =>
-      held(escrow, milestone, user, part).map((verb) => ({ verb, milestone })),
-    );
-  }
-  return held(escrow, escrow, user, part).map((verb) => ({ verb }));
+  if (escrow.status === 'INITIATED') return beforePayment(escrow, user);
+  const pieces: Action[] =
+    escrow.milestones.length > 0
+      ? escrow.milestones.flatMap((milestone) =>
+          onPiece(escrow, milestone, user).map((verb) => ({ verb, milestone })),
+        )
+      : onPiece(escrow, escrow, user).map((verb) => ({ verb }));
+  return [...onWhole(escrow, user), ...pieces];
 }
 
 /** What the escrow waits for the user to do, in a few words; empty if it is not their turn. */
 export function turnOf(escrow: Escrow, user: User): string {
   const verbs = new Set(actionsOf(escrow, user).map((action) => action.verb));
+  const part = partOf(escrow, user);
+  const needsAccount = escrow.attentions.some((one) => one.code.startsWith('PAYEE_'));
   if (verbs.has('pay')) return 'Your turn to pay';
-  if (verbs.has('resolve') && partOf(escrow, user) === 'arbiter') return 'Your turn to decide';
+  if (verbs.has('resolve') && part === 'arbiter') return 'Your turn to decide';
+  if (verbs.has('accept')) return 'Your turn to accept';
+  if (part === 'seller' && needsAccount) return 'Add where you are paid';
   if (verbs.has('confirm')) return 'Your turn to confirm';
   return '';
 }
 
-function beforePayment(part: Part, isAdmin: boolean): Action[] {
-  if (part === 'buyer') return [{ verb: 'pay' }, { verb: 'cancel' }];
-  return part === 'seller' || isAdmin ? [{ verb: 'cancel' }] : [];
+function beforePayment(escrow: Escrow, user: User): Action[] {
+  const part = partOf(escrow, user);
+  const verbs: Verb[] = [];
+  if (part === 'buyer' && awaitedBy(escrow, user).length === 0) verbs.push('pay');
+  if (missingOf(escrow).includes(user.user_id)) verbs.push('accept');
+  if (part === 'buyer' || part === 'seller' || user.roles.includes('admin')) verbs.push('cancel');
+  return verbs.map((verb) => ({ verb }));
 }
 
-type Piece = Pick<Escrow, 'status' | 'confirmations' | 'dispute'>;
+/** What is about the whole of a paid escrow, whether it has milestones or not. */
+function onWhole(escrow: Escrow, user: User): Action[] {
+  if (![escrow, ...escrow.milestones].some((piece) => piece.status === 'HELD')) return [];
+  if (partOf(escrow, user) === 'buyer' && isSellerAbsent(escrow)) return [{ verb: 'refund' }];
+  return missingOf(escrow).includes(user.user_id) ? [{ verb: 'accept' }] : [];
+}
 
-function held(escrow: Escrow, piece: Piece, user: User, part: Part): Verb[] {
+function onPiece(escrow: Escrow, piece: PieceData, user: User): Verb[] {
+  const part = partOf(escrow, user);
   const isAdmin = user.roles.includes('admin');
   const isTrading = part === 'buyer' || part === 'seller';
   if (piece.status === 'HELD') {
@@ -78,6 +94,14 @@ function held(escrow: Escrow, piece: Piece, user: User, part: Part): Verb[] {
     if (piece.dispute?.raised_by === user.user_id) verbs.push('withdrawDispute');
     return verbs;
   }
-  const isStuck = piece.status === 'SETTLING' && escrow.attention !== '' && isAdmin;
-  return isStuck ? ['release', 'refund'] : [];
+  return piece.status === 'SETTLING' && isAdmin ? onSettling(escrow, piece) : [];
+}
+
+/** An admin may try again what is stuck, in the direction that was decided, and decide anew. */
+function onSettling(escrow: Escrow, { settlement }: PieceData): Verb[] {
+  const verbs: Verb[] = [];
+  if (escrow.attentions.length > 0 && settlement) {
+    verbs.push(settlement.release_minor > 0 ? 'release' : 'refund');
+  }
+  return [...verbs, 'override'];
 }

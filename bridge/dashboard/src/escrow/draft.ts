@@ -12,6 +12,8 @@ export interface Draft {
   description: string;
   other_id: string;
   arbiter_id: string;
+  /** Whether the other side must accept before the buyer pays. */
+  needs_acceptance: boolean;
   has_milestones: boolean;
   amount: string;
   milestones: DraftPart[];
@@ -27,6 +29,7 @@ export const EMPTY_DRAFT: Draft = {
   description: '',
   other_id: '',
   arbiter_id: '',
+  needs_acceptance: true,
   has_milestones: false,
   amount: '',
   milestones: [EMPTY_PART, EMPTY_PART],
@@ -76,6 +79,7 @@ export function requestOf(draft: Draft, userId: string): Record<string, unknown>
     terms: {
       payment_window: `${Number(draft.payment_days) * DAY_S}s`,
       inspection_period: `${Number(draft.inspection_days) * DAY_S}s`,
+      acceptance_required: draft.needs_acceptance,
     },
     milestones: draft.has_milestones
       ? draft.milestones.map(({ title, amount }) => ({

@@ -24,12 +24,27 @@ export function dateOf(time: string): string {
   return new Date(time).toLocaleDateString('en-IN', { dateStyle: 'medium' });
 }
 
+/** To the second, with the zone. */
 export function clockTime(time: string): string {
-  return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'medium' });
+  return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'long' });
 }
 
-export function minuteTime(time: string): string {
-  return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'short' });
+/** `Thu 3 Dec, 3:02 pm IST`; with the year if it is not the present one. */
+export function moment(time: string, now_ms: number = Date.now()): string {
+  const date = new Date(time);
+  const isThisYear = date.getFullYear() === new Date(now_ms).getFullYear();
+  const day = date.toLocaleDateString('en-IN', {
+    weekday: 'short',
+    day: 'numeric',
+    month: 'short',
+    year: isThisYear ? undefined : 'numeric',
+  });
+  const clock = date.toLocaleTimeString('en-IN', {
+    hour: 'numeric',
+    minute: '2-digit',
+    timeZoneName: 'short',
+  });
+  return `${day.replaceAll(',', '')}, ${clock}`;
 }
 
 /** `3 days`, `12 hours`, `90 seconds`. */

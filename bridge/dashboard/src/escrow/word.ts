@@ -1,6 +1,8 @@
 /** What the statuses and events of an escrow are called on screen. */
 import type { EscrowStatus, EventData } from '../services/websocket';
 import { formatMoney } from './money';
+import { feeOn, payoutOfHeld } from './payout';
+import { moment } from './time';
 
 export const STATUS_WORDS: Record<EscrowStatus, string> = {
   INITIATED: 'Awaiting payment',
@@ -28,10 +30,13 @@ const EVENT_WORDS: Record<string, string> = {
   dispute_raised: 'Dispute raised',
   dispute_withdrawn: 'Dispute withdrawn',
   dispute_resolved: 'Dispute resolved',
-  settlement_started: 'Settlement started',
-  settlement_completed: 'Settlement complete',
-  settlement_failed: 'Settlement needs help',
-  attention_raised: 'Needs attention',
+  settlement_started: 'Decided where the money goes',
+  settlement_completed: 'The money has moved',
+  settlement_failed: 'The money could not be moved yet',
+  settlement_overridden: 'Decided anew',
+  attention_raised: 'Somebody has to look at this',
+  escrow_accepted: 'Accepted',
+  deadline_near: 'A deadline is near',
 };
 
 const ACTOR_WORDS: Record<string, string> = {
@@ -42,12 +47,36 @@ const ACTOR_WORDS: Record<string, string> = {
 
 /** A short phrase for an event. An update that a service published has the service's own name. */
 export function eventWords(event: EventData): string {
-  const words = EVENT_WORDS[event.event_type];
-  if (event.event_type === 'confirmation_added') {
-    const party = event.event_data?.party;
-    return typeof party === 'string' ? `Confirmed by the ${party}` : 'Confirmed';
+  return (
+    specialWords(event) ??
+    EVENT_WORDS[event.event_type] ??
+    capital(event.event_type.replaceAll('_', ' '))
+  );
+}
+
+/** The phrase of an event that depends on what it carries. */
+function specialWords(event: EventData): string | undefined {
+  const data = event.event_data ?? {};
+  const party = data.party === 'buyer' || data.party === 'seller' ? data.party : null;
+  switch (event.event_type) {
+    case 'confirmation_added':
+      return party ? `Confirmed by the ${party}` : 'Confirmed';
+    case 'escrow_accepted':
+      return party ? `Accepted by the ${party}` : 'Accepted';
+    case 'deadline_near':
+      return event.deadline_action === 'CANCEL'
+        ? 'The time to pay is nearly over'
+        : 'The time to inspect is nearly over';
+    case 'payment_captured':
+      return data.late ? 'Payment received too late; it goes back' : undefined;
+    case 'payment_refunded':
+      return data.surplus ? 'Payment that could not be used sent back' : undefined;
+    case 'attention_raised':
+      if (data.payment_id) return 'Payment that cannot be used; it goes back';
+      return data.attention ? undefined : 'What somebody had to look at is over';
+    default:
+      return undefined;
   }
-  return words ?? capital(event.event_type.replaceAll('_', ' '));
 }
 
 export function actorWords(actorId: string | undefined): string {
@@ -57,21 +86,36 @@ export function actorWords(actorId: string | undefined): string {
 /** The details of an event: its milestone, how the money is divided, a reason, a note. */
 export function eventDetail(event: EventData): string {
   const data = event.event_data ?? {};
-  const parts: string[] = [];
-  if (event.milestone_id) {
-    const part = event.milestones?.find((m) => m.milestone_id === event.milestone_id);
-    parts.push(part?.title ?? event.milestone_id);
+  const milestone = event.milestones.find((one) => one.milestone_id === event.milestone_id);
+  const parts = [milestone?.title ?? '', deadlineDetail(event), divisionDetail(event)];
+  // A failed payment's reason is a code of Razorpay's, and says nothing to people.
+  const said = event.event_type === 'payment_failed' ? [] : [data.reason, data.note];
+  for (const words of said) {
+    if (typeof words === 'string' && words) parts.push(`“${words}”`);
   }
-  if (event.event_type === 'dispute_resolved') {
-    const [release, refund] = [Number(data.release_minor ?? 0), Number(data.refund_minor ?? 0)];
-    parts.push(
-      `${formatMoney(release, event.currency)} to the seller, ${formatMoney(refund, event.currency)} back to the buyer`,
-    );
-  }
-  for (const said of [data.reason, data.note]) {
-    if (typeof said === 'string' && said) parts.push(`“${said}”`);
-  }
-  return parts.join(' · ');
+  return parts.filter(Boolean).join(' · ');
+}
+
+function deadlineDetail(event: EventData): string {
+  if (event.event_type !== 'deadline_near') return '';
+  const piece = event.milestones.find((one) => one.milestone_id === event.milestone_id) ?? event;
+  if (!piece.deadline) return '';
+  const at = moment(piece.deadline);
+  if (piece.deadline_action === 'CANCEL') return `Cancelled on ${at} if it is not paid by then`;
+  const payout = formatMoney(payoutOfHeld(piece, event.fee_bps), event.currency);
+  return event.milestones.length > 0 && piece === event
+    ? `Paid out to ${event.seller_id} on ${at} if ${event.buyer_id} says nothing`
+    : `${payout} goes to ${event.seller_id} on ${at} if ${event.buyer_id} says nothing`;
+}
+
+/** How a verdict divides the money, after the platform's fee. */
+function divisionDetail(event: EventData): string {
+  if (event.event_type !== 'dispute_resolved' && event.event_type !== 'settlement_overridden') return '';
+  const data = event.event_data ?? {};
+  const piece = event.milestones.find((one) => one.milestone_id === event.milestone_id) ?? event;
+  const [release_minor, refund_minor] = [Number(data.release_minor ?? 0), Number(data.refund_minor ?? 0)];
+  const payout_minor = release_minor - feeOn(release_minor, piece, event.fee_bps);
+  return `${formatMoney(payout_minor, event.currency)} to ${event.seller_id}, ${formatMoney(refund_minor, event.currency)} back to ${event.buyer_id}`;
 }
 
 export function capital(text: string): string {

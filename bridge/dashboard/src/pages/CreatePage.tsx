@@ -133,6 +133,13 @@ function CreateForm({ user }: { user: User }) {
             {...form.getInputProps('inspection_days')}
           />
         </div>
+        {form.values.part === 'buyer' && (
+          <Switch
+            label={`${form.values.other_id.trim() || 'The seller'} must accept before I pay`}
+            description="So that somebody is there when your money is. You get a link to send."
+            {...form.getInputProps('needs_acceptance', { type: 'checkbox' })}
+          />
+        )}
         <FaultAlert error={create.error} />
         <Group>
           <Button type="submit" size="md" loading={create.isPending}>

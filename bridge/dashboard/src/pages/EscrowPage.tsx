@@ -1,22 +1,32 @@
-import { Alert, Button, Skeleton, Stack, Text, Title } from '@mantine/core';
-import { IconAlertTriangle, IconArrowLeft, IconScale } from '@tabler/icons-react';
+import { Alert, Button, Group, Skeleton, Stack, Text, Title } from '@mantine/core';
+import { IconArrowLeft, IconScale } from '@tabler/icons-react';
 import { Link, useParams } from 'react-router';
+import { Fault } from '../api/http';
 import { useTimeline } from '../api/live';
 import { useReturnedPayment } from '../api/payment';
-import { useEscrow } from '../api/query';
+import { useEscrow, usePayee } from '../api/query';
 import type { Escrow } from '../api/wire';
 import { Actions } from '../components/Actions';
+import { Deadline } from '../components/Deadline';
 import { Facts } from '../components/Facts';
 import { FaultAlert } from '../components/FaultAlert';
+import { Invitation } from '../components/Invitation';
 import { Milestones } from '../components/Milestones';
 import { MoneyBar } from '../components/MoneyBar';
+import { Notices } from '../components/Notices';
+import { Returns } from '../components/Returns';
 import { StatePath } from '../components/StatePath';
 import { StatusBadge } from '../components/StatusBadge';
 import { Timeline } from '../components/Timeline';
 import { useAuth, type User } from '../contexts/AuthContext';
-import { actionsOf, partOf } from '../escrow/action';
+import { missingOf } from '../escrow/acceptance';
+import { actionsOf, partOf, type Action } from '../escrow/action';
+import { noticesFor } from '../escrow/attention';
+import { deadlineWords } from '../escrow/deadline';
 import { formatMoney } from '../escrow/money';
 import { isOver } from '../escrow/path';
+import { situation } from '../escrow/situation';
+import type { EventData } from '../services/websocket';
 import classes from './EscrowPage.module.css';
 import { usePageTitle } from './title';
 
@@ -58,7 +68,10 @@ function Content({ id }: { id: string }) {
         </section>
       </div>
       <aside className={classes.side} aria-label="What you can do, and what was agreed">
-        <Todo escrow={escrow.data} user={user} payment={payment} />
+        <div className={classes.now}>
+          <Todo escrow={escrow.data} user={user} events={timeline.events} payment={payment} />
+          <Returns escrow={escrow.data} user={user} />
+        </div>
         <Facts escrow={escrow.data} user={user} />
       </aside>
     </article>
@@ -80,90 +93,92 @@ function Head({ escrow }: { escrow: Escrow }) {
   );
 }
 
-type ReturnedPayment = ReturnType<typeof useReturnedPayment>;
+interface TodoProps {
+  escrow: Escrow;
+  user: User;
+  events: EventData[];
+  payment: ReturnType<typeof useReturnedPayment>;
+}
 
-function Todo({ escrow, user, payment }: { escrow: Escrow; user: User; payment: ReturnedPayment }) {
+function Todo({ escrow, user, events, payment }: TodoProps) {
+  const hasAccount = useHasAccount(escrow, user);
   const actions = actionsOf(escrow, user).filter((action) => !action.milestone);
   const isPaying = escrow.status === 'INITIATED';
+  const invited = invitedBy(escrow, user);
+  const objection = objectionOf(escrow, user, actions);
+  const others = actions.filter((action) => action !== objection);
   return (
     <section className={`hf-card ${classes.panel}`} aria-labelledby="todo">
       <Stack gap="md">
         <Title order={2} size="h3" id="todo">
-          {isOver(escrow.status) ? 'All done' : 'What now'}
+          {isOver(escrow.status) ? 'How it ended' : 'What now'}
         </Title>
-        <Text c="dimmed" aria-live="polite">
-          {situation(escrow, user)}
+        <Text c="dimmed" aria-live="polite" className="hf-words">
+          {situation(escrow, user, { events, hasAccount })}
         </Text>
-        {escrow.dispute?.status === 'open' && (
-          <Alert color="red" icon={<IconScale aria-hidden />} title={`${escrow.dispute.raised_by} objects`}>
-            {escrow.dispute.reason}
-          </Alert>
-        )}
-        {escrow.dispute?.note && (
-          <Alert color="gray" icon={<IconScale aria-hidden />} title="How it was decided">
-            {escrow.dispute.note}
-          </Alert>
-        )}
-        {escrow.attention && (
-          <Alert color="yellow" icon={<IconAlertTriangle aria-hidden />} title="Needs attention">
-            {escrow.attention}
-          </Alert>
-        )}
+        <Disputes escrow={escrow} />
+        <Notices notices={noticesFor(escrow, user, hasAccount)} />
         {isPaying && payment.hasFailed && (
           <Alert role="alert" color="red" title="The payment did not go through">
             Nothing was taken. You can try again.
           </Alert>
         )}
         <FaultAlert error={payment.error} />
+        {escrow.milestones.length === 0 || isPaying ? (
+          <Deadline words={deadlineWords(escrow, escrow, user)}>
+            {objection && <Actions escrow={escrow} actions={[objection]} size="sm" />}
+          </Deadline>
+        ) : null}
         {payment.isPending && isPaying ? (
           <Text role="status">Asking Razorpay about your payment…</Text>
         ) : (
-          actions.length > 0 && <Actions escrow={escrow} actions={actions} />
+          others.length > 0 && <Actions escrow={escrow} actions={others} />
         )}
+        {invited.length > 0 && <Invitation names={invited} />}
       </Stack>
     </section>
   );
 }
 
-/** What is happening and whose turn it is, as this user sees it. */
-function situation(escrow: Escrow, user: User): string {
-  const part = partOf(escrow, user);
-  const arbiter = escrow.arbiter_id || 'an administrator';
-  switch (escrow.status) {
-    case 'INITIATED':
-      return part === 'buyer'
-        ? 'Pay, and the money is held until you both confirm.'
-        : `Waiting for ${escrow.buyer_id} to pay.`;
-    case 'HELD':
-      return heldSituation(escrow, part);
-    case 'DISPUTED':
-      return part === 'arbiter'
-        ? 'Both sides wait for your decision.'
-        : `The money stays held until ${arbiter} decides.`;
-    case 'SETTLING':
-      return 'Decided. Razorpay is moving the money now.';
-    case 'RELEASED':
-      return `${escrow.seller_id} has been paid.`;
-    case 'REFUNDED':
-      return `${escrow.buyer_id} has everything back.`;
-    case 'SPLIT':
-      return 'The money has been divided between both.';
-    case 'CANCELLED':
-      return 'Called off before it was paid.';
-  }
+/** Whether a seller has said how they are paid; undefined for others, and while it is not known. */
+function useHasAccount(escrow: Escrow, user: User): boolean | undefined {
+  const isWaiting = partOf(escrow, user) === 'seller' && !isOver(escrow.status);
+  const payee = usePayee(user.user_id, isWaiting);
+  return isWaiting && payee.isSuccess ? payee.data !== null : undefined;
 }
 
-function heldSituation(escrow: Escrow, part: string): string {
-  if (escrow.milestones.length > 0) return 'The money is held. Each milestone is settled separately.';
-  const confirmed = escrow.confirmations.map((one) => one.party as string);
-  const missing = (['buyer', 'seller'] as const).filter((one) => !confirmed.includes(one));
-  if (missing.includes(part as 'buyer' | 'seller')) {
-    return confirmed.length > 0
-      ? 'The money is held. The other side has confirmed; now it is up to you.'
-      : 'The money is held. Confirm when your side is done.';
-  }
-  const names = missing.map((one) => (one === 'buyer' ? escrow.buyer_id : escrow.seller_id));
-  return `The money is held. Waiting for ${names.join(' and ')} to confirm.`;
+/** Those whom the creator still has to send the link to this page. */
+function invitedBy(escrow: Escrow, user: User): string[] {
+  const isOpen = escrow.status === 'INITIATED' || escrow.status === 'HELD';
+  return isOpen && escrow.created_by === user.user_id ? missingOf(escrow) : [];
+}
+
+/** The way to object to a release by the clock. It stands beside the words about the clock. */
+function objectionOf(escrow: Escrow, user: User, actions: Action[]): Action | undefined {
+  const isWarned = escrow.deadline_action === 'RELEASE' && partOf(escrow, user) === 'buyer';
+  return isWarned ? actions.find((action) => action.verb === 'dispute') : undefined;
+}
+
+function Disputes({ escrow: { dispute, milestones, settlement } }: { escrow: Escrow }) {
+  const notes = [dispute, ...milestones.map((one) => one.dispute)]
+    .map((one) => one?.note)
+    .filter((one) => one !== undefined && one !== '');
+  // An admin's later word takes the place of the arbiter's.
+  const isOverridden = dispute?.note && settlement && settlement.note !== dispute.note;
+  return (
+    <>
+      {dispute?.status === 'open' && (
+        <Alert color="red" icon={<IconScale aria-hidden />} title={`${dispute.raised_by} objects`}>
+          <span className="hf-words">{dispute.reason}</span>
+        </Alert>
+      )}
+      {(isOverridden ? [settlement.note] : notes).map((note) => (
+        <Alert key={note} color="gray" icon={<IconScale aria-hidden />} title="How it was decided">
+          <span className="hf-words">{note}</span>
+        </Alert>
+      ))}
+    </>
+  );
 }
 
 function Loading() {
@@ -177,13 +192,25 @@ function Loading() {
 }
 
 function Missing({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
+  const { user, logout } = useAuth();
   return (
     <Stack maw={560} mx="auto" align="flex-start">
       <Title order={1}>This escrow cannot be shown</Title>
       <FaultAlert error={error} onRetry={onRetry} />
-      <Button component={Link} to="/" variant="default">
-        To your escrows
-      </Button>
+      {error instanceof Fault && error.status === 404 && user && (
+        <Text>
+          You are logged in as {user.user_id}. If somebody sent you this link, log in as the person whom
+          they named.
+        </Text>
+      )}
+      <Group>
+        <Button component={Link} to="/" variant="default">
+          To your escrows
+        </Button>
+        <Button variant="default" onClick={logout}>
+          Log in as somebody else
+        </Button>
+      </Group>
     </Stack>
   );
 }

@@ -3,7 +3,7 @@ import { useForm } from '@mantine/form';
 import { useQueryClient } from '@tanstack/react-query';
 import { keys } from '../api/cache';
 import { useCommand } from '../api/command';
-import { usePayee, type Payee } from '../api/query';
+import { payeePath, usePayee, type Payee } from '../api/query';
 import { FaultAlert } from '../components/FaultAlert';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { usePageTitle } from './title';
@@ -30,8 +30,9 @@ function PayeeCard({ user }: { user: User }) {
           Where you are paid
         </Title>
         <Text c="dimmed" size="sm" mt={4}>
-          Money for what you sell is paid to your Razorpay linked account. A payout that waits for the
-          account continues as soon as you save.
+          Money for what you sell is paid to your Razorpay linked account. Your first account counts at
+          once, and a payout that waits for it goes on. A change counts after a wait, in which you can
+          call it off.
         </Text>
       </div>
       <FaultAlert error={payee.error} onRetry={() => void payee.refetch()} />
@@ -69,7 +70,7 @@ function PayeeForm({ user }: { user: User }) {
   const submit = form.onSubmit(({ account_id }) =>
     save.mutate(
       {
-        path: `/api/v1/payees/${encodeURIComponent(user.user_id)}`,
+        path: payeePath(user.user_id),
         method: 'PUT',
         body: { account_id: account_id.trim() },
       },

@@ -28,16 +28,88 @@ export interface ConfirmationData {
   time: string | null;
 }
 
+/** The party that did not create the escrow agrees to it. */
+export type AcceptanceData = ConfirmationData;
+
+/** What the clock does when a deadline passes. */
+export type DeadlineAction = 'CANCEL' | 'RELEASE';
+
+export type AttentionCode =
+  | 'BANK_DISPUTE'
+  | 'PLATFORM_LOSS'
+  | 'FOREIGN_TRANSFER'
+  | 'FOREIGN_REFUND'
+  | 'GATEWAY_REFUSED'
+  | 'PAYEE_REFUSED'
+  | 'PAYEE_MISSING'
+  | 'BOOKS_DIFFER'
+  | 'SURPLUS_PAYMENT';
+
+/** Something that a person has to look at. It goes when it is over. */
+export interface AttentionData {
+  /** A newer server may send a code that is not listed here. */
+  code: AttentionCode | (string & {});
+  /** For engineers and operators. */
+  message: string;
+  since: string | null;
+  /** Empty where it concerns the whole escrow. */
+  milestone_id: string;
+}
+
+/** What was agreed beside the amount. */
+export interface TermsData {
+  payment_window_s: number;
+  inspection_period_s: number;
+  /** Whether the other side must accept before a payment can be started. */
+  acceptance_required: boolean;
+}
+
+/** A refund that Razorpay has processed. */
+export interface RefundData {
+  refund_id: string;
+  amount_minor: number;
+  /** The bank's own number of it; null while Razorpay has none. */
+  bank_reference: string | null;
+  time: string | null;
+}
+
+/** A payment that the escrow could not use, and that goes back to its payer. */
+export interface ReturnedPaymentData {
+  payment_id: string;
+  amount_minor: number;
+  currency: string;
+  why: string;
+  refunded_minor: number;
+  /** Null until Razorpay has processed it. */
+  refund: RefundData | null;
+}
+
+export interface PaymentData {
+  status: PaymentStatus | null;
+  order_id: string | null;
+  payment_id: string | null;
+  /** What the customer paid on top, as the bearer of Razorpay's fee. It is not refunded. */
+  customer_fee_minor: number;
+  /** What the bank gave back to the buyer after a lost dispute. */
+  charged_back_minor: number;
+  refunds: RefundData[];
+}
+
 export interface DisputeData {
   raised_by: string;
   reason: string;
   status: 'open' | 'withdrawn' | 'resolved';
-  /** What the arbiter wrote about the decision. */
-  note?: string;
+  /** Why it was decided as it was. */
+  note: string;
 }
 
 /** How the held money is divided, once that is decided. */
 export interface SettlementData {
+  /** A user id, `clock` or `bank`. */
+  decided_by: string;
+  note: string;
+  /** `bank` where the bank gave the buyer the money. */
+  refunded_by: string | null;
   release_minor: number;
   refund_minor: number;
   fee_minor: number;
@@ -51,37 +123,54 @@ export interface MoneyData {
   fee_minor: number;
 }
 
-export interface MilestoneData extends MoneyData {
-  milestone_id: string;
+/** What an escrow and a milestone have in common. */
+export interface PieceData extends MoneyData {
   title: string;
   amount_minor: number;
   status: EscrowStatus;
   confirmations: ConfirmationData[];
   dispute: DisputeData | null;
-  settlement?: SettlementData | null;
+  settlement: SettlementData | null;
+  /** When the clock acts, and how; null while it does not. Of an escrow with milestones, the next one. */
+  deadline: string | null;
+  deadline_action: DeadlineAction | null;
+  /** What the seller gets if all of it is released. */
+  payout_minor: number;
+}
+
+export interface MilestoneData extends PieceData {
+  milestone_id: string;
 }
 
 /** An escrow as it is at `version`. */
-export interface EscrowData extends MoneyData {
+export interface EscrowData extends PieceData {
   escrow_id: string;
-  status: EscrowStatus;
   version: number;
   amount: number;
-  amount_minor: number;
   currency: string;
   buyer_id: string;
   seller_id: string;
   arbiter_id: string;
-  title: string;
-  description?: string;
-  payment: { status: PaymentStatus | null; order_id: string | null; payment_id: string | null };
-  confirmations: ConfirmationData[];
-  dispute: DisputeData | null;
-  settlement?: SettlementData | null;
+  description: string;
+  terms: TermsData;
+  payment: PaymentData;
+  returned_payments: ReturnedPaymentData[];
+  /** A party or a service; null where that was not recorded. */
+  created_by: string | null;
+  acceptances: AcceptanceData[];
+  /** The platform's fee in basis points of what is released. */
+  fee_bps: number;
+  /** `bank` where the bank has given the buyer everything back. */
+  refunded_by: string | null;
+  milestones: MilestoneData[];
+  /** The most pressing of `attentions`; empty if there is none. */
   attention: string;
+  /** The most pressing first. */
+  attentions: AttentionData[];
+  external_id: string;
+  metadata: Record<string, string>;
   created_at: string;
   updated_at: string;
-  milestones?: MilestoneData[];
 }
 
 /** The escrow right after an event, and what the event was. */
