@@ -88,7 +88,9 @@ async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
     visitors: list[Visitor] = []
     async with AsyncExitStack() as opened:
 
-        async def come(name: str, viewport: ViewportSize | None = None, **more: Any) -> Visitor:
+        async def come(
+            name: str, viewport: ViewportSize | None = None, path: str = "", **more: Any
+        ) -> Visitor:
             context = await chromium.new_context(
                 viewport=viewport or DESKTOP, locale="en-IN", timezone_id="Asia/Kolkata", **more
             )
@@ -96,7 +98,7 @@ async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
             visitor = Visitor(name, stack.url, context, await context.new_page())
             visitor.watch()
             visitors.append(visitor)
-            await visitor.come_in()
+            await visitor.come_in(path)
             return visitor
 
         yield come

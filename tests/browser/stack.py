@@ -15,6 +15,8 @@ from scripts.run.stack import plan
 from tests.fakes.process import Process
 from tests.fakes.stack import Port
 
+NEAR_S = 3
+"""How long before a deadline the parties are reminded."""
 DASHBOARD = Path(__file__).parents[2] / "bridge" / "dashboard"
 SECRETS = Secrets(
     jwt_secret="a secret of the browser tests, longer than 32 bytes",
@@ -35,6 +37,7 @@ class Stack:
             "CORE_LISTEN": self._ports["CORE_LISTEN"].address,
             "SANDBOX_PORT": str(self._ports["SANDBOX_PORT"].number),
             "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'holdfast.db'}",
+            "DEADLINE_NEAR_S": str(NEAR_S),
         }
         planned = plan(environment, SECRETS)
         assert planned.sandbox is not None
@@ -90,25 +93,42 @@ class Api:
         told = await self._as(buyer, "POST", "/api/v1/escrows", body)
         return str(told["escrow"]["escrow_id"])
 
-    async def pay(self, escrow_id: str, buyer: str) -> None:
+    async def pay(self, escrow_id: str, buyer: str, **how: Any) -> None:
         """Pay in the sandbox and confirm the payment: HELD when this returns."""
         started = await self.do(escrow_id, "pay", buyer)
-        url = f"{self.stack.sandbox_url}/sandbox/orders/{started['order_id']}/pay"
-        proof = await self._call("POST", url, {"outcome": "captured"})
+        proof = await self.pay_order(started["order_id"], **how)
         names = ("order_id", "payment_id", "signature")
         body = {name: proof[f"razorpay_{name}"] for name in names}
         await self.do(escrow_id, "confirmPayment", buyer, **body)
+
+    async def pay_order(self, order_id: str, **how: Any) -> dict[str, Any]:
+        """Pay an order as the customer, without telling the escrow: webhooks do."""
+        url = f"{self.stack.sandbox_url}/sandbox/orders/{order_id}/pay"
+        return await self._call("POST", url, {"outcome": "captured", **how})
+
+    async def bank_says(self, payment_id: str, event: str) -> None:
+        """Let the customer's bank open, win or lose a dispute of a payment."""
+        url = f"{self.stack.sandbox_url}/sandbox/payments/{payment_id}/dispute"
+        await self._call("POST", url, {"event": event})
 
     async def do(self, escrow_id: str, verb: str, user_id: str, **body: Any) -> dict[str, Any]:
         return await self._as(user_id, "POST", f"/api/v1/escrows/{escrow_id}:{verb}", body)
 
     async def register_payee(self, user_id: str) -> None:
-        account = "acc_" + re.sub("[^A-Za-z0-9]", "", user_id).ljust(14, "0")[:14]
-        await self._as(user_id, "PUT", f"/api/v1/payees/{user_id}", {"account_id": account})
+        await self.name_account(user_id, re.sub("[^A-Za-z0-9]", "", user_id).ljust(14, "0")[:14])
+
+    async def name_account(self, user_id: str, tail: str) -> None:
+        """Have a seller paid to `acc_` and these 14 letters or digits."""
+        body = {"account_id": f"acc_{tail}"}
+        await self._as(user_id, "PUT", f"/api/v1/payees/{user_id}", body)
 
     async def version(self, escrow_id: str, user_id: str) -> int:
+        return int((await self.escrow(escrow_id, user_id))["version"])
+
+    async def escrow(self, escrow_id: str, user_id: str) -> dict[str, Any]:
         told = await self._as(user_id, "GET", f"/api/v1/escrows/{escrow_id}")
-        return int(told["escrow"]["version"])
+        escrow: dict[str, Any] = told["escrow"]
+        return escrow
 
     async def _as(
         self, user_id: str, method: str, path: str, body: dict[str, Any] | None = None

@@ -5,15 +5,14 @@ import gzip
 from typing import Literal
 
 import pytest
-from playwright.async_api import Page, Response, ViewportSize, expect
+from playwright.async_api import Page, Response, expect
 
 from tests.browser.stack import DASHBOARD, Api, Stack
-from tests.browser.visitor import Picture, Visit
+from tests.browser.visitor import PHONE, Picture, Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCRIPT_LIMIT_BYTES = 300_000
-PHONE = ViewportSize(width=360, height=760)
 AXE = DASHBOARD / "node_modules" / "axe-core" / "axe.min.js"
 AXE_RUN = """async (rules) => {
     const { violations } = await axe.run(rules ? { runOnly: rules } : {});
@@ -25,7 +24,6 @@ AXE_RUN = """async (rules) => {
 COLOURS_ARE_THERE = """() => Promise.allSettled(
     document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished)
 )"""
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 async def turn(page: Page, scheme: Literal["dark", "light"]) -> None:
@@ -113,11 +111,52 @@ async def test_no_page_has_a_serious_accessibility_fault(
     await arbiter.press("Decide")
     await expect(arbiter.page.get_by_role("slider")).to_be_visible()
     await has_no_serious_fault(arbiter.page)
+    await arbiter.page.get_by_label("Out of it for ravi").fill("100,000")
+    await arbiter.page.get_by_role("dialog").get_by_role("button", name="Decide").click()
+    await expect(arbiter.page.get_by_text("Give the reason")).to_be_visible()
+    await has_no_serious_fault(arbiter.page)
     await arbiter.press("Back")
     await arbiter.page.get_by_role("button", name="Account: meera").click()
     await arbiter.page.get_by_role("menuitem", name="Log out").click()
     await expect(arbiter.page.get_by_text("Come in as")).to_be_visible()
     await has_no_serious_fault(arbiter.page)
+
+
+async def test_what_people_are_told_and_asked_has_no_serious_accessibility_fault(
+    visit: Visit, api: Api
+) -> None:
+    await api.name_account("devi", "DeviSells00001")
+    await api.name_account("devi", "SomebodyElse01")
+    asked = await api.create("asha", "devi", 900, terms={"acceptance_required": True})
+    held = await api.create("asha", "noor", 900)
+    await api.pay(held, "asha")
+    await api.do(held, "confirm", "noor")
+    returned = await api.create("asha", "devi", 900)
+    order_id = (await api.do(returned, "pay", "asha"))["order_id"]
+    await api.pay_order(order_id, discount=10_000)
+    buyer = await visit("asha", PHONE, reduced_motion="reduce")
+    for escrow_id, words in (
+        (asked, "Send devi this link"),
+        (held, "If you say nothing"),
+        (returned, "Bank reference"),
+    ):
+        await buyer.open(escrow_id)
+        await buyer.reads(words)
+        await has_no_serious_fault(buyer.page)
+    await buyer.open(held)
+    await buyer.press("Release")
+    await has_no_serious_fault(buyer.page)
+    seller = await visit("devi", PHONE, path=f"/escrows/{asked}", reduced_motion="reduce")
+    await seller.reads("is about to change")
+    await seller.press("Accept")
+    await expect(seller.page.get_by_role("dialog")).to_be_visible()
+    await has_no_serious_fault(seller.page)
+    await seller.press("Back")
+    await has_no_serious_fault(seller.page)
+    without_account = await visit("noor", PHONE, reduced_motion="reduce")
+    await without_account.open(held)
+    await without_account.reads("Add where you want to be paid")
+    await has_no_serious_fault(without_account.page)
 
 
 async def test_nothing_is_wider_than_a_phone(
@@ -129,16 +168,16 @@ async def test_nothing_is_wider_than_a_phone(
     made = await some_escrows(api)
     visitor = await visit("asha", PHONE, device_scale_factor=2)
     await expect(visitor.page.get_by_text("Oak dining table, 2 m").first).to_be_visible()
-    assert await visitor.page.evaluate(OVERFLOW) == 0
+    await visitor.fits()
     for name in made:
         await visitor.open(made[name])
-        assert await visitor.page.evaluate(OVERFLOW) == 0, name
+        await visitor.fits()
     await visitor.open(made["held"])
     await picture(visitor, "mobile")
     for path in ("/new", "/settings"):
         await visitor.page.goto(stack.url + path)
         await expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
-        assert await visitor.page.evaluate(OVERFLOW) == 0, path
+        await visitor.fits()
 
 
 async def test_the_list_is_filtered_by_words_status_and_part(

@@ -4,7 +4,13 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, ViewportSize, expect
+
+PHONE = ViewportSize(width=360, height=760)
+"""The narrowest screen on which everything must be usable."""
+
+ADMIN = "admin"
+"""The demo's administrator, whom the login page names with the role."""
 
 # What a browser itself prints while a server or the network is away.
 _OUTAGE = re.compile(r"WebSocket connection to .* failed|Failed to load resource|ERR_")
@@ -36,11 +42,14 @@ class Visitor:
         if not (self.knows_of_outage and _OUTAGE.search(message.text)):
             self.mishaps.append(message.text)
 
-    async def come_in(self) -> None:
-        """Log in on screen, as a user of the demo."""
-        await self.page.goto(self.url)
-        await self.page.get_by_label("or as somebody else").fill(self.name)
-        await self.page.get_by_role("button", name="Come in", exact=True).click()
+    async def come_in(self, path: str = "") -> None:
+        """Log in on screen, as a user of the demo, at the page that was wanted."""
+        await self.page.goto(self.url + path)
+        if self.name == ADMIN:
+            await self.page.get_by_role("button", name=ADMIN).click()
+        else:
+            await self.page.get_by_label("or as somebody else").fill(self.name)
+            await self.page.get_by_role("button", name="Come in", exact=True).click()
         await self.sees_connection("Live")
 
     async def sees_connection(self, word: str) -> None:
@@ -75,6 +84,18 @@ class Visitor:
         await dialog.get_by_role("button", name=name).click()
         await expect(dialog).to_be_hidden()
 
+    async def reads(self, words: str) -> None:
+        """Wait until these words are on the page."""
+        found = self.page.locator("main").get_by_text(words).first
+        await expect(found).to_be_visible(timeout=20_000)
+
+    async def fits(self) -> None:
+        """Whatever is on the page now, also in a dialog, is no wider than the screen."""
+        assert await self.page.evaluate(_OVERFLOW) == 0, self.page.url
+        dialog = self.page.get_by_role("dialog")
+        if await dialog.count():
+            assert await dialog.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+
     async def share(self, name: str) -> str:
         """Answer the amount that the legend of the money bar shows for a share."""
         return await self.page.locator(f"dd[data-share='{name}']").inner_text()
@@ -85,4 +106,5 @@ Visit = Callable[..., Awaitable[Visitor]]
 
 Picture = Callable[[Visitor, str], Awaitable[None]]
 
+_OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _VERSIONS = "entries => entries.map(entry => entry.dataset.version)"
