@@ -14,7 +14,6 @@ _PRESSING = tuple(AttentionCode)
 OBSTACLES = frozenset(
     {
         AttentionCode.FOREIGN_TRANSFER,
-        AttentionCode.FOREIGN_REFUND,
         AttentionCode.GATEWAY_REFUSED,
         AttentionCode.PAYEE_REFUSED,
         AttentionCode.PAYEE_MISSING,

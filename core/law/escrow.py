@@ -228,6 +228,11 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.refunded_minor - self.bank_minor
 
     @property
+    def owing_minor(self) -> int:
+        """What the provider has still to refund, as decided."""
+        return self.settlement.repay_minor - self.repaid_minor if self.settlement else 0
+
+    @property
     def payout_minor(self) -> int:
         """What the seller gets if all of it is released."""
         return self.amount_minor - self.full_fee_minor

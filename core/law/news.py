@@ -253,9 +253,12 @@ def refund_reported(
     part = None if command.part_id is None else escrow.part(command.part_id)
     if part is None or part.settlement is None or part.status is not Status.SETTLING:
         return _foreign_refund(escrow, command, caller, now_us)
-    if not _fits(command, part.settlement.repay_minor - part.repaid_minor):
-        return _foreign_refund(escrow, command, caller, now_us)
-    return _refunded(escrow, (part,), command, caller, now_us)
+    if _fits(command, part.owing_minor):
+        return _refunded(escrow, (part,), command, caller, now_us)
+    others = [p for p in escrow.parts if p is not part and p.owing_minor]
+    if command.is_adopted and _fits(command, sum(p.owing_minor for p in (part, *others))):
+        return _refunded(escrow, (part, *others), command, caller, now_us)
+    return _foreign_refund(escrow, command, caller, now_us)
 
 
 def _fits(command: c.ReportRefund, owing_minor: int) -> bool:
@@ -270,7 +273,7 @@ def _refunded(
 ) -> Event:
     after, left = escrow, command.amount_minor
     for part in parts:
-        amount = min(left, part.held_minor)
+        amount = min(left, part.owing_minor if part.settlement else part.held_minor)
         left -= amount
         held, refunded = part.held_minor - amount, part.refunded_minor + amount
         done = replace(part, held_minor=held, refunded_minor=refunded)
@@ -301,8 +304,7 @@ def _refunded(
 
 def _rounded_off(part: Part) -> Part:
     """Leave to the platform what a refund by hand left over and is too little to be refunded."""
-    settlement = part.settlement
-    rest = settlement.repay_minor - part.repaid_minor if settlement else 0
+    settlement, rest = part.settlement, part.owing_minor
     if settlement is None or not 0 < rest < MIN_AMOUNT_MINOR:
         return part
     divided = replace(
@@ -384,7 +386,7 @@ def settlement_completed(
 ) -> Event | None:
     settlement = part.settlement
     assert settlement is not None, "a settling part has its settlement"
-    if part.repaid_minor < settlement.repay_minor:
+    if part.owing_minor > 0:
         return None  # The refund is not reported yet; settlement looks again.
     done = replace(
         part,

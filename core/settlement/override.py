@@ -45,6 +45,7 @@ class Overrider:
         now_us: Callable[[], int],
         patience: Patience | None = None,
         ring_settlement: Callable[[], None] = lambda: None,
+        wait_s: float = WAIT_S,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -52,6 +53,7 @@ class Overrider:
         self._now_us = now_us
         self._patience = patience or Patience()
         self._ring_settlement = ring_settlement
+        self._wait_s = wait_s
 
     async def override(
         self,
@@ -100,7 +102,7 @@ class Overrider:
     async def _lease(self, command: c.OverrideSettlement, escrow_id: str, caller: Caller) -> Owed:
         """Take the lease as soon as settlement gives it back, if it is not done by then."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + WAIT_S
+        until_s = loop.time() + self._wait_s
         while True:
             await self._judge(command, escrow_id, caller)
             now_us = self._now_us()
@@ -113,7 +115,7 @@ class Overrider:
                 )
             if work is not None:
                 return work
-            if loop.time() > until_s:
+            if loop.time() >= until_s:
                 raise _under_way()
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -193,9 +195,7 @@ def _require_room_for_refunds(after: Escrow, have: Found) -> None:
         if is_alive(r) and "part" not in r.notes and r.refund_id not in known
     ]
     made = sum(r.amount_minor for r in by_hand)
-    owing = sum(
-        p.settlement.repay_minor - p.repaid_minor for p in after.parts if p.settlement is not None
-    )
+    owing = sum(p.owing_minor for p in after.parts)
     if made > owing:
         raise Refusal(
             Reason.WRONG_STATUS,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from core.law.escrow import Escrow, Part, Settlement, Surplus
+from core.law.escrow import AttentionCode, Escrow, Part, Settlement, Surplus
 from core.law.money import is_movable
+from core.law.words import money
 from core.razorpay import Refund
 from core.settlement.act import Found, Repay, Step, Stuck, Wait, is_alive, must_wait, refunds_of
 from core.settlement.report import WHOLE, Report, adoption_report, refund_report
@@ -14,16 +15,58 @@ from core.settlement.report import WHOLE, Report, adoption_report, refund_report
 
 def refund(escrow: Escrow, part: Part, settlement: Settlement, have: Found) -> Iterator[Step]:
     """Refund what a part still owes; refunds by hand count as shares of it."""
-    owing = settlement.repay_minor - part.repaid_minor
-    known = _known(escrow)
+    owing, known = part.owing_minor, _known(escrow)
     ours = [r for r in refunds_of(part.part_id, have) if r.refund_id not in known]
-    by_hand = None if any(map(is_alive, ours)) else _by_hand(escrow, have, owing)
+    by_hand = None
+    if not any(map(is_alive, ours)):
+        # One of the whole payment may count for several parts.
+        whole = sum(p.owing_minor for p in escrow.parts)
+        by_hand = _by_hand(escrow, have, owing) or _by_hand(escrow, have, whole)
+        if by_hand is None and all(p.held_minor == p.owing_minor for p in escrow.parts):
+            by_hand = _more_than_all(escrow, have, whole)
     if by_hand is not None:
         yield _adopted(by_hand, part.part_id)
+        return
+    stuck = None if any(map(is_alive, ours)) else _too_little_left(escrow, part, have)
+    if stuck is not None:
+        yield stuck
         return
     is_first = settlement.turn == 0 and owing == settlement.refund_minor
     key = _key(f"{escrow.escrow_id}-{part.part_id}", ours, "" if is_first else owing)
     yield from _repay(escrow, have, ours, owing, part.part_id, key)
+
+
+def _more_than_all(escrow: Escrow, have: Found, owing: int) -> Refund | None:
+    """Answer a refund by hand that has left less of the payment than all that is to go back.
+
+    What it gave beyond that is a difference that reconciliation tells of.
+    """
+    one = _in_the_way(escrow, have, owing)
+    return replace(one, amount_minor=owing) if one is not None else None
+
+
+def _in_the_way(escrow: Escrow, have: Found, owing: int) -> Refund | None:
+    """Answer the largest refund by hand, if Razorpay can refund no more what is owing."""
+    known = _known(escrow)
+    made = [r for r in have.refunds if is_alive(r)]
+    left = escrow.payment.amount_minor - sum(r.amount_minor for r in made)
+    by_hand = [r for r in made if "part" not in r.notes and r.refund_id not in known]
+    largest = max(by_hand, key=lambda r: r.amount_minor, default=None)
+    return largest if owing > left else None
+
+
+def _too_little_left(escrow: Escrow, part: Part, have: Found) -> Stuck | None:
+    """Say that refunds by hand have left less of the payment than is to be refunded."""
+    one = _in_the_way(escrow, have, part.owing_minor)
+    if one is None:
+        return None
+    return Stuck(
+        part.part_id,
+        f"Refund {one.refund_id} of {money(one.amount_minor, escrow.currency)} was not made by"
+        " Holdfast, and is more than is to be refunded. Give the buyer more, so that it counts.",
+        AttentionCode.FOREIGN_REFUND,
+        subject=one.refund_id,
+    )
 
 
 def refund_late(escrow: Escrow, have: Found) -> Iterator[Step]:
@@ -34,7 +77,9 @@ def refund_late(escrow: Escrow, have: Found) -> Iterator[Step]:
         for r in have.refunds
         if r.refund_id not in known and (r.notes.get("part") == WHOLE or r.amount_minor == owing)
     ]
-    by_hand = None if any(map(is_alive, ours)) else _by_hand(escrow, have, owing)
+    by_hand = None
+    if not any(map(is_alive, ours)):
+        by_hand = _by_hand(escrow, have, owing) or _more_than_all(escrow, have, owing)
     if by_hand is not None:
         yield _adopted(by_hand, "")
         return

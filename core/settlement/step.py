@@ -91,8 +91,7 @@ def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Ste
         settlement = part.settlement
         if settlement is None:
             continue
-        owing = settlement.repay_minor - part.repaid_minor
-        if owing > 0:
+        if part.owing_minor > 0:
             if are_held:
                 yield from repay.refund(escrow, part, settlement, have)
             elif settlement.transfer_minor == 0 or not account_id:

@@ -7,6 +7,9 @@ from scripts.sandbox.books import Books, Entity
 from tests.fakes.fee import can_be_split, fee_of
 from tests.simulation.model import Sheet
 
+# How a dispute may have ended.
+ENDED = ("won", "closed", "lost")
+
 
 @dataclass(eq=False)
 class Deal:
@@ -27,6 +30,8 @@ class Deal:
     events: list[bytes] = field(default_factory=list)
     # What was released when somebody moved its money behind Holdfast's back.
     released_before: int | None = None
+    # By lost dispute: what of its payment had moved when it was first seen, and not yet settled.
+    moved_before: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_touched(self) -> bool:
@@ -39,18 +44,22 @@ class Deal:
     def fee(self, part_id: str) -> int:
         """The fee on the share of a part that is released."""
         sheet = self.sheets[part_id]
+        if sheet.is_banks:
+            return sheet.release or 0
         is_whole = sheet.release == sheet.amount
         return self.full_fees[part_id] if is_whole else fee_of(sheet.release or 0)
 
     def can_be_split(self, part_id: str, release: int) -> bool:
         """Whether Razorpay could move both shares."""
         others = [s for name, s in self.sheets.items() if name != part_id]
-        beside_refund = any(s.release is not None and s.release < s.amount for s in others)
-        amount, full_fee = self.sheets[part_id].amount, self.full_fees[part_id]
-        return can_be_split(amount, full_fee, release, beside_refund=beside_refund)
+        beside_refund = any(s.refund or s.is_banks for s in others)
+        sheet = self.sheets[part_id]
+        fee = fee_of(sheet.held) if sheet.bank else self.full_fees[part_id]
+        return can_be_split(sheet.held, fee, release, beside_refund=beside_refund)
 
     def who(self, role: str) -> Caller:
-        return Caller(f"{role}-{self.mark}")
+        roles = {"admin"} if role == "admin" else {"user"}
+        return Caller(f"{role}-{self.mark}", frozenset(roles))
 
     def payments(self) -> list[Entity]:
         return [p for order_id in self.orders for p in self.books.of("payment", order_id)]
@@ -72,8 +81,28 @@ class Deal:
 
     def open_disputes(self, paid: Entity) -> list[Entity]:
         """The open disputes (chargebacks) of one payment."""
+        return [d for d in self.books.of("dispute", paid["id"]) if d["status"] not in ENDED]
+
+    def lost_minor(self, paid: Entity) -> int:
+        """What the bank has given to the buyer of one payment."""
         disputes = self.books.of("dispute", paid["id"])
-        return [d for d in disputes if d["status"] not in ("won", "closed")]
+        return sum(d["amount_deducted"] for d in disputes if d["status"] == "lost")
+
+    def at_razorpay(self) -> int:
+        """What all of this has left in the platform's balance, by Razorpay's own statement."""
+        ids = {p["id"] for p in self.payments()}
+        for kind in ("transfer", "refund", "dispute"):
+            ids |= {
+                one["id"] for paid in self.payments() for one in self.books.of(kind, paid["id"])
+            }
+        ids |= {one["id"] for mine in list(ids) for one in self.books.of("reversal", mine)}
+        lines = self.books.statement.lines
+        mine = [line for line in lines if line["entity_id"] in ids or line["dispute_id"] in ids]
+        return sum(line["credit"] - line["debit"] for line in mine)
+
+    def pays_in_full(self, paid: Entity) -> bool:
+        """Whether a payment is of the escrow's amount, but for a fee that the customer bears."""
+        return bool(paid["amount"] - paid.get("customer_fee", 0) == self.amount)
 
 
 def left(transfer: Entity) -> int:

@@ -13,11 +13,11 @@ from escrow.v1 import escrow_service_pb2 as escrow_rpc
 from escrow.v1 import payment_service_pb2 as payment_rpc
 from google.protobuf.duration_pb2 import Duration
 
-from core.errors import Refusal
+from core.errors import Reason, Refusal
 from core.law.command import Caller
 from core.razorpay import GatewayError
 from core.settlement.reconcile import DISPUTES_SPAN_S
-from scripts.sandbox import dispute, payment, refund
+from scripts.sandbox import dispute, payment, refund, transfer
 from scripts.sandbox.refusal import Refusal as SandboxRefusal
 from tests.fakes.fee import fees_of
 from tests.fakes.gateway import KEY_SECRET
@@ -35,7 +35,15 @@ RPCS = {
     "dispute": "RaiseDispute",
     "withdraw": "WithdrawDispute",
     "resolve": "ResolveDispute",
+    "override": "OverrideSettlement",
 }
+# Why an override that the law allows may be refused: what Razorpay has, or may come to have.
+FOUND = (
+    Reason.WRONG_STATUS,
+    Reason.SETTLEMENT_UNDER_WAY,
+    Reason.GATEWAY_REFUSED,
+    Reason.GATEWAY_UNAVAILABLE,
+)
 HOUR_S = 3600
 # Rounds of the finale: each settles, reconciles and lets an hour pass.
 MAX_ROUNDS = 60
@@ -97,7 +105,7 @@ class Driver:
         if beginning == "agreed":
             return
         await self.start_payment(deal)
-        self.pay(deal, "captured", 0, force=False)
+        self.pay(deal, "captured", {}, force=False)
         if beginning == "paid":
             return
         await self.world.run(self.world.deliver(len(self.world.gateway.told) - 1))
@@ -127,13 +135,16 @@ class Driver:
         if answer.order_id not in deal.orders:
             deal.orders.append(answer.order_id)
 
-    def pay(self, deal: Deal, outcome: str, odd_minor: int, force: bool) -> None:
+    def pay(self, deal: Deal, outcome: str, odd: dict[str, int], force: bool) -> None:
+        """Pay an order; `odd` may hold an amount that is added, a customer's fee or a discount."""
         if deal.orders:
-            amount = max(deal.amount + odd_minor, 100)
+            more = dict(odd)
+            if "odd_minor" in more:
+                more["amount"] = max(deal.amount + more.pop("odd_minor"), 100)
             _perhaps(
                 functools.partial(payment.pay, self.books, deal.orders[-1], outcome),
-                amount=amount,
                 force=force,
+                **more,
             )
 
     def authorize_late(self, deal: Deal, index: int, then_capture: bool) -> None:
@@ -172,14 +183,18 @@ class Driver:
             fields["milestone_id"] = part_id
         if verb == "dispute":
             fields["reason"] = "It is not blue."
-        if verb == "resolve":
-            fields |= {"release_minor": release, "refund_minor": sheets[0].amount - release}
+        if verb in ("resolve", "override"):
+            release = min(release, sheets[0].held)
+            fields |= {"release_minor": release, "refund_minor": sheets[0].held - release}
             fields["note"] = "Both sides were heard."
         request = getattr(escrow_rpc, RPCS[verb] + "Request")(**fields)
 
         can_be_split = deal.can_be_split(part_id, release)
         is_allowed = all(s.allows(verb, by, can_be_split=can_be_split) for s in sheets)
         refusal = await self._refusal(deal.who(by), functools.partial(_ask, RPCS[verb], request))
+        if verb == "override" and is_allowed and refusal is not None:
+            assert refusal.reason in FOUND, refusal
+            return
         assert is_allowed == (refusal is None), f"{verb} by {by} in {sheets[0].status}: {refusal}"
         for sheet in sheets if is_allowed else []:
             sheet.take(verb, by, release, self.now_s + deal.inspection_s)
@@ -203,11 +218,21 @@ class Driver:
 
     # What Razorpay, the bank and Razorpay's dashboard do.
 
-    def bank(self, deal: Deal, event: str) -> None:
+    def bank(
+        self, deal: Deal, event: str, amount: int | None = None, *, at_onset: bool = False
+    ) -> None:
+        """Let the bank open a dispute about every payment of a deal, or move the open one on."""
         for paid in deal.captured():
-            if event == "created" and deal.open_disputes(paid):
+            if (event == "created") == bool(deal.open_disputes(paid)):
                 continue  # The sandbox moves only the latest one on.
-            _perhaps(functools.partial(dispute.advance, self.books, paid["id"], event))
+            most = paid["amount"] - deal.lost_minor(paid)
+            if most:
+                advance = functools.partial(dispute.advance, self.books, paid["id"], event)
+                _perhaps(advance, amount=min(amount or most, most), deduct_at_onset=at_onset)
+
+    def judge_account(self, deal: Deal, status: str) -> None:
+        """Let the KYC of the seller's account come to an end."""
+        transfer.set_account(self.books, deal.account_id, {"status": status})
 
     def refund_by_hand(self, deal: Deal, amount: int) -> None:
         for paid in deal.captured():
@@ -239,12 +264,12 @@ class Driver:
         """Stop all faults, let everybody finish, and check where the money is."""
         self.world.live()
         self.world.gateway.arrive()
-        for _ in range(MAX_ROUNDS):
+        for round_number in range(MAX_ROUNDS):
             if await self._are_all_at_rest():
                 break
             self.world.gateway.work()
             for deal in self.deals:
-                await self._close(deal)
+                await self._close(deal, is_patient=round_number % 2 == 0)
             await self.look()
             await self.judge.check(self.deals)
             self.world.advance(HOUR_S)
@@ -257,12 +282,10 @@ class Driver:
     async def _are_all_at_rest(self) -> bool:
         return all([await self.judge.is_at_rest(deal) for deal in self.deals])
 
-    async def _close(self, deal: Deal) -> None:
+    async def _close(self, deal: Deal, *, is_patient: bool) -> None:
         await self.register_payee(deal)
-        escrow = await self.judge.escrow(deal)
-        if escrow.bank_disputes:
-            # No webhook tells of it: it is for reconciliation to find.
-            self.bank(deal, "closed")
+        # No webhook tells of it: it is for reconciliation to find.
+        self.bank(deal, "lost" if len(deal.events) % 2 else "closed")
         for part_id, sheet in deal.sheets.items():
             if sheet.status == "HELD":
                 await self.command(deal, part_id, "release", "buyer", 0)
@@ -270,7 +293,17 @@ class Driver:
                 half = sheet.amount // 2
                 release = half if deal.can_be_split(part_id, half) else 0
                 await self.command(deal, part_id, "resolve", "arbiter", release)
-        await self.retry(deal)
+        if is_patient:
+            await self.retry(deal)
+        else:
+            await self._give_up(deal)
+
+    async def _give_up(self, deal: Deal) -> None:
+        """Refund, as an admin, what cannot be paid out."""
+        is_stuck = (await self.judge.escrow(deal)).attention
+        for part_id, sheet in deal.sheets.items():
+            if sheet.status == "SETTLING" and is_stuck:
+                await self.command(deal, part_id, "override", "admin", 0)
 
 
 def _ask(verb: str, request: Any, core: Core) -> Coroutine[Any, Any, Any]:

@@ -48,6 +48,9 @@ ASKS = [
     ("withdraw", "buyer"),
     ("resolve", "arbiter"),
     ("resolve", "arbiter"),
+    ("override", "admin"),
+    ("override", "admin"),
+    ("override", "seller"),
 ]
 # What happens, and how often.
 MOVES = {
@@ -64,12 +67,24 @@ MOVES = {
     "authorize_late": 1,
     "confirm_payment": 1,
     "register_payee": 1,
-    "bank": 1,
+    "bank": 2,
+    "judge_account": 1,
     "refund_by_hand": 1,
 }
 # Seconds: less and more than each of the waits of settlement, and than the clocks of a deal.
 TIMES_S = [0.1, 1, 6, 21, 70, 1_000, 4_000]
 CORES = [(0,), (1,), (0, 1)]
+# How a payment may differ from its order: not at all, by hand, by a fee on top, by an offer.
+ODD: list[dict[str, int]] = [
+    {},
+    {},
+    {},
+    {"customer_fee": 5},
+    {"customer_fee": 3_000},
+    {"discount": 1},
+    {"odd_minor": 1},
+    {"odd_minor": -100},
+]
 # What becomes of calls in trouble, and how often.
 FATES = {Fate.WELL: 3, Fate.BUSY: 1, Fate.FAILED: 1, Fate.LOST: 2, Fate.LATE: 4}
 
@@ -119,9 +134,9 @@ class Adversary(RuleBasedStateMachine):
         sheet = deal.sheets[part_id]
         fitting = [ask for ask in ASKS if LAW[ask[0]][0] == sheet.status]
         verb, by = self.chance.choice(fitting * 3 + ASKS)
-        edges = [0, sheet.amount, 100, sheet.amount - 100, 1]
-        release = self.chance.choice([*edges, self.chance.randint(0, sheet.amount)])
-        release = min(max(release, 0), sheet.amount)
+        edges = [0, sheet.held, 100, sheet.held - 100, 1]
+        release = self.chance.choice([*edges, self.chance.randint(0, sheet.held)])
+        release = min(max(release, 0), sheet.held)
         await self.driver.command(deal, part_id, verb, by, release)
 
     async def settle(self, deal: Deal) -> None:
@@ -170,8 +185,8 @@ class Adversary(RuleBasedStateMachine):
     async def pay(self, deal: Deal) -> None:
         await self.driver.start_payment(deal)
         outcome = self.chance.choice(["captured", "captured", "authorized", "failed"])
-        odd_minor = self.chance.choice([0, 0, 0, 1, -100])
-        self.driver.pay(deal, outcome, odd_minor, force=self.chance.random() < 0.5)
+        odd = self.chance.choice(ODD)
+        self.driver.pay(deal, outcome, odd, force=self.chance.random() < 0.5)
 
     async def authorize_late(self, deal: Deal) -> None:
         index = self.chance.randint(0, 9)
@@ -184,8 +199,19 @@ class Adversary(RuleBasedStateMachine):
         await self.driver.register_payee(deal)
 
     async def bank(self, deal: Deal) -> None:
-        events = ["created", "created", "under_review", "won", "closed"]
-        self.driver.bank(deal, self.chance.choice(events))
+        """Let the bank open a dispute of all or a part, and end it in any way."""
+        events = ["created", "created", "under_review", "won", "lost", "lost", "closed"]
+        amount = self.chance.choice([None, None, 100, deal.amount - 1, deal.amount // 2])
+        self.driver.bank(
+            deal,
+            self.chance.choice(events),
+            max(amount, 100) if amount else None,
+            at_onset=self.chance.random() < 0.3,
+        )
+
+    async def judge_account(self, deal: Deal) -> None:
+        """Let the seller's account fail its KYC, now and then for good."""
+        self.driver.judge_account(deal, self.chance.choice(["rejected", "activated"]))
 
     async def refund_by_hand(self, deal: Deal) -> None:
         """Of one escrow only: the books of such a one differ from then on."""

@@ -101,6 +101,7 @@ class Core:
                 gateway,
                 now_us=now_us,
                 ring_settlement=self.settler.ring,
+                wait_s=0.0,  # Time stands still while it would wait.
             ),
         )
         self.payments = PaymentService(

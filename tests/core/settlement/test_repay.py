@@ -10,13 +10,15 @@ from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import AttentionCode, Escrow, Status
 from core.law.rules import outstanding
-from core.razorpay import Refund
-from core.settlement.act import Found, Repay, Reverse, Wait
+from core.razorpay import Refund, Transfer
+from core.settlement.act import Found, Repay, Reverse, Stuck, Wait
 from core.settlement.report import Report
 from core.settlement.step import next_step
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,
+    ARBITER,
+    BUYER,
     ESCROW_ID,
     PAYMENT_ID,
     SELLER,
@@ -217,3 +219,57 @@ def test_milestones_are_refunded_under_keys_of_their_own() -> None:
     story.tell(c.ReportRefund("rfnd_1", PAYMENT_ID, 40_000, "m1"), RAZORPAY)
     story.tell(c.CompleteSettlement("m1"), SETTLEMENT)
     assert step(story.escrow, refund(40_000, part="m1")).key == f"{ESCROW_ID}-m2-0"
+
+
+def test_a_refund_of_the_whole_payment_by_hand_counts_for_all_its_milestones() -> None:
+    story = Story(milestones(40_000, 60_000)).pay().hold("m2")
+    by_hand = refund(AMOUNT, notes={})
+    story.tell(c.RefundEscrow(part_id="m1"), SELLER)
+    stuck = step(story.escrow, transfer(58_500, "m2"), by_hand)
+    assert isinstance(stuck, Stuck)
+    assert (stuck.code, stuck.subject) == (AttentionCode.FOREIGN_REFUND, "rfnd_1")
+    story.tell(c.RefundEscrow(part_id="m2"), SELLER)
+    told = step(story.escrow, by_hand)
+    assert (told.command.refund_id, told.command.is_adopted) == ("rfnd_1", True)
+    story.tell(told.command, RAZORPAY)
+    for part_id in ("m1", "m2"):
+        done = step(story.escrow, by_hand)
+        assert done.command == c.CompleteSettlement(part_id)
+        story.tell(done.command, SETTLEMENT)
+    assert (story.escrow.status, story.escrow.payment.status) == ("REFUNDED", "REFUNDED")
+    assert story.escrow.attentions == ()
+
+
+def test_a_refund_by_hand_of_more_than_can_go_back_ends_what_is_left() -> None:
+    """One milestone was paid out before; its money went to both sides."""
+    story = Story(milestones(40_000, 60_000)).pay().hold("m1").hold("m2")
+    story.tell(c.ReleaseEscrow(part_id="m1"), BUYER)
+    story.settle("m1")
+    out, gone = transfer(39_000, "m1", 1, on_hold=False), transfer(58_500, "m2", 2)
+    by_hand = refund(AMOUNT, notes={})
+    story.tell(c.RaiseDispute("It is broken", "m2"), BUYER)
+    story.tell(c.ResolveDispute(30_000, 30_000, "Both heard", "m2"), ARBITER)
+    carved = replace_transfer(gone, 58_500 - 29_250)
+    assert isinstance(step(story.escrow, out, carved, by_hand), Stuck)
+    overridden(story, 0, "m2")
+    told = step(story.escrow, out, replace_transfer(gone, 58_500), by_hand)
+    assert (told.command.refund_id, told.command.amount_minor) == ("rfnd_1", 60_000)
+    story.tell(told.command, RAZORPAY)
+    story.tell(c.CompleteSettlement("m2"), SETTLEMENT)
+    assert [p.status for p in story.escrow.parts] == ["RELEASED", "REFUNDED"]
+    assert not outstanding(story.escrow)
+
+
+def replace_transfer(given: Transfer, reversed_minor: int) -> Transfer:
+    return dataclasses.replace(given, reversed_minor=reversed_minor)
+
+
+def test_a_late_payment_that_the_bank_and_a_person_gave_back_is_at_an_end() -> None:
+    story = story_in(Status.CANCELLED)
+    story.tell(payment(), RAZORPAY)
+    story.tell(bank_dispute("lost", amount=30_000), RAZORPAY)
+    story.tell(c.TakeBack("disp_1", 30_000), SETTLEMENT)
+    told = step(story.escrow, refund(AMOUNT, notes={}))
+    assert told.command.amount_minor == 70_000
+    story.tell(told.command, RAZORPAY)
+    assert not outstanding(story.escrow)
