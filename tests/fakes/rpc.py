@@ -54,7 +54,7 @@ class Api:
             }
             self._enums = {
                 name: pool.FindEnumTypeByName(PACKAGE + name)
-                for name in ("EscrowStatus", "EventType", "PaymentStatus")
+                for name in ("EscrowStatus", "EventType", "PaymentStatus", "AttentionCode")
             }
 
     def request(self, rpc: str, fields: dict[str, Any]) -> Any:
