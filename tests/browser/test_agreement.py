@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.stack import Api
-from tests.browser.visitor import PHONE, Picture, Visit, Visitor
+from tests.browser.visitor import PHONE, Visit, Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +22,7 @@ async def agree(buyer: Visitor, seller: str, rupees: str) -> str:
 
 
 async def test_the_seller_accepts_through_the_invitation_before_the_buyer_can_pay(
-    visit: Visit, api: Api, picture: Picture
+    visit: Visit, api: Api
 ) -> None:
     await api.register_payee("ravi")
     buyer = await visit("asha", PHONE, permissions=["clipboard-read", "clipboard-write"])
@@ -35,7 +35,6 @@ async def test_the_seller_accepts_through_the_invitation_before_the_buyer_can_pa
     await buyer.reads("ravi has not accepted yet")
     await expect(buyer.page.get_by_role("button", name="Pay ₹12,500.50")).to_be_hidden()
     await buyer.fits()
-    await picture(buyer, "invitation")
     await buyer.press("Copy the link")
     link = await buyer.page.evaluate("navigator.clipboard.readText()")
     assert link == f"{buyer.url}/escrows/{escrow_id}"
@@ -109,7 +108,7 @@ async def test_a_seller_who_has_accepted_keeps_the_buyer_from_taking_it_back(
 
 
 async def test_the_clock_is_told_to_both_with_the_way_to_object_beside_it(
-    visit: Visit, api: Api, picture: Picture
+    visit: Visit, api: Api
 ) -> None:
     await api.register_payee("ravi")
     escrow_id = await api.create("asha", "ravi", 0, amount=rupees("12500.50"))
@@ -128,7 +127,6 @@ async def test_the_clock_is_told_to_both_with_the_way_to_object_beside_it(
     clock = buyer.page.locator("[data-deadline]").filter(has_text=words)
     await expect(clock).to_contain_text("Inspect until")
     await expect(clock).to_contain_text("IST")
-    await picture(buyer, "deadline")
     for visitor in (buyer, seller):
         await visitor.fits()
         await visitor.page.goto(visitor.url)

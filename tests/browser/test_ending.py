@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.stack import Api
-from tests.browser.visitor import PHONE, Picture, Visit
+from tests.browser.visitor import PHONE, Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -12,7 +12,7 @@ DAYS = "usually 5 to 7 working days"
 
 
 async def test_a_seller_without_an_account_is_asked_for_one_and_then_paid(
-    visit: Visit, api: Api, picture: Picture
+    visit: Visit, api: Api
 ) -> None:
     escrow_id = await api.create("asha", "lakshmi", 45_000)
     buyer, seller = await visit("asha", PHONE), await visit("lakshmi", PHONE)
@@ -28,7 +28,6 @@ async def test_a_seller_without_an_account_is_asked_for_one_and_then_paid(
         await expect(visitor.page.get_by_text("is moving the money now")).to_be_hidden()
         await expect(visitor.page.get_by_text("PAYEE_MISSING")).to_be_hidden()
         await visitor.fits()
-    await picture(seller, "account")
     admin = await visit("admin")
     await admin.open(escrow_id)
     notice = admin.page.locator("[data-notice='PAYEE_MISSING']")
@@ -59,7 +58,7 @@ async def test_several_things_that_stand_in_the_way_are_told_at_once(
 
 
 async def test_a_changed_account_is_told_in_every_session_and_called_off(
-    visit: Visit, api: Api, picture: Picture
+    visit: Visit, api: Api
 ) -> None:
     await api.name_account("nina", "NinaSells00001")
     await api.name_account("nina", "SomebodyElse01")
@@ -68,7 +67,6 @@ async def test_a_changed_account_is_told_in_every_session_and_called_off(
         await visitor.reads("The account you are paid to is about to change")
         await visitor.reads("acc_SomebodyElse01")
         await visitor.fits()
-    await picture(phone, "payee")
     await phone.press("Keep the old account")
     await expect(phone.page.get_by_text("is about to change")).to_be_hidden()
     await desk.page.goto(f"{desk.url}/settings")
@@ -77,7 +75,7 @@ async def test_a_changed_account_is_told_in_every_session_and_called_off(
 
 
 async def test_a_verdict_needs_a_choice_and_a_reason_and_says_what_each_side_gets(
-    visit: Visit, api: Api, picture: Picture
+    visit: Visit, api: Api
 ) -> None:
     await api.register_payee("ravi")
     escrow_id = await api.create("asha", "ravi", 10_000, arbiter_id="meera")
@@ -99,7 +97,6 @@ async def test_a_verdict_needs_a_choice_and_a_reason_and_says_what_each_side_get
     await expect(dialog).to_contain_text("Give the reason")
     await expect(dialog).to_contain_text("₹150")
     await arbiter.fits()
-    await picture(arbiter, "verdict")
     await dialog.get_by_label("Why").fill("Both knew of the scratch.")
     await deed.click()
     await expect(dialog).to_be_hidden()
@@ -126,9 +123,7 @@ async def test_an_admin_decides_anew_what_has_not_moved(visit: Visit, api: Api) 
     await admin.reads("Decided anew")
 
 
-async def test_a_payment_that_came_while_the_seller_called_it_off(
-    visit: Visit, api: Api, picture: Picture
-) -> None:
+async def test_a_payment_that_came_while_the_seller_called_it_off(visit: Visit, api: Api) -> None:
     escrow_id = await api.create("asha", "ravi", 5_000)
     order_id = (await api.do(escrow_id, "pay", "asha"))["order_id"]
     buyer, seller = await visit("asha", PHONE), await visit("ravi", PHONE)
@@ -144,7 +139,6 @@ async def test_a_payment_that_came_while_the_seller_called_it_off(
         await visitor.reads("Payment received too late; it goes back")
         await expect(visitor.page.get_by_text("rfnd_").first).to_be_visible(timeout=20_000)
         await visitor.fits()
-    await picture(buyer, "late")
 
 
 async def test_a_payment_with_an_offer_goes_back_with_the_reason(visit: Visit, api: Api) -> None:

@@ -122,7 +122,7 @@ describe('what may be done', () => {
 
   test('while the seller is absent, the buyer may take the money back', () => {
     const absent = escrow('HELD', { created_by: 'asha' });
-    expect(verbs(absent, asha)).toEqual(['refund', 'confirm', 'release', 'dispute']);
+    expect(verbs(absent, asha)).toEqual(['confirm', 'release', 'dispute', 'refund']);
     expect(verbs(absent, user('ravi'))).toEqual(['accept', 'confirm', 'refund', 'dispute']);
     const present = [
       { acceptances: [{ party: 'seller' as const, time: null }] },
@@ -137,8 +137,7 @@ describe('what may be done', () => {
   test('of milestones the absent seller leaves all at once', () => {
     const milestone = { ...escrow('HELD'), milestone_id: 'm1' };
     const parted = escrow('HELD', { created_by: 'asha', milestones: [milestone] });
-    const [first] = actionsOf(parted, asha);
-    expect(first).toEqual({ verb: 'refund' });
+    expect(actionsOf(parted, asha).at(-1)).toEqual({ verb: 'refund' });
   });
 
   test('each milestone has actions of its own', () => {

@@ -18,7 +18,7 @@ interface Props {
 }
 
 /** Never the button that stands out. */
-const REJECTIONS = new Set<Verb>(['cancel', 'dispute', 'override']);
+const REJECTIONS = new Set<Verb>(['cancel', 'dispute', 'override', 'refund']);
 
 /** The buttons for what the user may do now, and the dialog that one of them opens. */
 export function Actions({ escrow, actions, size = 'md' }: Props) {

@@ -44,7 +44,7 @@ export function actionsOf(escrow: Escrow, user: User): Action[] {
           onPiece(escrow, milestone, user).map((verb) => ({ verb, milestone })),
         )
       : onPiece(escrow, escrow, user).map((verb) => ({ verb }));
-  return [...onWhole(escrow, user), ...pieces];
+  return [...invitation(escrow, user), ...pieces, ...wayBack(escrow, user)];
 }
 
 /** What the escrow waits for the user to do, in a few words; empty if it is not their turn. */
@@ -69,11 +69,20 @@ function beforePayment(escrow: Escrow, user: User): Action[] {
   return verbs.map((verb) => ({ verb }));
 }
 
-/** What is about the whole of a paid escrow, whether it has milestones or not. */
-function onWhole(escrow: Escrow, user: User): Action[] {
-  if (![escrow, ...escrow.milestones].some((piece) => piece.status === 'HELD')) return [];
-  if (partOf(escrow, user) === 'buyer' && isSellerAbsent(escrow)) return [{ verb: 'refund' }];
-  return missingOf(escrow).includes(user.user_id) ? [{ verb: 'accept' }] : [];
+/** A paid escrow may still wait to be accepted. */
+function invitation(escrow: Escrow, user: User): Action[] {
+  const isInvited = hasHeld(escrow) && missingOf(escrow).includes(user.user_id);
+  return isInvited ? [{ verb: 'accept' }] : [];
+}
+
+/** While the seller is not there, the buyer may take back all that is held. */
+function wayBack(escrow: Escrow, user: User): Action[] {
+  const isAlone = partOf(escrow, user) === 'buyer' && isSellerAbsent(escrow);
+  return hasHeld(escrow) && isAlone ? [{ verb: 'refund' }] : [];
+}
+
+function hasHeld(escrow: Escrow): boolean {
+  return [escrow, ...escrow.milestones].some((piece) => piece.status === 'HELD');
 }
 
 function onPiece(escrow: Escrow, piece: PieceData, user: User): Verb[] {
