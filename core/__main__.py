@@ -22,7 +22,7 @@ from typing import NoReturn
 from core import config, server
 from core.books.recon import INDIA
 from core.errors import Reason, Refusal
-from core.law.record import US_PER_S
+from core.law.message import US_PER_S
 from core.razorpay import GatewayError
 from core.storage.trouble import explain
 from holdfast import metrics

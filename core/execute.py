@@ -23,7 +23,8 @@ from core.law import command as c
 from core.law.command import Caller, Command
 from core.law.escrow import Escrow
 from core.law.ledger import postings
-from core.law.record import US_PER_S, dump_row, escrow_message, event_message
+from core.law.message import US_PER_S, escrow_message
+from core.law.record import dump_row, event_message
 from core.law.rules import decide, moves_money, outstanding
 from core.storage.row import Known, Loaded
 from core.storage.store import Store

@@ -13,7 +13,8 @@ from google.protobuf.message import DecodeError
 
 from core.law import ledger
 from core.law.escrow import Escrow
-from core.law.record import escrow_message, event_hash, written_in_form_0
+from core.law.message import escrow_message
+from core.law.record import event_hash, written_in_form_0
 from core.law.rules import outstanding
 from core.settlement.compare import Finding
 from core.storage.row import Book

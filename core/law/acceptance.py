@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import Caller, Command
-from core.law.escrow import Acceptance, Escrow, Event, EventType, Party
+from core.law.escrow import Escrow, Event
 from core.law.event import step
+from core.law.part import Acceptance
+from core.law.status import EventType, Party
 
 # Acts that end an escrow without standing behind it.
 _REJECTIONS = (c.CancelEscrow, c.RefundEscrow)

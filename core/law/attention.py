@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from core.law.escrow import Attention, AttentionCode, Escrow
+from core.law.escrow import Attention, Escrow
+from core.law.status import AttentionCode
 
 _PRESSING = tuple(AttentionCode)
 

@@ -15,24 +15,12 @@ from msgspec.structs import replace
 from core.law import command as c
 from core.law.attention import ended, raised
 from core.law.command import Caller
-from core.law.escrow import (
-    BANK,
-    FINAL,
-    Attention,
-    AttentionCode,
-    Chargeback,
-    Dispute,
-    DisputeStatus,
-    Escrow,
-    Event,
-    EventType,
-    Part,
-    Settlement,
-    Status,
-    Surplus,
-)
+from core.law.escrow import Attention, Escrow, Event
 from core.law.event import step
 from core.law.money import MIN_AMOUNT_MINOR
+from core.law.part import BANK, Dispute, Part, Settlement
+from core.law.payment import Chargeback, Surplus
+from core.law.status import FINAL, AttentionCode, DisputeStatus, EventType, Status
 from core.law.words import money
 
 # The tails of `payment.dispute.*` that leave the money where it is (RZP/webhooks/disputes.md).

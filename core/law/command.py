@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.law.escrow import AttentionCode, Move
+from core.law.part import Move
+from core.law.status import AttentionCode
 
 
 @dataclass(frozen=True, slots=True)

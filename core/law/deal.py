@@ -16,21 +16,12 @@ from core.law import command as c
 from core.law.acceptance import require_accepted
 from core.law.attention import OBSTACLES, ended
 from core.law.command import Caller
-from core.law.escrow import (
-    FORM,
-    Confirmation,
-    Escrow,
-    Event,
-    EventType,
-    Part,
-    Party,
-    Payment,
-    PaymentStatus,
-    Settlement,
-    Status,
-)
+from core.law.escrow import FORM, Escrow, Event
 from core.law.event import step
 from core.law.money import MIN_AMOUNT_MINOR, fee_minor, split_minor
+from core.law.part import Confirmation, Part, Settlement
+from core.law.payment import Payment
+from core.law.status import EventType, Party, PaymentStatus, Status
 
 
 def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:

@@ -1,4 +1,4 @@
-"""The nouns of the law: an escrow, its parts, its payment, and what happened to it. Pure values.
+"""The noun of the law: an escrow at one version, and what happened to it. Pure values.
 
 Times are whole microseconds since the epoch, durations whole microseconds, amounts whole minor
 units of the escrow's currency. An escrow always has at least one part: its milestones, or one part
@@ -7,163 +7,27 @@ with the empty id that is the whole of it, so that one law serves both.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from core.law.money import fee_minor
+from core.law.part import BANK, Acceptance, Part
+from core.law.payment import Chargeback, Payment, Surplus
+from core.law.status import (
+    AttentionCode,
+    DeadlineAction,
+    EventType,
+    PaymentStatus,
+    Status,
+)
 
 # The present form of the public message; see core.law.record.
 FORM = 1
 
 # Ids of escrows are made by CreateEscrow: a UUID in lower case.
 ESCROW_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Status(enum.StrEnum):
-    """Where an escrow, or a part of it, stands."""
-
-    INITIATED = "INITIATED"
-    HELD = "HELD"
-    DISPUTED = "DISPUTED"
-    SETTLING = "SETTLING"
-    RELEASED = "RELEASED"
-    REFUNDED = "REFUNDED"
-    SPLIT = "SPLIT"
-    CANCELLED = "CANCELLED"
-
-
-FINAL = frozenset({Status.RELEASED, Status.REFUNDED, Status.SPLIT, Status.CANCELLED})
-
-
-class PaymentStatus(enum.StrEnum):
-    """Where a payment stands at the payment provider."""
-
-    CREATED = "CREATED"
-    AUTHORIZED = "AUTHORIZED"
-    CAPTURED = "CAPTURED"
-    FAILED = "FAILED"
-    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
-    REFUNDED = "REFUNDED"
-
-
-class EventType(enum.StrEnum):
-    """What happened."""
-
-    ESCROW_CREATED = "ESCROW_CREATED"
-    ESCROW_CANCELLED = "ESCROW_CANCELLED"
-    PAYMENT_STARTED = "PAYMENT_STARTED"
-    PAYMENT_AUTHORIZED = "PAYMENT_AUTHORIZED"
-    PAYMENT_CAPTURED = "PAYMENT_CAPTURED"
-    PAYMENT_FAILED = "PAYMENT_FAILED"
-    PAYMENT_REFUNDED = "PAYMENT_REFUNDED"
-    FUNDS_HELD = "FUNDS_HELD"
-    CONFIRMATION_ADDED = "CONFIRMATION_ADDED"
-    DISPUTE_RAISED = "DISPUTE_RAISED"
-    DISPUTE_WITHDRAWN = "DISPUTE_WITHDRAWN"
-    DISPUTE_RESOLVED = "DISPUTE_RESOLVED"
-    SETTLEMENT_STARTED = "SETTLEMENT_STARTED"
-    SETTLEMENT_COMPLETED = "SETTLEMENT_COMPLETED"
-    SETTLEMENT_FAILED = "SETTLEMENT_FAILED"
-    ATTENTION_RAISED = "ATTENTION_RAISED"
-    UPDATE_PUBLISHED = "UPDATE_PUBLISHED"
-    ESCROW_ACCEPTED = "ESCROW_ACCEPTED"
-    SETTLEMENT_OVERRIDDEN = "SETTLEMENT_OVERRIDDEN"
-    DEADLINE_NEAR = "DEADLINE_NEAR"
-
-
-class DeadlineAction(enum.StrEnum):
-    """What the clock does when a deadline passes."""
-
-    CANCEL = "CANCEL"
-    RELEASE = "RELEASE"
-
-
-class DisputeStatus(enum.StrEnum):
-    """Where a dispute stands."""
-
-    OPEN = "OPEN"
-    WITHDRAWN = "WITHDRAWN"
-    RESOLVED = "RESOLVED"
-
-
-class Party(enum.StrEnum):
-    """A side whose confirmation counts."""
-
-    BUYER = "BUYER"
-    SELLER = "SELLER"
-
-
-class Confirmation(msgspec.Struct, frozen=True):
-    """One party says that the deal is done."""
-
-    party: Party
-    time_us: int
-
-
-class Acceptance(msgspec.Struct, frozen=True):
-    """The party that did not create an escrow agrees to it."""
-
-    party: Party
-    time_us: int
-
-
-class Dispute(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An objection, the latest one of its part."""
-
-    raised_by: str
-    reason: str
-    raise_time_us: int
-    status: DisputeStatus = DisputeStatus.OPEN
-    end_time_us: int | None = None
-    note: str = ""
-
-
-class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the held money of a part goes: release (fee included) + refund = what was held."""
-
-    release_minor: int
-    refund_minor: int
-    fee_minor: int
-    decided_by: str
-    start_time_us: int
-    note: str = ""
-    complete_time_us: int | None = None
-    # What of the refund the bank has given to the buyer already.
-    bank_minor: int = 0
-    # How often it was divided anew.
-    turn: int = 0
-
-    @property
-    def transfer_minor(self) -> int:
-        """What the seller's transfer must come to."""
-        return self.release_minor - self.fee_minor
-
-    @property
-    def repay_minor(self) -> int:
-        """What the provider must refund."""
-        return self.refund_minor - self.bank_minor
-
-
-# Who decides and refunds where a chargeback was lost.
-BANK = "bank"
-
-
-class AttentionCode(enum.StrEnum):
-    """Why a person has to look at an escrow, the most pressing first."""
-
-    BANK_DISPUTE = "BANK_DISPUTE"
-    PLATFORM_LOSS = "PLATFORM_LOSS"
-    FOREIGN_TRANSFER = "FOREIGN_TRANSFER"
-    FOREIGN_REFUND = "FOREIGN_REFUND"
-    GATEWAY_REFUSED = "GATEWAY_REFUSED"
-    PAYEE_REFUSED = "PAYEE_REFUSED"
-    PAYEE_MISSING = "PAYEE_MISSING"
-    BOOKS_DIFFER = "BOOKS_DIFFER"
-    SURPLUS_PAYMENT = "SURPLUS_PAYMENT"
 
 
 class Attention(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -175,152 +39,6 @@ class Attention(msgspec.Struct, frozen=True, omit_defaults=True):
     part_id: str = ""
     # The provider's id of what it is about: a dispute, a payment, a refund.
     subject: str = ""
-
-
-class Move(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A transfer to the seller, or the reversal of one, as the provider lists it.
-
-    A transfer is positive, a reversal negative. The provider's fee includes its tax.
-    """
-
-    entity_id: str
-    amount_minor: int
-    fee_minor: int = 0
-    tax_minor: int = 0
-
-
-class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of an escrow that is decided by itself."""
-
-    part_id: str
-    amount_minor: int
-    title: str = ""
-    # The platform's fee if all of it is released: its share of the fee on the whole escrow.
-    full_fee_minor: int = 0
-    status: Status = Status.INITIATED
-    held_minor: int = 0
-    released_minor: int = 0
-    refunded_minor: int = 0
-    fee_minor: int = 0
-    confirmations: tuple[Confirmation, ...] = ()
-    dispute: Dispute | None = None
-    settlement: Settlement | None = None
-    # The seller's transfer that the provider holds, as settlement last reported it.
-    on_hold_minor: int = 0
-    # The end of the inspection period, once the seller has confirmed.
-    inspect_until_us: int | None = None
-    # The deadline of which the parties have been reminded.
-    reminded_us: int | None = None
-    # What of `refunded_minor` the bank gave back after a lost chargeback.
-    bank_minor: int = 0
-    # The transfers and reversals that settlement has reported, in its order.
-    moves: tuple[Move, ...] = ()
-
-    def fee_on(self, release_minor: int, fee_bps: int) -> int:
-        """Answer the platform's fee on a release of this part."""
-        if release_minor == self.amount_minor:
-            return self.full_fee_minor
-        return fee_minor(release_minor, fee_bps)
-
-    @property
-    def repaid_minor(self) -> int:
-        """What the provider has refunded."""
-        return self.refunded_minor - self.bank_minor
-
-    @property
-    def owing_minor(self) -> int:
-        """What the provider has still to refund, as decided."""
-        return self.settlement.repay_minor - self.repaid_minor if self.settlement else 0
-
-    @property
-    def payout_minor(self) -> int:
-        """What the seller gets if all of it is released."""
-        return self.amount_minor - self.full_fee_minor
-
-    def has_confirmed(self, party: Party) -> bool:
-        return any(c.party is party for c in self.confirmations)
-
-    @property
-    def deadline_us(self) -> int | None:
-        """When the inspection period ends, while it runs."""
-        return self.inspect_until_us if self.status is Status.HELD else None
-
-
-class RefundMade(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A refund that the provider has processed."""
-
-    refund_id: str
-    amount_minor: int
-    time_us: int
-    # The bank's own number of it, where the provider tells one.
-    bank_reference: str = ""
-
-
-class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The payment of an escrow as the payment provider last reported it."""
-
-    status: PaymentStatus | None = None
-    order_id: str = ""
-    payment_id: str = ""
-    amount_minor: int = 0
-    refunded_minor: int = 0
-    gateway_fee_minor: int = 0
-    gateway_tax_minor: int = 0
-    # What the customer paid on top of `amount_minor`, as the bearer of the provider's fee.
-    customer_fee_minor: int = 0
-    # How much of it the bank gave back after a lost chargeback.
-    charged_back_minor: int = 0
-    refunds: tuple[RefundMade, ...] = ()
-
-    @property
-    def is_captured(self) -> bool:
-        return self.status in (
-            PaymentStatus.CAPTURED,
-            PaymentStatus.PARTIALLY_REFUNDED,
-            PaymentStatus.REFUNDED,
-        )
-
-
-class Surplus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A captured payment that the escrow cannot use. It is refunded in full."""
-
-    payment_id: str
-    amount_minor: int
-    currency: str
-    why: str
-    refunded_minor: int = 0
-    # What of `refunded_minor` the bank gave back after a lost chargeback.
-    bank_minor: int = 0
-    # What was paid on top of `amount_minor` and stays with the provider.
-    customer_fee_minor: int = 0
-    refund: RefundMade | None = None
-    # Every refund that was reported of it.
-    refund_ids: tuple[str, ...] = ()
-    # A rest that the provider cannot move, and that stays with the platform.
-    kept_minor: int = 0
-
-    @property
-    def rest_minor(self) -> int:
-        """What is still to go back."""
-        return self.amount_minor - self.refunded_minor - self.kept_minor
-
-    @property
-    def is_returned(self) -> bool:
-        return self.rest_minor <= 0
-
-
-class Chargeback(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A dispute of the buyer's bank, and what it did to the money."""
-
-    dispute_id: str
-    payment_id: str
-    amount_minor: int
-    # What the provider has taken for it and not given back.
-    deducted_minor: int = 0
-    is_over: bool = False
-    is_lost: bool = False
-    # What of a lost one is not yet taken from anybody.
-    unsettled_minor: int = 0
 
 
 class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):

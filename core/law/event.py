@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.law.command import Caller
-from core.law.escrow import FORM, Escrow, Event, EventType
+from core.law.escrow import FORM, Escrow, Event
+from core.law.status import EventType
 
 
 def step(

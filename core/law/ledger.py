@@ -24,7 +24,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from core.law.escrow import Chargeback, Escrow, Event, EventType, Move, Part, Settlement
+from core.law.escrow import Escrow, Event
+from core.law.part import Move, Part, Settlement
+from core.law.payment import Chargeback
+from core.law.status import EventType
 
 BALANCE = "razorpay:balance"
 ON_HOLD = "razorpay:on_hold"

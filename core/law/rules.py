@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Reason, Refusal, field_invalid
-from core.law import acceptance, chargeback, deal, news, verdict, words
+from core.law import acceptance, chargeback, deal, news, progress, refund, verdict, words
 from core.law import command as c
 from core.law.command import Caller, Command
-from core.law.escrow import Escrow, Event, EventType, Part, Status
+from core.law.escrow import Escrow, Event
+from core.law.part import Part
+from core.law.status import EventType, Status
 
 _S = Status
 _ALL = frozenset(Status)
@@ -68,18 +70,18 @@ TABLE: Mapping[type[Command], Rule] = {
     c.PublishUpdate: _rule("service", _everywhere(deal.publish)),
     c.PassDeadline: _news("clock", _everywhere(deal.pass_deadline)),
     c.ReportPayment: _news("razorpay", _everywhere(news.payment_reported)),
-    c.ReportRefund: _news("razorpay", _everywhere(news.refund_reported)),
+    c.ReportRefund: _news("razorpay", _everywhere(refund.refund_reported)),
     c.ReportBankDispute: _news("razorpay", _everywhere(chargeback.reported)),
     c.ReportHold: _news(
         "settlement",
-        dict.fromkeys((_S.HELD, _S.DISPUTED, _S.SETTLING), news.hold_reported),
+        dict.fromkeys((_S.HELD, _S.DISPUTED, _S.SETTLING), progress.hold_reported),
         "part",
     ),
     c.TakeBack: _news("settlement", _everywhere(chargeback.taken_back)),
     c.WriteOff: _news("settlement", _everywhere(chargeback.written_off)),
-    c.CompleteSettlement: _news("settlement", {_S.SETTLING: news.settlement_completed}, "part"),
-    c.FailSettlement: _news("settlement", _everywhere(news.settlement_failed)),
-    c.EndAttention: _news("settlement", _everywhere(news.attention_ended)),
+    c.CompleteSettlement: _news("settlement", {_S.SETTLING: progress.settlement_completed}, "part"),
+    c.FailSettlement: _news("settlement", _everywhere(progress.settlement_failed)),
+    c.EndAttention: _news("settlement", _everywhere(progress.attention_ended)),
 }
 
 

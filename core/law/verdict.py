@@ -12,9 +12,11 @@ from core.law import command as c
 from core.law.attention import OBSTACLES, ended
 from core.law.command import Caller
 from core.law.deal import settling
-from core.law.escrow import Dispute, DisputeStatus, Escrow, Event, EventType, Part, Status
+from core.law.escrow import Escrow, Event
 from core.law.event import step
 from core.law.money import MIN_AMOUNT_MINOR, is_movable
+from core.law.part import Dispute, Part
+from core.law.status import DisputeStatus, EventType, Status
 
 
 def raise_dispute(

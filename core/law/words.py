@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from core.law import command as c
 from core.law.command import Command
-from core.law.escrow import Status
+from core.law.status import Status
 
 # What the command would have done, after "can" or "cannot".
 _DEEDS: Mapping[type[Command], str] = {

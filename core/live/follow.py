@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from core.errors import Reason, Refusal
 from core.execute import Committed
 from core.heartbeat import beat
-from core.law.escrow import FINAL, Escrow
+from core.law.escrow import Escrow
+from core.law.status import FINAL
 from core.live.feed import HEARTBEAT_S, SWEEP_S, Feed
 from core.storage.store import Store
 

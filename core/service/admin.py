@@ -11,7 +11,7 @@ from escrow.v1 import admin_service_pb2 as rpc
 from escrow.v1 import admin_service_pb2_grpc as service
 
 from core.errors import Reason, Refusal
-from core.law.record import timestamp
+from core.law.message import timestamp
 from core.live.revoke import Revoker
 from core.service import check
 from core.service.check import Check

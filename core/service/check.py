@@ -17,8 +17,8 @@ from google.protobuf.message import Message
 from core.errors import Reason, Refusal
 from core.law.command import Caller
 from core.law.escrow import ESCROW_ID
+from core.law.message import US_PER_S, span_us
 from core.law.money import CURRENCY, MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR
-from core.law.record import US_PER_S, span_us
 from core.service import text
 from holdfast.subject import MAX_USER_ID_CHARACTERS, RESERVED_USER_IDS
 

@@ -17,9 +17,10 @@ from core.errors import Reason, Refusal
 from core.execute import Executor
 from core.law import command as c
 from core.law.command import Caller, Command
-from core.law.escrow import Escrow, Status
-from core.law.record import escrow_message
+from core.law.escrow import Escrow
+from core.law.message import escrow_message
 from core.law.rules import may_see
+from core.law.status import Status
 from core.live.feed import Feed
 from core.live.follow import Followers, SnapshotsEnd
 from core.service import check, text

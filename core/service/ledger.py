@@ -12,7 +12,7 @@ from escrow.v1 import ledger_service_pb2_grpc as service
 from core.books.audit import Auditor
 from core.books.recon import Recon
 from core.errors import Reason, Refusal
-from core.law.record import timestamp
+from core.law.message import timestamp
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible

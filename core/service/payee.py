@@ -9,8 +9,8 @@ from escrow.v1 import payment_service_pb2 as rpc
 from core.errors import Reason, Refusal
 from core.law import payee as law
 from core.law.command import Caller
+from core.law.message import US_PER_S, timestamp
 from core.law.payee import Payee
-from core.law.record import US_PER_S, timestamp
 from core.service import check
 from core.service.check import Check
 from core.service.guard import caller

@@ -12,7 +12,7 @@ from core.errors import Reason, Refusal
 from core.execute import Executor
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.record import escrow_message
+from core.law.message import escrow_message
 from core.law.rules import decide
 from core.service import check
 from core.service.check import Check

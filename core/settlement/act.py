@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.law.escrow import AttentionCode, Escrow
+from core.law.escrow import Escrow
+from core.law.status import AttentionCode
 from core.razorpay import Order, Payment, Refund, Reversal, Transfer
 from core.settlement.report import WHOLE, Report
 

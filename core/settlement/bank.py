@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 from core.law import command as c
 from core.law.chargeback import unsettled
-from core.law.escrow import Chargeback, Escrow, Part, Status, Surplus
+from core.law.escrow import Escrow
+from core.law.part import Part
+from core.law.payment import Chargeback, Surplus
+from core.law.status import Status
 from core.settlement.act import Blocked, Found, Step, is_alive, live, refunds_of, transfers_of
 from core.settlement.report import WHOLE, Report
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from core.errors import Reason, Refusal
-from core.law.escrow import Escrow, Part, Status
+from core.law.escrow import Escrow
+from core.law.part import Part
 from core.law.rules import outstanding
+from core.law.status import Status
 from core.razorpay import Gateway, GatewayError, GatewayRefused
 from core.settlement.act import Found
 from core.settlement.look import look_at

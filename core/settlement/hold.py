@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from core.law import command as c
-from core.law.escrow import AttentionCode, Escrow, Move, Part, Settlement, Status
+from core.law.escrow import Escrow
 from core.law.money import MIN_AMOUNT_MINOR
+from core.law.part import Move, Part, Settlement
+from core.law.status import AttentionCode, Status
 from core.razorpay import Transfer
 from core.settlement.act import (
     Blocked,

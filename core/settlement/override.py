@@ -15,8 +15,9 @@ from core.errors import Reason, Refusal
 from core.execute import Answer, Executor
 from core.law import command as c
 from core.law.command import Caller
-from core.law.escrow import Escrow, Part
+from core.law.escrow import Escrow
 from core.law.money import MIN_AMOUNT_MINOR
+from core.law.part import Part
 from core.law.rules import decide
 from core.law.words import money
 from core.razorpay import Gateway, GatewayError, GatewayRefused, Transfer

@@ -17,8 +17,9 @@ from core.errors import Refusal
 from core.execute import Executor
 from core.heartbeat import beat
 from core.law.command import RAZORPAY, SETTLEMENT, EndAttention, FailSettlement
-from core.law.escrow import FINAL, AttentionCode, Escrow, Status
+from core.law.escrow import Escrow
 from core.law.rules import outstanding
+from core.law.status import FINAL, AttentionCode, Status
 from core.razorpay import (
     Dispute,
     Gateway,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from core.law.escrow import AttentionCode, Escrow, Part, Settlement, Surplus
+from core.law.escrow import Escrow
 from core.law.money import is_movable
+from core.law.part import Part, Settlement
+from core.law.payment import Surplus
+from core.law.status import AttentionCode
 from core.law.words import money
 from core.razorpay import Refund
 from core.settlement.act import Found, Repay, Step, Stuck, Wait, is_alive, must_wait, refunds_of

@@ -21,8 +21,9 @@ from core.execute import Executor
 from core.heartbeat import beat
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import AttentionCode, Escrow, Status
+from core.law.escrow import Escrow
 from core.law.rules import outstanding
+from core.law.status import AttentionCode, Status
 from core.razorpay import (
     Gateway,
     GatewayError,

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from core.law.escrow import Escrow, PaymentStatus, Status
+from core.law.escrow import Escrow
+from core.law.status import PaymentStatus, Status
 from core.settlement import bank, hold, repay
 from core.settlement.act import (
     Act,

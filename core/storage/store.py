@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import Reason, Refusal
-from core.law.escrow import FINAL, Escrow, Status
+from core.law.escrow import Escrow
 from core.law.payee import Payee
 from core.law.record import load_row
+from core.law.status import FINAL, Status
 from core.storage import tables as t
 from core.storage.condition import Condition
 from core.storage.database import Database, reading, writing

@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core.law.escrow import AttentionCode
 from core.law.ledger import ON_HOLD
 from core.law.payee import Payee
 from core.law.record import load_row
+from core.law.status import AttentionCode
 from core.storage import tables as t
 from core.storage.database import Unbroken
 from core.storage.ledger import deltas, fold

@@ -7,7 +7,7 @@ import pytest
 from core.clock import MARK_EVERY_S, MAX_PAUSE_S, SteadyClock, Timekeeper
 from core.law import command as c
 from core.law.command import CLOCK
-from core.law.escrow import Status
+from core.law.status import Status
 from core.settlement.deadline import Clock
 from core.storage.vital import Vitals
 from tests.core.law.story import START_US, WINDOW_US

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from core.config import Settings
 from core.law import command as c
 from core.law.command import SETTLEMENT
-from core.law.escrow import AttentionCode
+from core.law.status import AttentionCode
 from core.server import serving
 from holdfast.metrics import PortTaken, served
 from scripts.sandbox import Sandbox

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from core.books.check import check
 from core.law import ledger
 from core.law.chargeback import unsettled
-from core.law.escrow import Escrow, Status
+from core.law.escrow import Escrow
+from core.law.status import Status
 from scripts.sandbox.books import Entity
 from tests.simulation.deal import Deal, left
 from tests.simulation.model import ENDS

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from core.law.escrow import Part
+from core.law.part import Part
 
 ENDS = ("RELEASED", "REFUNDED", "SPLIT", "CANCELLED")
 # Which command a part takes in which status, and the status after it.

@@ -11,9 +11,10 @@ from msgspec.structs import replace as changed
 
 from core.books import check as books
 from core.law import ledger
-from core.law.escrow import Escrow, Status
+from core.law.escrow import Escrow
 from core.law.record import dump_row, event_hash, event_message
 from core.law.rules import outstanding
+from core.law.status import Status
 from core.storage import tables as t
 from core.storage.row import Book, PostingRow
 from tests.core.law.story import (

@@ -6,8 +6,9 @@ from typing import Any
 from core.law import command as c
 from core.law import ledger
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
-from core.law.escrow import Escrow, Event, Status
+from core.law.escrow import Escrow, Event
 from core.law.rules import decide
+from core.law.status import Status
 
 BUYER, SELLER, ARBITER = Caller("buyer-1"), Caller("seller-1"), Caller("arbiter-1")
 STRANGER = Caller("stranger-1")

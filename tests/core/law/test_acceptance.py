@@ -5,9 +5,9 @@ import pytest
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import RAZORPAY, Caller, Command
-from core.law.escrow import EventType, Party, Status
 from core.law.record import dump_row, load_row
 from core.law.rules import decide
+from core.law.status import EventType, Party, Status
 from tests.core.law.story import (
     ADMIN,
     ARBITER,

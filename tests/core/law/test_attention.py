@@ -2,8 +2,8 @@
 
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import AttentionCode, Status
-from core.law.record import escrow_message
+from core.law.message import escrow_message
+from core.law.status import AttentionCode, Status
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,

@@ -9,9 +9,9 @@ from core.law import command as c
 from core.law import ledger
 from core.law.chargeback import unsettled
 from core.law.command import RAZORPAY, SETTLEMENT, Command
-from core.law.escrow import AttentionCode, EventType, Status
-from core.law.record import escrow_message
+from core.law.message import escrow_message
 from core.law.rules import outstanding
+from core.law.status import AttentionCode, EventType, Status
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,

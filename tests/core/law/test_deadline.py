@@ -5,8 +5,9 @@ from escrow.v1 import escrow_pb2 as pb
 
 from core.law import command as c
 from core.law.command import CLOCK, SETTLEMENT
-from core.law.escrow import DeadlineAction, Event, EventType, Status
-from core.law.record import escrow_message
+from core.law.escrow import Event
+from core.law.message import escrow_message
+from core.law.status import DeadlineAction, EventType, Status
 from tests.core.law.story import (
     BUYER,
     INSPECTION_US,

@@ -5,7 +5,9 @@ import pytest
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import CLOCK, SETTLEMENT, Command
-from core.law.escrow import FINAL, Part, Status, fold
+from core.law.escrow import fold
+from core.law.part import Part
+from core.law.status import FINAL, Status
 from tests.core.law.story import (
     ADMIN,
     ARBITER,

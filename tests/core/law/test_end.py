@@ -9,8 +9,10 @@ from core.errors import Refusal
 from core.law import command as c
 from core.law.chargeback import unsettled
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import FINAL, Chargeback, Part, Status
+from core.law.part import Part
+from core.law.payment import Chargeback
 from core.law.rules import outstanding
+from core.law.status import FINAL, Status
 from tests.core.law.story import ADMIN, Story, bank_dispute, milestones
 from tests.core.law.test_ledger import any_command
 

@@ -10,7 +10,8 @@ from core.errors import Refusal
 from core.law import command as c
 from core.law import ledger
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
-from core.law.escrow import Move, Part, Status
+from core.law.part import Move, Part
+from core.law.status import Status
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,

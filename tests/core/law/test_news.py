@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import Escrow, EventType, PaymentStatus, Status
+from core.law.escrow import Escrow
 from core.law.rules import decide, outstanding
+from core.law.status import EventType, PaymentStatus, Status
 from core.settlement.step import payments_of
 from tests.core.law.story import (
     AMOUNT,

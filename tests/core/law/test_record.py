@@ -8,7 +8,9 @@ from escrow.v1 import escrow_pb2 as pb
 
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import (
+from core.law.message import escrow_message
+from core.law.record import dump_row, event_hash, event_message, load_row
+from core.law.status import (
     AttentionCode,
     DeadlineAction,
     DisputeStatus,
@@ -17,7 +19,6 @@ from core.law.escrow import (
     PaymentStatus,
     Status,
 )
-from core.law.record import dump_row, escrow_message, event_hash, event_message, load_row
 from tests.core.law.story import (
     BUYER,
     SELLER,

@@ -9,8 +9,8 @@ import pytest
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import CLOCK, RAZORPAY, SETTLEMENT, Caller, Command
-from core.law.escrow import AttentionCode, Status
 from core.law.rules import TABLE, decide
+from core.law.status import AttentionCode, Status
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,

@@ -5,7 +5,7 @@ import pytest
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import AttentionCode, EventType, Status
+from core.law.status import AttentionCode, EventType, Status
 from tests.core.law.story import (
     ADMIN,
     AMOUNT,

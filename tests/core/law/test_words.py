@@ -5,8 +5,8 @@ import pytest
 from core.errors import Refusal
 from core.law import command as c
 from core.law.command import RAZORPAY, Caller, Command
-from core.law.escrow import Status
 from core.law.rules import TABLE
+from core.law.status import Status
 from core.law.words import money
 from tests.core.law.story import ADMIN, ARBITER, BUYER, SELLER, Story, milestones, story_in
 

@@ -13,7 +13,8 @@ import pytest
 
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import Escrow, Status
+from core.law.escrow import Escrow
+from core.law.status import Status
 from core.settlement import reconcile
 from core.settlement.look import order_of
 from core.settlement.reconcile import Reconciled

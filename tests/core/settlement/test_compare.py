@@ -6,7 +6,8 @@ import pytest
 
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import Escrow, Status
+from core.law.escrow import Escrow
+from core.law.status import Status
 from core.razorpay import Payment, Refund, Transfer
 from core.settlement.act import Found
 from core.settlement.compare import Finding, compare

@@ -3,7 +3,7 @@
 import asyncio
 
 from core.law import command as c
-from core.law.escrow import Status
+from core.law.status import Status
 from core.settlement.deadline import Clock
 from tests.core.law.story import BUYER, INSPECTION_US, SECOND_US, SELLER, WINDOW_US
 from tests.core.room import Room

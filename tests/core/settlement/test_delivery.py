@@ -7,7 +7,7 @@ import pytest
 
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import Status
+from core.law.status import Status
 from core.razorpay import GatewayUnavailable, Order
 from core.settlement.webhook import (
     APPLIED,

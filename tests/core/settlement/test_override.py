@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import SETTLEMENT, Caller
-from core.law.escrow import Escrow, Status
+from core.law.escrow import Escrow
 from core.law.rules import decide
+from core.law.status import Status
 from core.razorpay import Gateway
 from core.settlement.act import Found
 from core.settlement.override import WAIT_S, Overrider, require_possible

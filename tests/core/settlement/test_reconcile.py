@@ -10,7 +10,8 @@ import pytest
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import FINAL, Escrow, Status
+from core.law.escrow import Escrow
+from core.law.status import FINAL, Status
 from core.settlement import reconcile
 from core.settlement.reconcile import DAY_S, Reconciler, Schedule
 from core.settlement.report import payment_report

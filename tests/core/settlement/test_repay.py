@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import AttentionCode, Escrow, Status
+from core.law.escrow import Escrow
 from core.law.rules import outstanding
+from core.law.status import AttentionCode, Status
 from core.razorpay import Refund, Transfer
 from core.settlement.act import Found, Repay, Reverse, Stuck, Wait
 from core.settlement.report import Report

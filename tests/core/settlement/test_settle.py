@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Refusal
 from core.law import command as c
-from core.law.escrow import Status
+from core.law.status import Status
 from scripts.sandbox import Sandbox
 from tests.core.law.story import ADMIN, ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till

@@ -9,7 +9,7 @@ import pytest
 
 from core.law import command as c
 from core.law.command import RAZORPAY
-from core.law.escrow import Status
+from core.law.status import Status
 from core.razorpay import Gateway, GatewayRefused, GatewayUnavailable, OutcomeUnknown
 from core.settlement.settle import Patience, Settler
 from core.storage.row import Owed

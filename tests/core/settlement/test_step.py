@@ -6,8 +6,10 @@ import pytest
 
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import AttentionCode, Escrow, Move, Status
+from core.law.escrow import Escrow
+from core.law.part import Move
 from core.law.rules import decide
+from core.law.status import AttentionCode, Status
 from core.razorpay import Dispute, Order, Payment, Refund, Reversal, Transfer
 from core.settlement.act import (
     MAX_FAILED,

@@ -10,7 +10,7 @@ from escrow.v1 import escrow_pb2 as pb
 
 from core.errors import Reason, Refusal
 from core.law import command as c
-from core.law.escrow import Status
+from core.law.status import Status
 from core.razorpay import Order, Payment
 from core.settlement.delivery import MAX_BODY_BYTES, read
 from core.settlement.webhook import APPLIED, DUPLICATE, IGNORED, NOT_UNDERSTOOD, Inbox

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from core.books.check import check
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
-from core.law.escrow import AttentionCode, Escrow
+from core.law.escrow import Escrow
+from core.law.status import AttentionCode
 from core.storage.database import connect
 from core.storage.migrations import upgrade
 from core.storage.store import Store

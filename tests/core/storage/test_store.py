@@ -4,7 +4,7 @@ import asyncio
 import uuid
 
 from core.law import command as c
-from core.law.escrow import Status
+from core.law.status import Status
 from core.storage.row import Owed
 from core.storage.transaction import NOTIFY_LIMIT, _payloads
 from tests.core.law.story import ADMIN, BUYER, SELLER
