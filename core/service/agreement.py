@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as rpc
 
 from core.errors import Reason
 from core.law import command as c
+from core.law.message import duration
 from core.service import check
 from core.service.check import Check
 
@@ -74,6 +76,14 @@ def new_escrow(
         external_id=external_id,
         metadata=metadata,
         **parties,
+    )
+
+
+def default_terms() -> pb.Terms:
+    """Answer the terms of an escrow whose creator names none."""
+    return pb.Terms(
+        payment_window=duration(DEFAULT_WINDOW_US),
+        inspection_period=duration(DEFAULT_INSPECTION_US),
     )
 
 

@@ -24,7 +24,7 @@ from core.law.status import Status
 from core.live.feed import Feed
 from core.live.follow import Followers, SnapshotsEnd
 from core.service import check, text
-from core.service.agreement import new_escrow
+from core.service.agreement import default_terms, new_escrow
 from core.service.check import Check
 from core.service.guard import caller, ending
 from core.service.share import Quota, Shares
@@ -98,6 +98,11 @@ class EscrowService(service.EscrowServiceServicer):
         async with self._quota.creating(who, command.buyer_id, command.seller_id):
             escrow = await self._run(request, command, escrow_id)
         return rpc.CreateEscrowResponse(escrow=escrow)
+
+    async def GetDefaults(
+        self, request: rpc.GetDefaultsRequest, context: Any
+    ) -> rpc.GetDefaultsResponse:
+        return rpc.GetDefaultsResponse(fee_bps=self._fee_bps, terms=default_terms())
 
     async def GetEscrow(self, request: rpc.GetEscrowRequest, context: Any) -> rpc.GetEscrowResponse:
         escrow = await visible(self._store, request.escrow_id, caller())

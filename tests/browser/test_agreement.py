@@ -15,6 +15,7 @@ async def agree(buyer: Visitor, seller: str, rupees: str) -> str:
     await buyer.page.get_by_label("What is it for?").fill("Road bicycle, 54 cm")
     await buyer.page.get_by_label("Who is the seller?").fill(seller)
     await buyer.page.get_by_label("Amount").fill(rupees)
+    await buyer.reads(f"{seller} gets ₹")
     await buyer.fits()
     await buyer.press("Create escrow")
     await buyer.page.wait_for_url("**/escrows/*")

@@ -94,7 +94,7 @@ TABLE = {
     ),
 }
 # For everybody with a token, but only about themselves.
-FOR_ALL = {"ListEscrows"}
+FOR_ALL = {"ListEscrows", "GetDefaults"}
 # Streams, and what only the webhook door passes on.
 NO_ROUTE = {"WatchEscrow", "WatchRevocations", "IngestWebhook"}
 

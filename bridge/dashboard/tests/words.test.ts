@@ -6,7 +6,7 @@ import { noticesFor } from '../src/escrow/attention';
 import { deadlineHint, deadlineWords } from '../src/escrow/deadline';
 import { divide, divisionProblem, verdictWords } from '../src/escrow/division';
 import { endingWords, keptWords, refundDetails, returnsOf } from '../src/escrow/ending';
-import { feeOf, feeOn } from '../src/escrow/payout';
+import { feeOf, feeOn, plannedFee } from '../src/escrow/payout';
 import { situation } from '../src/escrow/situation';
 import { moment } from '../src/escrow/time';
 import { eventDetail, eventWords } from '../src/escrow/word';
@@ -42,6 +42,8 @@ describe('the fee', () => {
   test('on all of a piece is what the server has promised', () => {
     expect(feeOn(333, { amount_minor: 333, payout_minor: 324 }, 250)).toBe(9);
     expect(feeOn(300, { amount_minor: 333, payout_minor: 324 }, 250)).toBe(7);
+    // Each milestone is rounded by itself.
+    expect(plannedFee([333, 333], 250)).toBe(16);
   });
 
   test('stands in the dialogs of confirming, releasing and accepting', () => {

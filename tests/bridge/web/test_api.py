@@ -118,6 +118,7 @@ async def test_the_callers_own_token_goes_on_to_core(client: Client, anycore: An
     [
         ("POST", "/api/v1/escrows", "CreateEscrow"),
         ("GET", "/api/v1/escrows", "ListEscrows"),
+        ("GET", "/api/v1/defaults", "GetDefaults"),
         ("GET", "/api/v1/escrows/esc_1", "GetEscrow"),
         ("POST", "/api/v1/escrows/esc_1:cancel", "CancelEscrow"),
         ("POST", "/api/v1/escrows/esc_1:confirm", "AddConfirmation"),

@@ -101,8 +101,11 @@ def _values(field: FieldDescriptor) -> list[Any]:
     return LONGS if field.type == FieldDescriptor.TYPE_INT64 else NUMBERS
 
 
-# The first field of ListEscrows is a number: bytes in its place are a field that nobody knows.
-@pytest.mark.parametrize("name", [name for name in UNARY if name != "ListEscrows"])
+# The first field of ListEscrows is a number, and GetDefaults has none: there, bytes are a field
+# that nobody knows.
+@pytest.mark.parametrize(
+    "name", [name for name in UNARY if name not in ("ListEscrows", "GetDefaults")]
+)
 @pytest.mark.parametrize(
     "body",
     [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"\x08\x01" * 3, b"\0" * 50],

@@ -32,6 +32,13 @@ async def initiated(counter: Counter) -> str:
     return str((await counter.create()).escrow_id)
 
 
+async def test_the_defaults_are_what_an_escrow_gets_that_names_no_terms(lite: Counter) -> None:
+    defaults = await lite.call(escrows.GetDefaultsRequest())
+    escrow = await lite.create()
+    assert defaults.fee_bps == escrow.fee_bps > 0
+    assert defaults.terms == escrow.terms
+
+
 Prepare = Callable[[Counter], Any]
 # Every call that changes something: how the escrow is prepared, the call, and by whom.
 CHANGES: list[tuple[Prepare, Message, str, str]] = [

@@ -19,6 +19,7 @@ export const keys = {
   events: (id: string) => ['events', id] as const,
   payee: (userId: string) => ['payee', userId] as const,
   config: ['config'] as const,
+  defaults: ['defaults'] as const,
 };
 
 /** Answers the newer of the two. */

@@ -34,6 +34,16 @@ export function useConfig() {
   });
 }
 
+/** What an escrow that is created now gets: the platform's fee in basis points of what is released. */
+export function useDefaults() {
+  const { token } = useAuth();
+  return useQuery({
+    queryKey: keys.defaults,
+    queryFn: ({ signal }) => request<{ fee_bps?: number }>('/api/v1/defaults', { token, signal }),
+    staleTime: Infinity,
+  });
+}
+
 /** The user's escrows, newest first, a page at a time; `status` is empty for all. */
 export function useEscrows(status: string) {
   const { token } = useAuth();

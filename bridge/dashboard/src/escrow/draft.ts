@@ -40,11 +40,21 @@ export const EMPTY_DRAFT: Draft = {
 const DAY_S = 86_400;
 const CURRENCY = 'INR';
 
+/** What is decided by itself, in minor units: each milestone, or the whole; null while one is not valid. */
+export function amountsOf(draft: Draft): number[] | null {
+  const texts = draft.has_milestones ? draft.milestones.map(({ amount }) => amount) : [draft.amount];
+  const amounts: number[] = [];
+  for (const text of texts) {
+    const amount = parseMoney(text);
+    if (amount === null) return null;
+    amounts.push(amount);
+  }
+  return amounts;
+}
+
 /** The total in minor units; null while one of the amounts is not valid. */
 export function totalOf(draft: Draft): number | null {
-  if (!draft.has_milestones) return parseMoney(draft.amount);
-  const parts = draft.milestones.map((part) => parseMoney(part.amount));
-  return parts.includes(null) ? null : parts.reduce<number>((sum, part) => sum + (part ?? 0), 0);
+  return amountsOf(draft)?.reduce((sum, amount) => sum + amount, 0) ?? null;
 }
 
 /** What is wrong, by field; empty if nothing is. */

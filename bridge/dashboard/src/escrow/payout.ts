@@ -19,6 +19,11 @@ export function feeOf(amount_minor: number, fee_bps: number): number {
   return Math.min(Math.floor((amount_minor * fee_bps) / BPS), amount_minor - AMOUNT_MIN_MINOR);
 }
 
+/** The fee if everything is released. Each amount is one piece, whose fee is rounded by itself. */
+export function plannedFee(amounts_minor: number[], fee_bps: number): number {
+  return amounts_minor.reduce((sum, amount) => sum + feeOf(amount, fee_bps), 0);
+}
+
 /** What the seller would get of a piece if all that it holds were released. */
 export function payoutOfHeld(piece: PieceData, fee_bps: number): number {
   return piece.held_minor - feeOn(piece.held_minor, piece, fee_bps);

@@ -17,10 +17,12 @@ import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useNavigate } from 'react-router';
 import { useCommand } from '../api/command';
 import { Fault } from '../api/http';
+import { useDefaults } from '../api/query';
 import type { WireEscrow } from '../api/wire';
 import { FaultAlert } from '../components/FaultAlert';
 import { useAuth, type User } from '../contexts/AuthContext';
 import {
+  amountsOf,
   EMPTY_DRAFT,
   EMPTY_PART,
   fieldOf,
@@ -30,6 +32,7 @@ import {
   type Draft,
 } from '../escrow/draft';
 import { formatMoney } from '../escrow/money';
+import { payoutWords, plannedFee } from '../escrow/payout';
 import classes from './CreatePage.module.css';
 import { usePageTitle } from './title';
 
@@ -117,6 +120,7 @@ function CreateForm({ user }: { user: User }) {
           />
         </div>
         <Amounts form={form} />
+        <Payout draft={form.values} />
         <div className={classes.pair}>
           <Select
             label="Time to pay"
@@ -151,6 +155,21 @@ function CreateForm({ user }: { user: User }) {
         </Group>
       </Stack>
     </form>
+  );
+}
+
+/** What the seller gets of the amounts as they are typed, and the fee, before anybody agrees. */
+function Payout({ draft }: { draft: Draft }) {
+  const defaults = useDefaults();
+  const amounts = amountsOf(draft);
+  if (!defaults.data || !amounts) return null;
+  const seller = draft.part === 'seller' ? 'You get' : `${draft.other_id.trim() || 'The seller'} gets`;
+  const total = amounts.reduce((sum, one) => sum + one, 0);
+  const fee = plannedFee(amounts, defaults.data.fee_bps ?? 0);
+  return (
+    <Text size="sm" c="dimmed" role="status" aria-label="What the seller gets">
+      {payoutWords(seller, total, fee, 'INR')}.
+    </Text>
   );
 }
 
