@@ -45,7 +45,7 @@ def messages_of(name: str) -> Any:
 
 
 def token(user_id: str, *roles: str, secret: str = SECRET, **claims: Any) -> str:
-    body = {"sub": user_id, "roles": list(roles) or ["user"], "exp": int(time.time()) + 600}
+    body = {"sub": user_id, "roles": list(roles) or ["user"], "exp": int(time.time()) + 3600}
     return jwt.encode(body | claims, secret, algorithm="HS256")
 
 

@@ -17,7 +17,7 @@ LIMIT_S = 10.0
 LOOK_EVERY_S = 0.01
 
 
-def token(user_id: str = "buyer", *, seconds: float = 600, **claims: Any) -> str:
+def token(user_id: str = "buyer", *, seconds: float = 3600, **claims: Any) -> str:
     return jwt.encode({"sub": user_id, "exp": time.time() + seconds, **claims}, SECRET, "HS256")
 
 
