@@ -55,6 +55,7 @@ class Settings(SharedSettings):
     payee_cooling_s: int = Field(
         default=86_400,
         ge=0,
+        le=31_536_000,
         description="how long a seller's changed payout account waits before it counts, in seconds",
     )
     deadline_near_s: int = Field(

@@ -59,4 +59,6 @@ def ended(
 
 
 def _about(item: Attention) -> tuple[str, str, str]:
-    return item.code, item.part_id, item.subject
+    # A seller has one account at a time: that another one is refused takes the place of the first.
+    subject = "" if item.code is AttentionCode.PAYEE_REFUSED else item.subject
+    return item.code, item.part_id, subject

@@ -37,7 +37,7 @@ class Attention(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     since_us: int
     part_id: str = ""
-    # The provider's id of what it is about: a dispute, a payment, a refund.
+    # The provider's id of what it is about: a dispute, a payment, a refund, a refused account.
     subject: str = ""
 
 

@@ -23,6 +23,7 @@ class PayeeEventType(enum.StrEnum):
     CHANGE_CALLED_OFF = "CHANGE_CALLED_OFF"
     WAIT_WAIVED = "WAIT_WAIVED"
     CHANGE_DONE = "CHANGE_DONE"
+    NAMED_AGAIN = "NAMED_AGAIN"
 
 
 class Payee(msgspec.Struct, frozen=True):
@@ -51,13 +52,21 @@ def register(
     if before.account_id == account_id:
         # Whoever names the account that counts wants no other one.
         return call_off(before, actor_id, now_us) if before.pending_account_id else None
-    if before.pending_account_id == account_id:
-        return None
     if wait_us == 0:
         changed = _next(before, PayeeEventType.REGISTERED, actor_id, now_us)
-        return replace(changed, account_id=account_id, effective_us=now_us)
+        return _counting(changed, account_id)
+    if before.pending_account_id == account_id:
+        return None
     started = _next(before, PayeeEventType.CHANGE_STARTED, actor_id, now_us)
-    return replace(started, pending_account_id=account_id, pending_us=now_us + wait_us)
+    pending_us = started.create_time_us + wait_us
+    return replace(started, pending_account_id=account_id, pending_us=pending_us)
+
+
+def name_again(before: Payee, actor_id: str, now_us: int) -> Payee:
+    """Write down a call that changed nothing, so that its repeat changes nothing either."""
+    again = _next(before, PayeeEventType.NAMED_AGAIN, actor_id, now_us)
+    waiting = (before.pending_account_id, before.pending_us)
+    return replace(again, pending_account_id=waiting[0], pending_us=waiting[1])
 
 
 def call_off(before: Payee | None, actor_id: str, now_us: int) -> Payee:
@@ -65,9 +74,19 @@ def call_off(before: Payee | None, actor_id: str, now_us: int) -> Payee:
     return _next(_waiting(before), PayeeEventType.CHANGE_CALLED_OFF, actor_id, now_us)
 
 
-def waive(before: Payee | None, actor_id: str, note: str, now_us: int) -> Payee:
-    """Let the new account count at once. Raises Refusal PAYEE_CHANGE_NOT_FOUND, FIELD_INVALID."""
+def waive(
+    before: Payee | None, actor_id: str, note: str, now_us: int, account_id: str = ""
+) -> Payee:
+    """Let the new account count at once; no other one than `account_id`, where it is given.
+
+    Raises Refusal PAYEE_CHANGE_NOT_FOUND, FIELD_INVALID.
+    """
     waiting = _waiting(before)
+    if account_id and account_id != waiting.pending_account_id:
+        raise Refusal(
+            Reason.PAYEE_CHANGE_NOT_FOUND,
+            "Another account waits now. Look into that one, or call the change off.",
+        )
     if not note.strip():
         raise field_invalid("note", "must say why the wait is waived")
     return _done(waiting, PayeeEventType.WAIT_WAIVED, actor_id, now_us, note)
@@ -92,8 +111,11 @@ def _done(
     before: Payee, type_: PayeeEventType, actor_id: str, now_us: int, note: str = ""
 ) -> Payee:
     done = _next(before, type_, actor_id, now_us)
-    account_id = before.pending_account_id
-    return replace(done, account_id=account_id, effective_us=now_us, note=note)
+    return replace(_counting(done, before.pending_account_id), note=note)
+
+
+def _counting(changed: Payee, account_id: str) -> Payee:
+    return replace(changed, account_id=account_id, effective_us=changed.create_time_us)
 
 
 def _next(before: Payee, type_: PayeeEventType, actor_id: str, now_us: int) -> Payee:

@@ -70,10 +70,13 @@ class Payees:
             raise Refusal(Reason.ROLE_MISSING, "Only an administrator can waive the wait.")
         check_ = Check()
         check_.text("note", request.note, least=1, most=check.MAX_NOTE)
+        account_id = request.account_id
+        if account_id:
+            check_.account_id("account_id", account_id)
         user_id = self._checked(check_, request)
 
         def change(before: Payee | None, who: Caller, now_us: int, _: int) -> Payee:
-            return law.waive(before, who.user_id, request.note, now_us)
+            return law.waive(before, who.user_id, request.note, now_us, account_id)
 
         return await self._change(request, user_id, change)
 
@@ -128,12 +131,18 @@ class Payees:
         before = await transaction.payee(user_id)
         # An account that Razorpay refuses and has never paid is replaced at once: nothing could be
         # taken away with it, and the money waits for a good one.
-        is_useless = await transaction.has_only_been_refused(user_id)
+        is_useless = before is not None and await transaction.has_only_been_refused(
+            user_id, before.account_id
+        )
         after = change(before, who, now_us, 0 if is_useless else self._wait_us)
         # Whoever names an account again wants what waits for it to be tried again.
         await transaction.make_due(now_us=now_us, seller_id=user_id)
         if after is None:
-            return before
+            assert before is not None, "the first account is always news"
+            if not request.request_id:
+                return before
+            # Or a late repeat of this call could undo what was changed since.
+            after = law.name_again(before, who.user_id, now_us)
         is_added = await transaction.add_payee(PayeeRow(after, cause, fingerprint))
         return after if is_added else None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from core.errors import Refusal
 from core.execute import Executor
@@ -52,16 +52,18 @@ class Clock:
         """Pass every deadline that is over, until cancelled."""
         while True:
             beat()
-            try:
-                while await self.look() == BATCH:
-                    beat()
-                while await self.look_at_payees() == BATCH:
-                    beat()
-            except Refusal as refusal:
-                log.warning("the deadlines could not be read: %s", refusal)
-            except Exception:  # One bad escrow must not stop the others' deadlines.
-                log.exception("a deadline could not be passed")
+            for look in (self.look, self.look_at_payees):
+                await self._all(look)
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _all(self, look: Callable[[], Awaitable[int]]) -> None:
+        try:
+            while await look() == BATCH:
+                beat()
+        except Refusal as refusal:
+            log.warning("the deadlines could not be read: %s", refusal)
+        except Exception:  # One bad escrow must not stop what else is due.
+            log.exception("a deadline could not be passed")
 
     async def look(self) -> int:
         """Pass the deadlines that are over now; answers how many there were, at most BATCH."""
@@ -72,17 +74,22 @@ class Clock:
         return len(overdue)
 
     async def look_at_payees(self) -> int:
-        """Let the accounts count whose wait is over; answers how many there were, at most BATCH."""
+        """Let the accounts count whose wait is over; answers how many do now, at most BATCH."""
         if not self._is_believed():
             return 0
-        due = await self._store.due_payees(self._now_us(), BATCH)
-        for user_id in due:
-            await self._change_payee(user_id)
-        if due:
+        changed = 0
+        for user_id in await self._store.due_payees(self._now_us(), BATCH):
+            try:
+                changed += await self._change_payee(user_id)
+            except Refusal:
+                raise
+            except Exception:  # One bad payee must not stop the others' changes.
+                log.exception("a seller's account could not be changed")
+        if changed:
             self._ring_settlement()
-        return len(due)
+        return changed
 
-    async def _change_payee(self, user_id: str) -> None:
+    async def _change_payee(self, user_id: str) -> bool:
         """Once, however many replicas look: the lock and the version see to it."""
         async with self._store.write() as transaction:
             await transaction.lock_payee(user_id)
@@ -90,10 +97,12 @@ class Clock:
             now_us = self._now_us()
             after = pass_time(before, CLOCK.user_id, now_us) if before else None
             if after is None:
-                return
+                return False
             cause = f"clock:payee:{user_id}:v{after.version}"
-            if await transaction.add_payee(PayeeRow(after, cause, b"")):
+            is_added = await transaction.add_payee(PayeeRow(after, cause, b""))
+            if is_added:
                 await transaction.make_due(now_us=now_us, seller_id=user_id)
+            return is_added
 
     async def _pass(self, escrow_id: str, version: int) -> None:
         await self._executor.execute(

@@ -102,7 +102,7 @@ def _transfer(
     why = failed[0].error_reason or "no reason given" if failed else ""
     problem = f"Razorpay failed {len(failed)} transfers to the seller: {why}."
     if must_wait(escrow, len(failed), problem):
-        return Stuck(part.part_id, problem, AttentionCode.PAYEE_REFUSED)
+        return Stuck(part.part_id, problem, AttentionCode.PAYEE_REFUSED, account_id or "")
     if any(is_alive(r) for r in have.refunds):
         return Stuck(
             part.part_id,

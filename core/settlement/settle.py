@@ -50,6 +50,7 @@ from core.settlement.report import Report, tags
 from core.settlement.step import next_step
 from core.storage.row import Owed
 from core.storage.store import Store
+from core.storage.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ class Settler:
         reported_version: int | None = None
         for _ in range(MAX_STEPS):
             step: Step | None = None
+            account_id: str | None = None
             escrow = await self._store.escrow(work.escrow_id)
             if escrow is None or not outstanding(escrow):
                 return await self._drop(work, escrow)
@@ -204,13 +206,14 @@ class Settler:
             try:
                 found = await look_at(self._gateway, escrow)
                 payee = await self._store.payee(escrow.seller_id)
-                step = next_step(escrow, found, payee.account_id if payee else None)
+                account_id = payee.account_id if payee else None
+                step = next_step(escrow, found, account_id)
                 if self._is_open(work, found, step):
                     return await self._give_back(work, escrow, self._patience.listing_s / 4)
                 if isinstance(step, Stuck):
-                    return await self._give_up(work, escrow, step)
+                    return await self._give_up(work, escrow, step, account_id)
                 if step is None or isinstance(step, Blocked):
-                    return await self._give_back(work, escrow, None)
+                    return await self._rest(work, escrow, None, account_id)
                 if isinstance(step, Wait):
                     return await self._give_back(work, escrow, self._pending_s(work))
                 reported_version = escrow.version if isinstance(step, Report) else None
@@ -218,7 +221,7 @@ class Settler:
                 refused = None
             except GatewayRefused as refusal:
                 if step is not None and step == refused:
-                    return await self._give_up(work, escrow, _stuck(step, refusal))
+                    return await self._give_up(work, escrow, _stuck(step, refusal), account_id)
                 refused = step  # The listing may have been old, so look once more.
             except GatewayError as error:
                 log.info("settling %s waits: %s", work.escrow_id, error)
@@ -326,7 +329,9 @@ class Settler:
             raise Refusal(Reason.OVERLOADED, "the escrow has changed, or another process has it")
         return replace(work, asked=asked, asked_us=asked_us)
 
-    async def _give_up(self, work: Owed, escrow: Escrow, step: Stuck) -> None:
+    async def _give_up(
+        self, work: Owed, escrow: Escrow, step: Stuck, account_id: str | None
+    ) -> None:
         """Say that a person has to look, and wait for one, or for a while when nobody can act."""
         await self._executor.execute(
             c.FailSettlement(step.problem, step.part_id, step.code, step.subject),
@@ -335,14 +340,33 @@ class Settler:
             cause=f"settle:{escrow.escrow_id}:v{escrow.version}:failed",
         )
         is_settling = any(p.status is Status.SETTLING for p in escrow.parts)
-        await self._give_back(work, escrow, None if is_settling else self._patience.stuck_s)
+        wait_s = None if is_settling else self._patience.stuck_s
+        await self._rest(work, escrow, wait_s, account_id)
 
-    async def _give_back(self, work: Owed, escrow: Escrow, wait_s: float | None) -> None:
-        due_us = None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)
+    async def _rest(
+        self, work: Owed, escrow: Escrow, wait_s: float | None, account_id: str | None
+    ) -> None:
+        """Wait for a person, unless the seller has another account by now than was looked at."""
         async with self._store.write() as transaction:
-            await transaction.give_back(
-                work, due_us=due_us, attempts=work.attempts + 1, seen_version=escrow.version
-            )
+            # A change of it that has looked for what is owed before this was, and that is not
+            # committed yet, would be missed: it holds this lock until it is.
+            await transaction.lock_payee(escrow.seller_id)
+            payee = await transaction.payee(escrow.seller_id)
+            is_same = (payee.account_id if payee else None) == account_id
+            await self._end(transaction, work, escrow, wait_s if is_same else 0.0)
+
+    async def _give_back(self, work: Owed, escrow: Escrow, wait_s: float) -> None:
+        async with self._store.write() as transaction:
+            await self._end(transaction, work, escrow, wait_s)
+
+    async def _end(
+        self, transaction: Transaction, work: Owed, escrow: Escrow, wait_s: float | None
+    ) -> None:
+        """End the lease and say when to look again; None waits to be stirred."""
+        due_us = None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)
+        await transaction.give_back(
+            work, due_us=due_us, attempts=work.attempts + 1, seen_version=escrow.version
+        )
         if due_us is not None:
             self._next_look_us = min(due_us, self._next_look_us or due_us)
 
@@ -375,6 +399,6 @@ def is_under_way(work: Owed, found: Mapping[str, Found], now_us: int, patience: 
 def _stuck(step: Step, refusal: GatewayRefused) -> Stuck:
     """Say what Razorpay refuses, and about whom."""
     problem = f"Razorpay refuses: {refusal.description} ({refusal.reason or refusal.code})"
-    is_of_payee = isinstance(step, Hold) and "balance" not in refusal.description.lower()
-    code = AttentionCode.PAYEE_REFUSED if is_of_payee else AttentionCode.GATEWAY_REFUSED
-    return Stuck(getattr(step, "part_id", ""), problem, code)
+    if isinstance(step, Hold) and "balance" not in refusal.description.lower():
+        return Stuck(step.part_id, problem, AttentionCode.PAYEE_REFUSED, step.account_id)
+    return Stuck(getattr(step, "part_id", ""), problem, AttentionCode.GATEWAY_REFUSED)

@@ -31,6 +31,8 @@ from core.storage.row import (
 # Characters of a NOTIFY; PostgreSQL allows less than 8,000 bytes.
 NOTIFY_LIMIT = 7_900
 NOTIFY_CHANNEL = "holdfast"
+# Escrows that are looked at, the newest first, to learn whether a seller's account is refused.
+MAX_REFUSED = 20
 
 
 # Built once: SQLAlchemy takes as long to build a statement as SQLite to run it.
@@ -335,15 +337,23 @@ class Transaction:
         row = (await self._connection.execute(latest_payee(user_id))).one_or_none()
         return payee_row(row).payee if row else None
 
-    async def has_only_been_refused(self, user_id: str) -> bool:
-        """Whether Razorpay refuses a seller's account now, and has never held a transfer to it."""
+    async def has_only_been_refused(self, user_id: str, account_id: str) -> bool:
+        """Whether Razorpay refuses this account of a seller, and has never held anything for him.
+
+        That it refused an earlier account says nothing about this one, which may not have been
+        tried yet.
+        """
         c, p = t.escrows.c, t.postings.c
+        code = AttentionCode.PAYEE_REFUSED
         refused = (
-            sa.select(c.escrow_id)
-            .where(c.attention_code == AttentionCode.PAYEE_REFUSED.value, c.seller_id == user_id)
-            .limit(1)
+            sa.select(c.body)
+            .where(c.attention_code == code.value, c.seller_id == user_id)
+            .order_by(c.update_time_us.desc())
+            .limit(MAX_REFUSED)
         )
-        if (await self._connection.execute(refused)).one_or_none() is None:
+        escrows = [load_row(row.body) for row in await self._connection.execute(refused)]
+        items = {(one.code, one.subject) for escrow in escrows for one in escrow.attentions}
+        if (code, account_id) not in items:
             return False
         held = (
             sa.select(p.escrow_id)

@@ -153,8 +153,8 @@ async def pay(counter: Counter, escrow_id: str) -> payments.ConfirmPaymentReques
 
 
 @contextlib.asynccontextmanager
-async def open_counter(database_url: str) -> AsyncIterator[Counter]:
-    """Serve on a free port, with a sandbox."""
+async def open_counter(database_url: str, **more: Any) -> AsyncIterator[Counter]:
+    """Serve on a free port, with a sandbox; `more` are settings of core."""
     async with Sandbox(process_delay_s=0.01) as sandbox:
         settings = Settings(
             database_url=database_url,
@@ -164,6 +164,7 @@ async def open_counter(database_url: str) -> AsyncIterator[Counter]:
             razorpay_key_secret=SecretStr(sandbox.key_secret),
             razorpay_webhook_secret=SecretStr(WEBHOOK_SECRET),
             razorpay_base_url=sandbox.base_url,
+            **more,
         )
         async with (
             serving(settings, patience=QUICK) as core,

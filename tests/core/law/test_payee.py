@@ -3,7 +3,15 @@
 import pytest
 
 from core.errors import Reason, Refusal
-from core.law.payee import Payee, PayeeEventType, call_off, pass_time, register, waive
+from core.law.payee import (
+    Payee,
+    PayeeEventType,
+    call_off,
+    name_again,
+    pass_time,
+    register,
+    waive,
+)
 
 OLD, NEW, NEWER = "acc_Old00000000001", "acc_New00000000001", "acc_New00000000002"
 WAIT_US = 1_000
@@ -46,9 +54,32 @@ def test_without_a_wait_it_counts_at_once() -> None:
     assert (payee.account_id, payee.pending_us) == (NEW, None)
 
 
+@pytest.mark.parametrize("account_id", [NEW, NEWER])
+def test_one_that_need_not_wait_any_more_counts_although_one_waits(account_id: str) -> None:
+    payee = register(changing(), SELLER, account_id, SELLER, 20, 0)
+    assert payee is not None
+    assert (payee.account_id, payee.effective_us) == (account_id, 20)
+    assert (payee.pending_account_id, payee.pending_us) == ("", None)
+
+
 def test_what_is_named_again_changes_nothing() -> None:
     assert register(first(), SELLER, OLD, SELLER, 10, WAIT_US) is None
     assert register(changing(), SELLER, NEW, SELLER, 20, WAIT_US) is None
+
+
+@pytest.mark.parametrize("before", [first(), changing()], ids=["counts", "waits"])
+def test_what_is_named_again_and_written_down_changes_nothing_but_the_record(
+    before: Payee,
+) -> None:
+    again = name_again(before, ADMIN, 20)
+    assert (again.version, again.type, again.actor_id, again.create_time_us) == (
+        before.version + 1,
+        PayeeEventType.NAMED_AGAIN,
+        ADMIN,
+        20,
+    )
+    for field in ("account_id", "effective_us", "pending_account_id", "pending_us"):
+        assert getattr(again, field) == getattr(before, field)
 
 
 def test_a_further_change_takes_the_place_of_the_one_that_waits() -> None:
@@ -80,6 +111,13 @@ def test_an_admin_waives_the_wait_with_a_reason() -> None:
     assert failed.value.reason is Reason.FIELD_INVALID
 
 
+def test_a_waiver_is_for_the_account_that_the_admin_has_looked_into() -> None:
+    assert waive(changing(), ADMIN, "Known", 20, NEW).account_id == NEW
+    with pytest.raises(Refusal) as failed:
+        waive(changing(NEWER, changing()), ADMIN, "Known", 20, NEW)
+    assert failed.value.reason is Reason.PAYEE_CHANGE_NOT_FOUND
+
+
 @pytest.mark.parametrize("before", [None, first()])
 def test_without_a_change_there_is_nothing_to_end(before: Payee | None) -> None:
     with pytest.raises(Refusal) as failed:
@@ -92,3 +130,6 @@ def test_without_a_change_there_is_nothing_to_end(before: Payee | None) -> None:
 
 def test_the_record_never_goes_back_in_time() -> None:
     assert call_off(changing(), SELLER, 2).create_time_us == 10
+    # Nor is a wait any shorter, where the clock has gone back.
+    assert changing(NEWER, changing(now_us=500), 3).pending_us == 500 + WAIT_US
+    assert waive(changing(), ADMIN, "Known", 2).effective_us == 10

@@ -16,7 +16,7 @@ from core.storage.row import PayeeRow
 from tests.core.counter import Counter, Failed, open_counter, pay
 from tests.fakes.wait import until
 
-OLD, NEW = "acc_Old00000000001", "acc_New00000000001"
+OLD, NEW, NEWER = "acc_Old00000000001", "acc_New00000000001", "acc_New00000000002"
 SELLER = "seller-1"
 
 
@@ -117,6 +117,83 @@ async def test_pages_of_the_record_hold_each_once(counter: Counter) -> None:
     assert seen == [1, 2, 3, 4]
 
 
+async def test_a_repeat_of_what_changed_nothing_changes_nothing_later(counter: Counter) -> None:
+    await name(counter, OLD)
+    kept = await name(counter, OLD, request_id="one")
+    assert (kept.account_id, kept.pending_account_id) == (OLD, "")
+    changing = await name(counter, NEW)
+    # A late repeat: by a fresh id it would call the change off.
+    assert await name(counter, OLD, request_id="one") == kept
+    assert await read(counter) == changing
+    other = rpc.RegisterPayeeRequest(user_id=SELLER, account_id=NEW, request_id="one")
+    assert await refused(counter, other, SELLER) == "REQUEST_ID_REUSED"
+    again = await name(counter, NEW, request_id="two")
+    assert (again.pending_account_id, again.pending_time) == (NEW, changing.pending_time)
+    assert (await types(counter))[1:] == ["NAMED_AGAIN", "CHANGE_STARTED", "NAMED_AGAIN"]
+    await hasten(counter)
+    assert (await read(counter)).account_id == NEW
+
+
+async def test_a_request_id_is_for_one_payee_of_all(counter: Counter) -> None:
+    """A service names the accounts of many; one id of its own must not stand for two of them."""
+    requests = [
+        rpc.RegisterPayeeRequest(user_id=f"seller-{n}", account_id=OLD, request_id="one")
+        for n in range(4)
+    ]
+    outcomes = await asyncio.gather(
+        *(counter.call(request, "service-1", "service") for request in requests),
+        return_exceptions=True,
+    )
+    failures = [one for one in outcomes if isinstance(one, Failed)]
+    assert [one.reason for one in failures] == ["REQUEST_ID_REUSED"] * 3
+    assert len(outcomes) - len(failures) == 1
+
+
+async def test_a_further_change_waits_anew(counter: Counter) -> None:
+    await name(counter, OLD)
+    first = await name(counter, NEW)
+    second = await name(counter, NEWER)
+    assert (second.account_id, second.pending_account_id) == (OLD, NEWER)
+    assert second.pending_time.ToMicroseconds() > first.pending_time.ToMicroseconds()
+    (waiting,) = await counter.core.rooms.store.due_payees(2**60, 10)
+    assert waiting == SELLER
+    events = (await counter.call(rpc.ListPayeeEventsRequest(user_id=SELLER), SELLER)).events
+    before, after = events[-2:]
+    assert (before.payee, after.payee) == (first, second)
+    assert {event.actor_id for event in events} == {SELLER}
+    # The admin had looked into the one that waited before.
+    waive = rpc.WaivePayeeWaitRequest(user_id=SELLER, note="Known", account_id=NEW)
+    assert await refused(counter, waive, "admin-1", "admin") == "PAYEE_CHANGE_NOT_FOUND"
+    waive.account_id = NEWER
+    assert (await counter.call(waive, "admin-1", "admin")).payee.account_id == NEWER
+    assert await refused(counter, waive, "admin-1", "admin") == "PAYEE_CHANGE_NOT_FOUND"
+
+
+async def test_a_repeated_waiver_answers_as_the_first(counter: Counter) -> None:
+    await name(counter, OLD)
+    await name(counter, NEW)
+    waive = rpc.WaivePayeeWaitRequest(user_id=SELLER, note="Known", request_id="one")
+    first = await counter.call(waive, "admin-1", "admin")
+    await name(counter, OLD)
+    assert await counter.call(waive, "admin-1", "admin") == first
+    assert (await read(counter)).pending_account_id == OLD
+    waive.note = "Known well"
+    assert await refused(counter, waive, "admin-1", "admin") == "REQUEST_ID_REUSED"
+
+
+async def test_it_is_called_off_until_it_counts_and_no_later(counter: Counter) -> None:
+    await name(counter, OLD)
+    await name(counter, NEW)
+    cancel = rpc.CancelPayeeChangeRequest(user_id=SELLER)
+    for who in (("admin-1", "admin"), ("service-1", "service")):
+        assert (await counter.call(cancel, *who)).payee.pending_account_id == ""
+        await hasten(counter)
+        assert (await name(counter, NEW)).account_id == OLD
+    await hasten(counter)
+    assert await refused(counter, cancel, SELLER) == "PAYEE_CHANGE_NOT_FOUND"
+    assert (await read(counter)).account_id == NEW
+
+
 async def hasten(counter: Counter) -> None:
     """Let the wait of the change be over."""
     rooms = counter.core.rooms
@@ -125,7 +202,15 @@ async def hasten(counter: Counter) -> None:
             sa.update(t.payees).where(t.payees.c.pending_us.is_not(None)).values(pending_us=1)
         )
         await transaction._connection.execute(sa.update(t.payee_changes).values(due_us=1))
-    clocks = [Clock(rooms.store, rooms.executor, now_us=rooms.now_us) for _ in range(3)]
+    clocks = [
+        Clock(
+            rooms.store,
+            rooms.executor,
+            now_us=rooms.now_us,
+            ring_settlement=rooms.settler.ring,
+        )
+        for _ in range(3)
+    ]
     await asyncio.gather(*(clock.look_at_payees() for clock in clocks))
 
 
@@ -243,3 +328,41 @@ async def test_many_registrations_at_once_stop_nobody(postgres_url: str) -> None
             await counter.call(escrows.ReleaseEscrowRequest(escrow_id=escrow.escrow_id))
         await asyncio.gather(*(name(counter, (OLD, NEW)[i % 2]) for i in range(12)))
         assert (await read(counter)).account_id in (OLD, NEW)
+
+
+async def counts(counter: Counter, account_id: str) -> None:
+    """Wait until core's own clock has let an account count."""
+    async with asyncio.timeout(20):
+        while (await read(counter)).account_id != account_id:  # noqa: ASYNC110 - core's doing
+            await asyncio.sleep(0.02)
+
+
+DONE = ["REGISTERED", "CHANGE_STARTED", "CHANGE_DONE"]
+
+
+async def test_a_wait_goes_on_while_core_is_away(database_url: str) -> None:
+    async with open_counter(database_url, payee_cooling_s=2) as counter:
+        await name(counter, OLD)
+        changing = await name(counter, NEW)
+    # With another wait by now: a change keeps the one that it began with.
+    async with open_counter(database_url) as counter:
+        assert changing.pending_account_id == NEW
+        await counts(counter, NEW)
+        assert await types(counter) == DONE
+        done = await read(counter)
+        assert done.effective_time.ToMicroseconds() >= changing.pending_time.ToMicroseconds()
+
+
+@pytest.mark.postgres
+async def test_two_cores_change_an_account_once(postgres_url: str) -> None:
+    async with (
+        open_counter(postgres_url, payee_cooling_s=1) as one,
+        open_counter(postgres_url, payee_cooling_s=1) as other,
+    ):
+        await name(one, OLD)
+        asked = [name(core, NEW, request_id="one") for core in (one, other) * 3]
+        first, *rest = await asyncio.gather(*asked)
+        assert rest == [first] * 5
+        assert first.pending_account_id == NEW
+        await asyncio.gather(counts(one, NEW), counts(other, NEW))
+        assert await types(one) == await types(other) == DONE
