@@ -6,18 +6,15 @@ minor units. Field names: RZP/api/settlements/fetch-recon and fetch-with-id; Raz
 nulls, missing fields and numbers as text.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Far above any payment, and below what a signed 64-bit column holds.
-_MAX_AMOUNT_MINOR = 10**15
-# Ids are a prefix and 14 letters or digits; the ledger takes up to 36 characters.
-_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_DIGITS = re.compile(r"[0-9]{1,16}")
+from core.razorpay import field
+from core.razorpay.field import Entity
+
+# Characters that the ledger takes of an id, and a line of a report of a text.
+_ID_LIMIT = 36
 _TEXT_LIMIT = 64
-_NOTHING = (None, "", "NA")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,91 +63,69 @@ class Settlement:
 def parse_recon_line(item: object) -> ReconLine:
     """Read a line of a report. Never raises: see `ReconLine.problem`."""
     if not isinstance(item, Mapping):
-        return ReconLine("", "", problem=f"A line is no object: {item!r:.60}")
+        return ReconLine("", "", problem=f"A line is no object but a {type(item).__name__}.")
     try:
         return _line(item)
     except ValueError as error:
-        return ReconLine(_shown(item, "entity_id"), _shown(item, "type"), problem=str(error))
+        return ReconLine(
+            field.remark(item, "entity_id")[:_TEXT_LIMIT],
+            field.remark(item, "type")[:_TEXT_LIMIT],
+            problem=str(error),
+        )
 
 
 def parse_settlement(entity: object) -> Settlement:
     """Read a settlement. Raises ValueError."""
-    if not isinstance(entity, Mapping) or entity.get("entity", "settlement") != "settlement":
-        raise ValueError("A settlement of Razorpay must be an object.")
+    fields = field.object_of(entity, "settlement")
     return Settlement(
-        settlement_id=_id(entity, "id"),
-        amount_minor=_whole(entity, "amount"),
-        status=_text(entity, "status"),
-        utr=_text(entity, "utr") if _has(entity, "utr") else "",
-        create_time_s=_whole(entity, "created_at", default=0),
+        settlement_id=_id(fields, "id"),
+        amount_minor=field.amount(fields, "amount"),
+        status=_text(fields, "status"),
+        utr=_optional_text(fields, "utr"),
+        create_time_s=_amount(fields, "created_at"),
     )
 
 
-def _line(item: Mapping[str, object]) -> ReconLine:
-    if not _has(item, "debit") and not _has(item, "credit"):
+def _line(item: Entity) -> ReconLine:
+    if not field.has(item, "debit") and not field.has(item, "credit"):
         raise ValueError("Razorpay's line has neither debit nor credit.")
     return ReconLine(
         entity_id=_id(item, "entity_id"),
         type=_text(item, "type"),
-        debit_minor=_whole(item, "debit", default=0),
-        credit_minor=_whole(item, "credit", default=0),
-        amount_minor=_whole(item, "amount", default=0),
-        fee_minor=_whole(item, "fee", default=0),
-        tax_minor=_whole(item, "tax", default=0),
-        currency=_currency(item),
+        debit_minor=_amount(item, "debit"),
+        credit_minor=_amount(item, "credit"),
+        amount_minor=_amount(item, "amount"),
+        fee_minor=_amount(item, "fee"),
+        tax_minor=_amount(item, "tax"),
+        currency=field.currency(item),
         settlement_id=_optional_id(item, "settlement_id"),
-        utr=_text(item, "settlement_utr") if _has(item, "settlement_utr") else "",
-        settle_time_s=_whole(item, "settled_at", default=0),
+        utr=_optional_text(item, "settlement_utr"),
+        settle_time_s=_amount(item, "settled_at"),
         payment_id=_optional_id(item, "payment_id"),
         dispute_id=_optional_id(item, "dispute_id"),
     )
 
 
-def _has(fields: Mapping[str, object], name: str) -> bool:
-    return fields.get(name) not in _NOTHING
+def _text(fields: Entity, name: str) -> str:
+    return field.text(fields, name)[:_TEXT_LIMIT]
 
 
-def _text(fields: Mapping[str, object], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or value in _NOTHING:
-        raise ValueError(f"Razorpay's field {name!r} must be a text, got {value!r:.60}.")
-    return _safe(value)
+def _optional_text(fields: Entity, name: str) -> str:
+    return _text(fields, name) if field.has(fields, name) else ""
 
 
-def _safe(value: str) -> str:
-    # JSON can spell half a surrogate pair and NUL: neither protobuf nor PostgreSQL take them.
-    return value[:_TEXT_LIMIT].encode(errors="replace").decode().replace("\0", "?")
-
-
-def _shown(fields: Mapping[str, object], name: str) -> str:
-    value = fields.get(name)
-    return _safe(value) if isinstance(value, str) else ""
-
-
-def _id(fields: Mapping[str, object], name: str) -> str:
-    value = _text(fields, name)
-    if not _ID.fullmatch(value):
-        raise ValueError(f"Razorpay's field {name!r} must be an id, got {value!r:.60}.")
+def _id(fields: Entity, name: str) -> str:
+    value = field.entity_id(fields, name, "")
+    if len(value) > _ID_LIMIT:
+        raise ValueError(
+            f"Razorpay's field {name!r} must be an id of {_ID_LIMIT} characters at most."
+        )
     return value
 
 
-def _optional_id(fields: Mapping[str, object], name: str) -> str:
-    return _id(fields, name) if _has(fields, name) else ""
+def _optional_id(fields: Entity, name: str) -> str:
+    return _id(fields, name) if field.has(fields, name) else ""
 
 
-def _currency(fields: Mapping[str, object]) -> str:
-    value = _text(fields, "currency")
-    if not _CURRENCY.fullmatch(value):
-        raise ValueError(f"Razorpay's field 'currency' must be an ISO code, got {value!r:.60}.")
-    return value
-
-
-def _whole(fields: Mapping[str, object], name: str, *, default: int | None = None) -> int:
-    value = fields.get(name)
-    if default is not None and not _has(fields, name):
-        return default
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= _MAX_AMOUNT_MINOR:
-        raise ValueError(f"Razorpay's field {name!r} must be a whole number, got {value!r:.60}.")
-    return value
+def _amount(fields: Entity, name: str) -> int:
+    return field.optional_amount(fields, name) or 0
