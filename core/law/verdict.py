@@ -5,6 +5,8 @@ Each function is one entry of the table in rules.py, as those of deal.py are.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from core.errors import Reason, Refusal, field_invalid
@@ -65,11 +67,7 @@ def resolve_dispute(
         EventType.DISPUTE_RESOLVED,
         caller,
         part_id=part.part_id,
-        data={
-            "release_minor": command.release_minor,
-            "refund_minor": command.refund_minor,
-            "note": command.note,
-        },
+        data=_division(command),
     )
 
 
@@ -99,12 +97,16 @@ def override(
         EventType.SETTLEMENT_OVERRIDDEN,
         caller,
         part_id=part.part_id,
-        data={
-            "release_minor": command.release_minor,
-            "refund_minor": command.refund_minor,
-            "note": command.note,
-        },
+        data=_division(command),
     )
+
+
+def _division(command: c.ResolveDispute | c.OverrideSettlement) -> dict[str, Any]:
+    return {
+        "release_minor": command.release_minor,
+        "refund_minor": command.refund_minor,
+        "note": command.note,
+    }
 
 
 def _require_division(
