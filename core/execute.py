@@ -327,7 +327,7 @@ class Executor:
             loaded = await transaction.load({a.escrow_id for a in asked})
             known = await transaction.known({a.cause for a in asked})
             leased = {a.escrow_id for a in asked if a.lease_id}
-            leases = await transaction.leases(leased) if leased else {}
+            leases = await transaction.owed.leases(leased) if leased else {}
             batch = _Batch(known, loaded, self._now_us(), leases)
             for one in asked:
                 try:

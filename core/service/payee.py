@@ -122,28 +122,28 @@ class Payees:
         """Answer the payee after the change, or None where another call was faster."""
         who = caller()
         cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
-        await transaction.lock_payee(user_id)
-        known = await transaction.payee_by_cause(cause)
+        await transaction.payees.lock(user_id)
+        known = await transaction.payees.by_cause(cause)
         if known is not None:
             _require_same(known, fingerprint)
             return known.payee
         now_us = self._now_us()
-        before = await transaction.payee(user_id)
+        before = await transaction.payees.latest(user_id)
         # An account that Razorpay refuses and has never paid is replaced at once: nothing could be
         # taken away with it, and the money waits for a good one.
-        is_useless = before is not None and await transaction.has_only_been_refused(
+        is_useless = before is not None and await transaction.payees.has_only_been_refused(
             user_id, before.account_id
         )
         after = change(before, who, now_us, 0 if is_useless else self._wait_us)
         # Whoever names an account again wants what waits for it to be tried again.
-        await transaction.make_due(now_us=now_us, seller_id=user_id)
+        await transaction.owed.make_due(now_us=now_us, seller_id=user_id)
         if after is None:
             assert before is not None, "the first account is always news"
             if not request.request_id:
                 return before
             # Or a late repeat of this call could undo what was changed since.
             after = law.name_again(before, who.user_id, now_us)
-        is_added = await transaction.add_payee(PayeeRow(after, cause, fingerprint))
+        is_added = await transaction.payees.add(PayeeRow(after, cause, fingerprint))
         return after if is_added else None
 
 

@@ -92,16 +92,16 @@ class Clock:
     async def _change_payee(self, user_id: str) -> bool:
         """Once, however many replicas look: the lock and the version see to it."""
         async with self._store.write() as transaction:
-            await transaction.lock_payee(user_id)
-            before = await transaction.payee(user_id)
+            await transaction.payees.lock(user_id)
+            before = await transaction.payees.latest(user_id)
             now_us = self._now_us()
             after = pass_time(before, CLOCK.user_id, now_us) if before else None
             if after is None:
                 return False
             cause = f"clock:payee:{user_id}:v{after.version}"
-            is_added = await transaction.add_payee(PayeeRow(after, cause, b""))
+            is_added = await transaction.payees.add(PayeeRow(after, cause, b""))
             if is_added:
-                await transaction.make_due(now_us=now_us, seller_id=user_id)
+                await transaction.owed.make_due(now_us=now_us, seller_id=user_id)
             return is_added
 
     async def _pass(self, escrow_id: str, version: int) -> None:

@@ -108,7 +108,7 @@ class Overrider:
             await self._judge(command, escrow_id, caller)
             now_us = self._now_us()
             async with self._store.write() as transaction:
-                work = await transaction.lease_one(
+                work = await transaction.owed.lease_one(
                     escrow_id,
                     lease_id=uuid.uuid4().hex,
                     now_us=now_us,
@@ -140,7 +140,7 @@ class Overrider:
     async def _give_back(self, work: Owed) -> None:
         """Let settlement go on, with what is wanted now."""
         async with self._store.write() as transaction:
-            await transaction.give_back(
+            await transaction.owed.give_back(
                 work, due_us=self._now_us(), attempts=0, seen_version=work.version
             )
         self._ring_settlement()

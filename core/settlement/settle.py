@@ -162,7 +162,7 @@ class Settler:
         if free <= 0 or not await self._store.is_owed(now_us):
             return []
         async with self._store.write() as transaction:
-            taken = await transaction.lease(
+            taken = await transaction.owed.lease(
                 # A new id each time, because a slow worker of this process has lost its lease too.
                 lease_id=uuid.uuid4().hex,
                 now_us=now_us,
@@ -314,7 +314,7 @@ class Settler:
         now_us = self._now_us()
         asked_us = (asked_us or now_us) if asked else None
         async with self._store.write() as transaction:
-            is_ours = await transaction.renew(
+            is_ours = await transaction.owed.renew(
                 work,
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 asked=asked,
@@ -322,7 +322,7 @@ class Settler:
                 seen_version=seen_version,
             )
             if not is_ours and seen_version is not None:
-                await transaction.give_back(
+                await transaction.owed.give_back(
                     work, due_us=now_us, attempts=work.attempts, seen_version=seen_version
                 )
         if not is_ours:
@@ -350,8 +350,8 @@ class Settler:
         async with self._store.write() as transaction:
             # A change of it that has looked for what is owed before this was, and that is not
             # committed yet, would be missed: it holds this lock until it is.
-            await transaction.lock_payee(escrow.seller_id)
-            payee = await transaction.payee(escrow.seller_id)
+            await transaction.payees.lock(escrow.seller_id)
+            payee = await transaction.payees.latest(escrow.seller_id)
             is_same = (payee.account_id if payee else None) == account_id
             await self._end(transaction, work, escrow, wait_s if is_same else 0.0)
 
@@ -364,7 +364,7 @@ class Settler:
     ) -> None:
         """End the lease and say when to look again; None waits to be stirred."""
         due_us = None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)
-        await transaction.give_back(
+        await transaction.owed.give_back(
             work, due_us=due_us, attempts=work.attempts + 1, seen_version=escrow.version
         )
         if due_us is not None:
@@ -372,7 +372,9 @@ class Settler:
 
     async def _drop(self, work: Owed, escrow: Escrow | None) -> None:
         async with self._store.write() as transaction:
-            await transaction.drop(work, seen_version=escrow.version if escrow else work.version)
+            await transaction.owed.drop(
+                work, seen_version=escrow.version if escrow else work.version
+            )
 
     def _pending_s(self, work: Owed) -> float:
         return _backoff_s(

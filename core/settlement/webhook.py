@@ -208,7 +208,7 @@ class Inbox:
         if news.command is not None:
             return await self._execute(escrow, Report(news.command, news.cause))
         async with self._store.write() as transaction:
-            await transaction.make_due(now_us=self._now_us(), escrow_id=escrow.escrow_id)
+            await transaction.owed.make_due(now_us=self._now_us(), escrow_id=escrow.escrow_id)
         self._ring_settlement()
         return IGNORED
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.storage.file import File
@@ -61,6 +62,11 @@ def connect(url: str) -> Database:
         },
     )
     return Database(engine.sync_engine, None)
+
+
+def insert_into(table: sa.Table, is_postgres: bool) -> Any:
+    """Begin an INSERT that may say what to do on conflict, which is each dialect's own."""
+    return (postgresql if is_postgres else sqlite).insert(table)
 
 
 def _sqlite(url: str) -> Database:

@@ -14,11 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.storage import tables as t
-from core.storage.database import Database, Unbroken, reading
+from core.storage.database import Database, Unbroken, insert_into, reading
 from core.storage.link import STATEMENT_S
 from core.storage.row import Drift, PostingRow
 from core.storage.trouble import storage_errors
@@ -107,7 +106,7 @@ async def fold(connection: Unbroken, limit: int, *, is_postgres: bool) -> int:
     for row in rows:
         totals[row.account, row.currency] += row.amount_minor
     if totals:
-        insert = (postgresql if is_postgres else sqlite).insert(t.balances)
+        insert = insert_into(t.balances, is_postgres)
         statement = insert.on_conflict_do_update(
             index_elements=["account", "currency"],
             set_={"amount_minor": _KEPT.amount_minor + insert.excluded.amount_minor},

@@ -8,12 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.law.ledger import BALANCE, Posting
 from core.storage import tables as t
-from core.storage.database import Database, Unbroken, reading
+from core.storage.database import Database, Unbroken, insert_into, reading
 from core.storage.ledger import deltas
 from core.storage.row import Movement, ReconFinding, ReconRow, chunks
 from core.storage.trouble import storage_errors
@@ -112,12 +111,14 @@ class ReconWriter:
 
     def __init__(self, connection: Unbroken, is_postgres: bool) -> None:
         self._connection = connection
-        self._insert: Any = (postgresql if is_postgres else sqlite).insert
+        self._is_postgres = is_postgres
 
     async def expect(self, days: Mapping[str, int]) -> None:
         """Write down days that are to be looked at, and when; those that are known stay."""
         rows = [{"day": day, "due_us": due_us} for day, due_us in sorted(days.items())]
-        await self._connection.execute(self._insert(t.recon_days).on_conflict_do_nothing(), rows)
+        await self._connection.execute(
+            insert_into(t.recon_days, self._is_postgres).on_conflict_do_nothing(), rows
+        )
 
     async def lease(self, *, lease_id: str, now_us: int, until_us: int) -> str | None:
         """Take the oldest day that is due and that nobody else has."""
@@ -150,14 +151,14 @@ class ReconWriter:
             "lease_id": None,
             "lease_until_us": None,
         }
-        statement = self._insert(t.recon_days).values(day=day, **values)
+        statement = insert_into(t.recon_days, self._is_postgres).values(day=day, **values)
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=["day"], set_=values)
         )
 
     async def save(self, day: str, first: int, lines: Sequence[ReconRow]) -> None:
         """Write lines of a day over those that stood at their places, from `first` on."""
-        insert = self._insert(t.recon_lines)
+        insert = insert_into(t.recon_lines, self._is_postgres)
         columns = [column.name for column in t.recon_lines.columns]
         statement = insert.on_conflict_do_update(
             index_elements=["day", "position"],
@@ -192,7 +193,9 @@ class ReconWriter:
         c = t.postings.c
         written: list[Mapping[str, Any]] = []
         for row in rows:
-            statement = self._insert(t.postings).values(row).on_conflict_do_nothing()
+            statement = (
+                insert_into(t.postings, self._is_postgres).values(row).on_conflict_do_nothing()
+            )
             done = await self._connection.execute(statement.returning(c.position))
             written += [row] * len(done.all())
         return written

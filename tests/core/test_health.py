@@ -1,8 +1,6 @@
 """Health follows the ability to commit and the loops; it says why, and recovers by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from grpc_health.v1 import health_pb2
@@ -14,7 +12,7 @@ from core.storage.database import connect
 from core.storage.link import CUT_S, DIAL_S, STATEMENT_S
 from core.storage.store import Store
 from tests.core.room import Room, open_room
-from tests.fakes.wait import until
+from tests.fakes.wait import running, until
 
 # As they are without the impatience of these tests.
 NOTICED_S = health.FAILING_AFTER_S + health.CHECK_EVERY_S
@@ -34,24 +32,13 @@ async def status(healthy: Health, service: str = "") -> int:
     return int(answer.status)
 
 
-@asynccontextmanager
-async def running(healthy: Health) -> AsyncIterator[None]:
-    task = asyncio.create_task(healthy.run())
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 def of(room: Room, *heartbeats: Heartbeat, clock: str = "") -> Health:
     return Health(room.store, ["escrow.v1.EscrowService"], heartbeats, clock_problem=lambda: clock)
 
 
 async def test_an_idle_core_tries_whether_it_can_commit(room: Room) -> None:
     healthy = of(room)
-    async with running(healthy):
+    async with running(healthy.run()):
         await asyncio.sleep(1)
         assert await status(healthy) == SERVING
         assert room.store.condition.quiet_s < 0.4
@@ -64,7 +51,7 @@ async def test_a_database_that_takes_no_commit_is_told_and_its_end_too(
     monkeypatch.setattr("core.storage.database.SQLITE_BUSY_S", 0.01)
     async with open_room(sqlite_url) as room:
         healthy = of(room)
-        async with running(healthy):
+        async with running(healthy.run()):
             other = connect(sqlite_url)
             async with Store(other).write():
                 await until(lambda: healthy.problems)
@@ -96,7 +83,7 @@ async def test_a_loop_that_does_not_come_round_is_told_by_its_name(room: Room) -
 
     tasks = [keep(stuck, work()), keep(idle, wait_for_work())]
     healthy = of(room, stuck, idle)
-    async with running(healthy):
+    async with running(healthy.run()):
         await until(lambda: healthy.problems)
         assert set(healthy.problems) == {"settlement"}
         assert await status(healthy) == NOT_SERVING

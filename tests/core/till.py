@@ -77,11 +77,11 @@ class Till:
     async def register(self, account_id: str = ACCOUNT, seller_id: str = "seller-1") -> None:
         async with self.room.store.write() as transaction:
             now_us = self.room.time()
-            await transaction.make_due(now_us=now_us, seller_id=seller_id)
-            latest = await transaction.payee(seller_id)
+            await transaction.owed.make_due(now_us=now_us, seller_id=seller_id)
+            latest = await transaction.payees.latest(seller_id)
             after = register(latest, seller_id, account_id, seller_id, now_us, 0)
             if after is not None:
-                await transaction.add_payee(PayeeRow(after, f"rpc:{now_us}", b""))
+                await transaction.payees.add(PayeeRow(after, f"rpc:{now_us}", b""))
         self.settler.ring()
 
     async def tell(self, escrow_id: str, command: c.Command, caller: c.Caller) -> None:

@@ -1,7 +1,6 @@
 """The three-way check by the hour: it says what it found, and nothing ends it."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -20,7 +19,7 @@ from core.storage import tables as t
 from scripts.sandbox import Sandbox
 from tests.core.law.story import SERVICE
 from tests.core.till import Till, open_till
-from tests.fakes.wait import until
+from tests.fakes.wait import running, until
 
 OFTEN_S = 0.01
 TRANSFER = 97_500
@@ -42,18 +41,6 @@ def auditor(till: Till, gateway: Gateway | None = None) -> Auditor:
     return Auditor(
         till.room.store, Comparer(gateway or till.gateway).differences, now_us=till.room.time
     )
-
-
-@contextlib.asynccontextmanager
-async def running(auditor: Auditor, every_s: float = OFTEN_S) -> AsyncIterator[None]:
-    """Let it check by itself; fails where something has ended it."""
-    task = asyncio.create_task(auditor.run(every_s))
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def reversed_by_hand(till: Till) -> None:
@@ -79,7 +66,7 @@ async def test_it_checks_at_its_interval_and_keeps_the_last_result(till: Till) -
 
     auditing.check = timed  # type: ignore[method-assign]
     started = asyncio.get_running_loop().time()
-    async with running(auditing, every_s):
+    async with running(auditing.run(every_s)):
         assert auditing.last is None
         await until(lambda: auditing.last)
         first = auditing.last
@@ -100,7 +87,7 @@ async def test_books_that_are_right_make_one_quiet_line(
     caplog.set_level(logging.INFO)
     await till.rests(await till.paid())
     await till.room.create()
-    async with running(auditor(till)):
+    async with running(auditor(till).run(OFTEN_S)):
         await until(lambda: lines(caplog))
     assert set(lines(caplog)) == {(logging.INFO, "books: 2 escrows checked, 0 findings")}
 
@@ -114,7 +101,7 @@ async def test_findings_are_an_error_in_the_log_and_move_nothing(
     await reversed_by_hand(till)
     state = await till.buyer.state()
     auditing = auditor(till)
-    async with running(auditing):
+    async with running(auditing.run(OFTEN_S)):
         await until(lambda: lines(caplog))
     assert set(lines(caplog)) == {(logging.ERROR, "books: 2 escrows checked, 1 findings")}
     assert auditing.last is not None
@@ -174,7 +161,7 @@ async def test_a_database_that_is_away_costs_a_check_and_nothing_more(
     auditing = auditor(till)
     with monkeypatch.context() as broken:
         broken.setattr(till.room.store, "books", away)
-        async with running(auditing):
+        async with running(auditing.run(OFTEN_S)):
             await until(lambda: len(lines(caplog)) > 1)
             assert auditing.last is None
             broken.undo()
@@ -190,7 +177,7 @@ async def test_a_razorpay_that_is_away_is_no_finding(
     await till.rests(await till.paid())
     await till.buyer.misbehave(api={"error": 1.0})
     auditing = auditor(till)
-    async with running(auditing):
+    async with running(auditing.run(OFTEN_S)):
         await until(lambda: len(lines(caplog)) > 1)
         assert auditing.last is None
         assert {level for level, _ in lines(caplog)} == {logging.WARNING}
@@ -208,7 +195,7 @@ async def test_a_record_that_cannot_be_read_is_a_finding_and_hides_no_other(
     async with till.room.store._engine.begin() as connection:
         await connection.execute(sa.update(t.events).values(body=b"\xff no event"))
     auditing = auditor(till)
-    async with running(auditing):
+    async with running(auditing.run(OFTEN_S)):
         await until(lambda: len(lines(caplog)) > 1)
     assert {level for level, _ in lines(caplog)} == {logging.ERROR}
     assert auditing.last is not None

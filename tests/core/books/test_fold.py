@@ -1,9 +1,7 @@
 """The folding loop: it folds what waits, writes nothing where nothing does, and nothing ends it."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,20 +12,9 @@ from core.books.fold import Folder
 from core.errors import Reason, Refusal
 from core.storage import tables as t
 from tests.core.room import Room
-from tests.fakes.wait import until
+from tests.fakes.wait import running, until
 
 OFTEN_S = 0.01
-
-
-@contextlib.asynccontextmanager
-async def running(folder: Folder) -> AsyncIterator[None]:
-    task = asyncio.create_task(folder.run(OFTEN_S))
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def is_all_folded(room: Room) -> bool:
@@ -42,7 +29,7 @@ async def folded(room: Room) -> None:
 
 
 async def test_it_folds_what_commands_leave(room: Room) -> None:
-    async with running(Folder(room.store)):
+    async with running(Folder(room.store).run(OFTEN_S)):
         await room.paid()
         await folded(room)
 
@@ -83,7 +70,7 @@ async def test_a_database_that_is_away_or_a_mistake_costs_a_round_and_nothing_mo
         return await real()
 
     monkeypatch.setattr(room.store.ledger, "is_unfolded", first_away)
-    async with running(Folder(room.store)):
+    async with running(Folder(room.store).run(OFTEN_S)):
         await until(lambda: not trouble)
         await folded(room)
     levels = [r.levelno for r in caplog.records if r.name == fold.__name__]

@@ -1,9 +1,7 @@
 """Settlement reports held against stored books: what is posted, kept, found, and looked at when."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,7 +19,7 @@ from core.settlement.recon import ReconLine, Settlement, SettlementReports
 from core.storage import tables as t
 from core.storage.row import PostingRow
 from tests.core.room import Room
-from tests.fakes.wait import until
+from tests.fakes.wait import running, until
 
 # The tests begin on 15 November at 3:43 in India: the report of the day before is due.
 DAY = date(2023, 11, 14)
@@ -350,22 +348,11 @@ async def test_a_day_of_a_core_that_died_is_taken_over_when_its_lease_is_over(
     assert [one.day for one in await books.look_due()] == [DAY.isoformat()]
 
 
-@contextlib.asynccontextmanager
-async def running(books: Recon) -> AsyncIterator[None]:
-    task = asyncio.create_task(books.run(first_s=0, every_s=OFTEN_S))
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_a_razorpay_that_is_away_is_asked_again_and_is_no_finding(
     room: Room, reports: Reports, books: Recon, caplog: pytest.LogCaptureFixture
 ) -> None:
     reports.is_away = True
-    async with running(books):
+    async with running(books.run(first_s=0, every_s=OFTEN_S)):
         await until(lambda: reports.asked)
         reports.is_away = False
         await until(lambda: [r for r in caplog.records if r.levelno == logging.WARNING])
@@ -386,7 +373,7 @@ async def test_findings_are_errors_in_the_log(
     def told() -> list[tuple[int, str]]:
         return [(r.levelno, r.getMessage()) for r in caplog.records if r.name == recon.__name__]
 
-    async with running(books):
+    async with running(books.run(first_s=0, every_s=OFTEN_S)):
         await until(lambda: len(told()) > 1)
     assert told() == [
         (

@@ -1,12 +1,11 @@
 """Fees, offers and chargebacks, as the gateway reads them from the sandbox."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from core.razorpay import Gateway, GatewayRefused
-from scripts.sandbox import Sandbox, order
+from scripts.sandbox import order
 from scripts.sandbox.books import Books, Entity
 from scripts.sandbox.check import Body
 from scripts.sandbox.statement import day_of
@@ -15,27 +14,6 @@ from tests.fakes.wait import until
 
 ACCOUNT = "acc_12345678901234"
 AMOUNT = 100_000
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(process_delay_s=0) as running:
-        yield running
-
-
-@pytest.fixture
-async def buyer(sandbox: Sandbox) -> AsyncIterator[Visitor]:
-    async with Visitor(sandbox) as visitor:
-        yield visitor
-
-
-@pytest.fixture
-async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    opened = Gateway(
-        key_id=sandbox.key_id, key_secret=sandbox.key_secret, base_url=sandbox.base_url
-    )
-    yield opened
-    await opened.close()
 
 
 async def order_id(gateway: Gateway) -> str:

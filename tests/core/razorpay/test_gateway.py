@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,27 +13,6 @@ from tests.fakes.wait import until
 
 ACCOUNT = "acc_12345678901234"
 KEY = "refund-of-escrow-1"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(process_delay_s=0) as running:
-        yield running
-
-
-@pytest.fixture
-async def buyer(sandbox: Sandbox) -> AsyncIterator[Visitor]:
-    async with Visitor(sandbox) as visitor:
-        yield visitor
-
-
-@pytest.fixture
-async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    opened = Gateway(
-        key_id=sandbox.key_id, key_secret=sandbox.key_secret, base_url=sandbox.base_url + "/"
-    )
-    yield opened
-    await opened.close()
 
 
 async def make_order(gateway: Gateway, receipt: str = "escrow-1", amount: int = 100_000) -> Order:

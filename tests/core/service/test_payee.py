@@ -306,7 +306,7 @@ async def earlier(database_url: str) -> AsyncIterator[Counter]:
         async with counter.core.rooms.store.write() as transaction:
             payee = register(None, SELLER, OLD, "", 1, 0)
             assert payee is not None
-            await transaction.add_payee(PayeeRow(payee, "rpc:8:seller-1:long-ago", b""))
+            await transaction.payees.add(PayeeRow(payee, "rpc:8:seller-1:long-ago", b""))
         yield counter
 
 

@@ -28,12 +28,6 @@ from tests.fakes.wait import until
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(process_delay_s=0.01, seed=3) as running:
-        yield running
-
-
-@pytest.fixture
 async def till(database_url: str, sandbox: Sandbox) -> AsyncIterator[Till]:
     async with open_till(database_url, sandbox) as opened:
         yield opened

@@ -18,6 +18,7 @@ from core.razorpay import Gateway
 from core.settlement.act import Found
 from core.settlement.override import WAIT_S, Overrider, require_possible
 from core.storage import tables as t
+from core.storage.row import Owed
 from scripts.sandbox import Sandbox
 from tests.core.law.story import (
     ADMIN,
@@ -181,20 +182,26 @@ async def mark(till: Till, escrow_id: str, asked: str, asked_us: int) -> None:
         )
 
 
-async def test_it_waits_for_the_step_that_is_under_way(till: Till) -> None:
-    escrow_id = await confirmed_without_account(till)
-    await till.settler.close()
+async def taken(till: Till, escrow_id: str) -> Owed:
+    """Take the work on an escrow, as a settler does."""
     now_us = till.room.time()
     async with till.room.store.write() as transaction:
-        work = await transaction.lease_one(
+        work = await transaction.owed.lease_one(
             escrow_id, lease_id="worker", now_us=now_us, until_us=now_us + 60_000_000
         )
     assert work is not None
+    return work
+
+
+async def test_it_waits_for_the_step_that_is_under_way(till: Till) -> None:
+    escrow_id = await confirmed_without_account(till)
+    await till.settler.close()
+    work = await taken(till, escrow_id)
     waiting = asyncio.create_task(override(till, escrow_id, 0, WHOLE))
     await asyncio.sleep(0.3)
     assert not waiting.done()
     async with till.room.store.write() as transaction:
-        await transaction.give_back(work, due_us=None, attempts=0, seen_version=work.version)
+        await transaction.owed.give_back(work, due_us=None, attempts=0, seen_version=work.version)
     settlement = (await waiting).parts[0].settlement
     assert settlement is not None
     assert settlement.refund_minor == WHOLE
@@ -210,7 +217,7 @@ async def test_a_worker_that_takes_over_meanwhile_wins(till: Till) -> None:
         async def fetch_payment(self, payment_id: str) -> Any:
             now_us = till.room.time() + 60_000_000
             async with till.room.store.write() as transaction:
-                await transaction.lease_one(
+                await transaction.owed.lease_one(
                     escrow_id, lease_id="other", now_us=now_us, until_us=now_us + 1
                 )
             return await till.gateway.fetch_payment(payment_id)
@@ -324,12 +331,7 @@ def test_what_cannot_be_transferred_anew_beside_a_refund_is_refused(
 
 async def test_what_ends_while_it_waits_is_told_at_once(till: Till) -> None:
     escrow_id = await confirmed_without_account(till)
-    now_us = till.room.time()
-    async with till.room.store.write() as transaction:
-        work = await transaction.lease_one(
-            escrow_id, lease_id="worker", now_us=now_us, until_us=now_us + 60_000_000
-        )
-    assert work is not None
+    await taken(till, escrow_id)
     waiting = asyncio.create_task(override(till, escrow_id, 0, WHOLE))
     await till.room.tell(escrow_id, c.CompleteSettlement(), SETTLEMENT)
     assert await till.owed(escrow_id) is None

@@ -1,7 +1,6 @@
 """A seller's account changes while money moves: one transfer for each part, and none forgotten."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -34,12 +33,6 @@ from tests.fakes.visitor import Visitor
 
 LIMIT_S = 20.0
 TRANSFER = 97_500
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(process_delay_s=0.01, seed=3) as running:
-        yield running
 
 
 def another(till: Till, gateway: Gateway, **patience: float) -> Settler:
@@ -127,11 +120,11 @@ async def test_a_change_that_commits_after_settlement_looked_is_not_missed(
             await till.settler.close()  # Until both are decided: no earlier look is to be held up.
         async with till.room.store.write() as slow:
             now_us = till.room.time()
-            await slow.lock_payee(SELLER)
-            await slow.make_due(now_us=now_us, seller_id=SELLER)
+            await slow.payees.lock(SELLER)
+            await slow.owed.make_due(now_us=now_us, seller_id=SELLER)
             payee = register(None, SELLER, OLD, SELLER, now_us, 0)
             assert payee is not None
-            assert await slow.add_payee(PayeeRow(payee, "rpc:slow", b""))
+            assert await slow.payees.add(PayeeRow(payee, "rpc:slow", b""))
             await till.pay(escrow_id, order_id)
             if released:
                 await till.room.tell(escrow_id, c.ReleaseEscrow(), BUYER)

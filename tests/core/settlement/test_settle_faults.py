@@ -267,7 +267,7 @@ async def test_no_other_call_is_written_over_one_that_may_still_arrive(
     # Nobody believes any more that it may arrive.
     settler._patience = replace(PATIENT, listing_s=0.0)
     async with till.room.store.write() as transaction:
-        await transaction.make_due(now_us=till.room.time(), escrow_id=escrow_id)
+        await transaction.owed.make_due(now_us=till.room.time(), escrow_id=escrow_id)
     await settler.look()
     assert len((await till.buyer.state())["reversals"]) == 1
 
@@ -284,7 +284,7 @@ async def test_a_worker_that_lost_its_lease_takes_nothing_back_for_the_bank(
         """Another worker has had the time to pay the seller since this one looked."""
         async with till.room.store.write() as transaction:
             later_us = till.room.time() + 3_600_000_000
-            assert await transaction.lease_one(
+            assert await transaction.owed.lease_one(
                 escrow_id, lease_id="other", now_us=later_us, until_us=later_us + 1
             )
         return await read(user_id)

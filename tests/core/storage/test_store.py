@@ -16,19 +16,19 @@ LEASE_US = 1_000_000
 async def lease(room: Room, limit: int = 10) -> list[Owed]:
     now_us = room.time()
     async with room.store.write() as transaction:
-        return await transaction.lease(
+        return await transaction.owed.lease(
             lease_id=uuid.uuid4().hex, now_us=now_us, until_us=now_us + LEASE_US, limit=limit
         )
 
 
 async def give_back(room: Room, work: Owed, *, due_us: int | None, seen: int) -> None:
     async with room.store.write() as transaction:
-        await transaction.give_back(work, due_us=due_us, attempts=1, seen_version=seen)
+        await transaction.owed.give_back(work, due_us=due_us, attempts=1, seen_version=seen)
 
 
 async def make_due(room: Room, **which: str) -> None:
     async with room.store.write() as transaction:
-        await transaction.make_due(now_us=room.time(), **which)
+        await transaction.owed.make_due(now_us=room.time(), **which)
 
 
 async def test_what_is_leased_is_nobody_elses(room: Room) -> None:
@@ -92,10 +92,10 @@ async def test_a_lease_that_was_lost_can_be_neither_kept_nor_given_back(room: Ro
     room.time.us += LEASE_US
     (work,) = await lease(room)
     async with room.store.write() as transaction:
-        assert not await transaction.renew(lost, until_us=2**60, asked="x", asked_us=1)
-        await transaction.drop(lost, seen_version=99)
-        await transaction.give_back(lost, due_us=0, attempts=0, seen_version=99)
-        assert await transaction.renew(work, until_us=2**60, asked="hold 1", asked_us=2)
+        assert not await transaction.owed.renew(lost, until_us=2**60, asked="x", asked_us=1)
+        await transaction.owed.drop(lost, seen_version=99)
+        await transaction.owed.give_back(lost, due_us=0, attempts=0, seen_version=99)
+        assert await transaction.owed.renew(work, until_us=2**60, asked="hold 1", asked_us=2)
     assert await lease(room) == []
 
 
@@ -103,7 +103,7 @@ async def test_what_was_asked_is_handed_to_the_next_worker(room: Room) -> None:
     await room.paid()
     (work,) = await lease(room)
     async with room.store.write() as transaction:
-        await transaction.renew(work, until_us=room.time(), asked="hold pay_1 0", asked_us=42)
+        await transaction.owed.renew(work, until_us=room.time(), asked="hold pay_1 0", asked_us=42)
     (again,) = await lease(room)
     assert (again.asked, again.asked_us) == ("hold pay_1 0", 42)
 
@@ -159,7 +159,7 @@ async def test_a_transaction_is_done_whole_or_not_at_all(room: Room) -> None:
     (work,) = await lease(room)
     try:
         async with room.store.write() as transaction:
-            await transaction.drop(work, seen_version=9)
+            await transaction.owed.drop(work, seen_version=9)
             raise RuntimeError("a crash in the middle")
     except RuntimeError:
         pass
