@@ -60,6 +60,12 @@ test-python: $(VENV)/.test $(if $(DASHBOARD),$(DASHBOARD)/dist/.built)
 test-dashboard: $(VENV)/.test $(DASHBOARD)/dist/.built
 	$(npm) test
 
+# Standard output is the benchmark's alone, so the set-up goes to standard error.
+.PHONY: bench
+bench: ## Measure; one JSON object a line on standard output. ONLY=name measures one line.
+	@$(MAKE) --no-print-directory $(VENV)/.bench >&2
+	@$(BIN)/python -m scripts.bench $(if $(ONLY),--only $(ONLY)) $(if $(ESCROWS),--escrows $(ESCROWS))
+
 .PHONY: lint
 lint: $(VENV)/.lint $(if $(DASHBOARD),$(DASHBOARD)/node_modules/.installed) ## Check style, types and the proto files.
 	$(BIN)/ruff check
@@ -110,6 +116,13 @@ $(VENV)/.test $(VENV)/.lint: requirements-dev.lock pyproject.toml scripts/build_
 	$(call locked,requirements-dev.lock)
 	$(call project)
 	@touch $(VENV)/.run $(VENV)/.test $(VENV)/.lint
+
+# The peers and PostgreSQL are wheels; Go, which is one too, builds the load generator and Centrifugo.
+$(VENV)/.bench: requirements-bench.lock $(wildcard scripts/bench/load/*) scripts/bench/build.py \
+		scripts/bench/peer/node/package-lock.json $(VENV)/.run
+	$(call locked,requirements-bench.lock)
+	$(BIN)/python -m scripts.bench.build
+	@touch $@
 
 .PHONY: lock
 lock: $(VENV)/pyvenv.cfg ## Remake the locks from pyproject.toml, with the newest versions that it allows.

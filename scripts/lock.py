@@ -1,7 +1,8 @@
 """Makes the locks: every package that is installed, with the hashes of its files.
 
 `requirements.lock` has what core and bridge need, `requirements-build.lock` what builds them too,
-`requirements-dev.lock` the tools of tests and lint as well. No address of an index stands in them.
+`requirements-dev.lock` the tools of tests and lint as well, `requirements-bench.lock` what the
+benchmark compares with. No address of an index stands in them.
 
     python -m scripts.lock            make them anew, with the same versions where possible
     python -m scripts.lock --upgrade  the same with the newest versions that pyproject.toml allows
@@ -25,6 +26,7 @@ LOCKS: dict[str, tuple[tuple[str, ...], str]] = {
     "requirements.lock": ((), ""),
     "requirements-build.lock": (("build", "web"), "requirements.lock"),
     "requirements-dev.lock": (("build", "web", "test", "lint"), "requirements-build.lock"),
+    "requirements-bench.lock": (("build", "web", "bench"), "requirements-dev.lock"),
 }
 _OPTIONS = ("--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet")
 

