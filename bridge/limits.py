@@ -116,6 +116,8 @@ class Limits:
     resumes_per_s: float = 1000.0
     # The longest time over which their resumption is spread.
     resume_spread_s: float = 2.0
+    # Streams that leave a core with more than its share at each check, for one that came back.
+    moves: int = 200
     # How long a stream may be silent: core's heartbeat comes every 15 s, and three may be missed.
     watch_silence_s: float = 45.0
     # Escrows that are watched, one upstream stream each.

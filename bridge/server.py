@@ -21,8 +21,9 @@ from bridge.door.reply import mark_json
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.upstream import revoke
-from bridge.upstream.channel import CoreError, Tls
+from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.upstream.endpoint import Tls
 from bridge.upstream.follow import Follows
 from bridge.upstream.standing import Standing
 from bridge.upstream.stream import Encoder, Source

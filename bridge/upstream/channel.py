@@ -1,17 +1,17 @@
 """The gRPC client of core: a channel for each address, calls that wait for core, and streams.
 
-The only module of the bridge that imports gRPC. Must never start a call that it does not cancel.
+With endpoint.py the only module of the bridge that imports gRPC. Must never start a call that it
+does not cancel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -19,28 +19,18 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
 from bridge.limits import Limits
+from bridge.upstream.endpoint import Endpoint, Health, Tls
 
 Reply = TypeVar("Reply", bound=Message)
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _RETRY_S = 0.05
 _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
-_OPTIONS = (
-    ("grpc.lb_policy_name", "round_robin"),
-    # A silent connection is noticed after the sum of the two: 13 s. Without the third, the ping
-    # time-out of gRPC's HTTP/2 layer (60 s by default) would override the second.
-    ("grpc.keepalive_time_ms", 8_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    # Otherwise channels to one address share a connection, and a restarted app gets a dead one.
-    ("grpc.use_local_subchannel_pool", 1),
-)
+# Reasons of UNAVAILABLE with which another core may do better: gRPC's own, and that of a core that
+# drains. A core that lacks its database says so in its health too.
+_GONE = frozenset({"", "SHUTTING_DOWN"})
+# How much more than its share of the streams an address may keep, so that few move to and fro.
+_UNEVEN = 0.05
 
 
 @dataclass(eq=False)
@@ -62,47 +52,19 @@ class CoreError(Exception):
         return self.code in _AWAY
 
 
-@dataclass(frozen=True)
-class Tls:
-    """PEM files. Core's certificate is the trusted root; with `client` it is our own as well."""
-
-    cert: Path
-    key: Path
-    client: bool
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        cert = self.cert.read_bytes()
-        if not self.client:
-            return grpc.ssl_channel_credentials(root_certificates=cert)
-        return grpc.ssl_channel_credentials(cert, self.key.read_bytes(), cert)
-
-
-class _Endpoint:
-    """One address of core, and whether it is connected now."""
-
-    def __init__(self, address: str, tls: Tls | None) -> None:
-        if tls is None:
-            self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        else:
-            self.channel = grpc.aio.secure_channel(address, tls.credentials(), options=_OPTIONS)
-        self.ready = False
-        # Whether it answered when it was last asked for its health.
-        self.serves = True
-
-
 class Upstream:
-    """Calls core. Uses several addresses in turn, the connected ones first."""
+    """Calls core. Of several addresses it uses those that are connected and serve.
+
+    A call goes to each in turn, a stream to the one with the fewest. What fails at one address has
+    the next attempts made at another until a core there says again that it serves.
+    """
 
     def __init__(self, addresses: tuple[str, ...], limits: Limits, tls: Tls | None = None) -> None:
         self._limits = limits
-        self._endpoints = [_Endpoint(address, tls) for address in addresses]
-        # Two counters, because a subscription makes one call and one stream. With one counter, all
-        # calls would go to one of two addresses, and all streams to the other.
-        self._calls, self._streams = count(), count()
+        self._endpoints = [Endpoint(address, tls) for address in addresses]
+        self._next = count()
         self._connected = asyncio.Event()
         self._some_serve = True
-        # The calls under way, which are cut when no core serves any more.
-        self._under_way: set[Any] = set()
         self._watchers = [
             asyncio.create_task(self._watch_endpoint(endpoint)) for endpoint in self._endpoints
         ]
@@ -162,13 +124,15 @@ class Upstream:
         silence_s: float,
     ) -> AsyncGenerator[Reply, None]:
         """Read a server stream. Ends with it, or raises CoreError: UNAVAILABLE also if nothing has
-        come for `silence_s`."""
-        method = self._pick(self._streams).channel.unary_stream(
+        come for `silence_s`, and if it has to move to another core."""
+        endpoint = self._pick_for_stream()
+        method = endpoint.channel.unary_stream(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
         call = method(request, metadata=_metadata(token))
+        endpoint.streams.add(call)
         try:
             while True:
                 async with asyncio.timeout(silence_s):
@@ -179,36 +143,54 @@ class Upstream:
         except TimeoutError:
             raise CoreError("UNAVAILABLE", "Core's stream has fallen silent.") from None
         except grpc.aio.AioRpcError as error:
-            raise _core_error(error) from None
+            raise self._failed(error, endpoint) from None
+        except asyncio.CancelledError:
+            raise _unless_cancelled("The stream moves to another core.") from None
         finally:
+            endpoint.streams.discard(call)
             call.cancel()
 
     async def serving(self) -> bool:
         """Whether a core says of itself that it serves."""
-        return any(await self.serving_each(self._limits.health_s))
+        return Health.SERVING in await self.health_each(self._limits.health_s)
 
-    async def serving_each(self, timeout_s: float) -> list[bool]:
-        """Whether the core at each address says of itself that it serves, in their order."""
+    async def health_each(self, timeout_s: float) -> list[Health]:
+        """What the core at each address says of itself, in their order."""
         return list(
-            await asyncio.gather(
-                *(self._serves(endpoint, timeout_s) for endpoint in self._endpoints)
-            )
+            await asyncio.gather(*(self._health(one, timeout_s) for one in self._endpoints))
         )
 
-    def prefer(self, serving: Sequence[bool]) -> None:
-        """Use only the addresses that serve. If none does, core counts as away and calls are cut.
+    def prefer(self, healths: Sequence[Health]) -> None:
+        """Use only the addresses that serve: streams at others move, and calls to silent ones are
+        cut. If none serves, core counts as away and all calls are cut.
 
-        `serving` is in the order of the addresses.
+        `healths` is in the order of the addresses.
         """
-        for endpoint, serves in zip(self._endpoints, serving, strict=True):
-            endpoint.serves = serves
-        self._some_serve = any(serving)
+        for endpoint, health in zip(self._endpoints, healths, strict=True):
+            endpoint.serves = health is Health.SERVING
+        self._some_serve = Health.SERVING in healths
         self._note_connected()
-        if not self._some_serve:
-            for call in tuple(self._under_way):
-                call.cancel()
+        for endpoint, health in zip(self._endpoints, healths, strict=True):
+            if health is Health.SILENT or not self._some_serve:
+                endpoint.cut_calls()
+            if health is not Health.SERVING and self._some_serve:
+                endpoint.cut_streams()
+        self._even_out()
 
-    async def _serves(self, endpoint: _Endpoint, timeout_s: float) -> bool:
+    def _even_out(self) -> None:
+        """Move some streams from addresses that have more than their share.
+
+        A core that has just come back gets few at a time, and its share in the end.
+        """
+        used = [endpoint for endpoint in self._endpoints if endpoint.usable]
+        if len(used) < 2:
+            return
+        share = sum(len(endpoint.streams) for endpoint in used) / len(used)
+        for endpoint in used:
+            surplus = int(len(endpoint.streams) - share * (1 + _UNEVEN))
+            endpoint.cut_streams(min(max(surplus, 0), self._limits.moves))
+
+    async def _health(self, endpoint: Endpoint, timeout_s: float) -> Health:
         request, reply = health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse
         end = asyncio.get_running_loop().time() + timeout_s
         while True:
@@ -216,11 +198,13 @@ class Upstream:
             try:
                 answer = await self._call(_HEALTH, request, reply, None, left_s, endpoint)
             except CoreError as error:
+                if error.code == "UNIMPLEMENTED":
+                    return Health.SERVING
                 if error.code != "UNAVAILABLE" or left_s <= _RETRY_S:
-                    return error.code == "UNIMPLEMENTED"
+                    return Health.SILENT
                 await asyncio.sleep(_RETRY_S)  # It may just be connecting.
             else:
-                return bool(answer.status == reply.SERVING)
+                return Health.SERVING if answer.status == reply.SERVING else Health.REFUSING
 
     async def _call(
         self,
@@ -229,35 +213,46 @@ class Upstream:
         reply: type[Reply],
         token: str | None,
         timeout_s: float,
-        endpoint: _Endpoint | None = None,
+        endpoint: Endpoint | None = None,
     ) -> Reply:
-        method = (endpoint or self._pick(self._calls)).channel.unary_unary(
+        endpoint = endpoint or self._pick()
+        method = endpoint.channel.unary_unary(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
         call = method(request, metadata=_metadata(token), timeout=max(timeout_s, 0))
-        self._under_way.add(call)
+        endpoint.calls.add(call)
         try:
             answer: Reply = await call
         except grpc.aio.AioRpcError as error:
-            raise _core_error(error) from None
+            raise self._failed(error, endpoint) from None
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise CoreError("UNAVAILABLE", "Core is unavailable. Try again.") from None
+            raise _unless_cancelled("Core is unavailable. Try again.") from None
         finally:
-            self._under_way.discard(call)
+            endpoint.calls.discard(call)
             call.cancel()
         return answer
 
-    def _pick(self, turns: Iterator[int]) -> _Endpoint:
-        ready = [endpoint for endpoint in self._endpoints if endpoint.ready] or self._endpoints
-        ready = [endpoint for endpoint in ready if endpoint.serves] or ready
-        return ready[next(turns) % len(ready)]
+    def _failed(self, error: grpc.aio.AioRpcError, endpoint: Endpoint) -> CoreError:
+        """Answer the error, and leave an address whose core is gone or about to go."""
+        told = _core_error(error)
+        if told.code == "UNAVAILABLE" and told.reason in _GONE:
+            endpoint.serves = False
+        return told
 
-    async def _watch_endpoint(self, endpoint: _Endpoint) -> None:
+    def _pick(self) -> Endpoint:
+        candidates = self._candidates()
+        return candidates[next(self._next) % len(candidates)]
+
+    def _pick_for_stream(self) -> Endpoint:
+        return min(self._candidates(), key=lambda endpoint: len(endpoint.streams))
+
+    def _candidates(self) -> list[Endpoint]:
+        ready = [endpoint for endpoint in self._endpoints if endpoint.ready] or self._endpoints
+        return [endpoint for endpoint in ready if endpoint.serves] or ready
+
+    async def _watch_endpoint(self, endpoint: Endpoint) -> None:
         while True:
             state = endpoint.channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.SHUTDOWN:
@@ -271,6 +266,14 @@ class Upstream:
             self._connected.set()
         else:
             self._connected.clear()
+
+
+def _unless_cancelled(message: str) -> BaseException:
+    """The error of a call that was cut here; a task that was itself cancelled stays so."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        return asyncio.CancelledError()
+    return CoreError("UNAVAILABLE", message)
 
 
 def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,8 @@ from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError, Tls, Upstream
+from bridge.upstream.channel import CoreError, Upstream
+from bridge.upstream.endpoint import Tls
 from bridge.upstream.turns import Turns
 from holdfast.tokens import Identity
 

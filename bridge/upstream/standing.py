@@ -15,6 +15,7 @@ import structlog
 from bridge.limits import Limits
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.upstream.endpoint import Health
 from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 _log = structlog.get_logger("bridge.upstream.standing")
@@ -89,11 +90,11 @@ class Standing:
             )
 
     async def _core_problem(self) -> str:
-        serving = await self._probe.serving_each(self._limits.standing_s)
-        self._core.prefer(serving)
-        if not any(serving):
+        healths = await self._probe.health_each(self._limits.standing_s)
+        self._core.prefer(healths)
+        if Health.SERVING not in healths:
             return AWAY
-        self._probe.prefer(serving)
+        self._probe.prefer(healths)
         try:
             await self._probe.last_check()
         except CoreError as error:

@@ -57,7 +57,8 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         self.credentials: grpc.ServerCredentials | None = None
         self.port = 0
         self._secret = secret
-        self._bell = asyncio.Condition()
+        # Rung by each event. Two cores on one record share one.
+        self.bell = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
 
@@ -139,8 +140,8 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         event.create_time.GetCurrentTime()
         event.data.update(data or {})
         record.append(event)
-        async with self._bell:
-            self._bell.notify_all()
+        async with self.bell:
+            self.bell.notify_all()
         return event
 
     def has_more(self, rpc: str, calls: int) -> bool:
@@ -210,11 +211,11 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
                     if sent is not None:
                         yield service.WatchEscrowResponse(event=sent)
                     cursors[escrow_id] = event.version
-            async with self._bell:
+            async with self.bell:
                 try:
                     async with asyncio.timeout(self.heartbeat_s):
                         while not self._is_behind(user_id, cursors):
-                            await self._bell.wait()
+                            await self.bell.wait()
                 except TimeoutError:
                     version = 0 if user_id else max(cursors.values())
                     beat = service.Heartbeat(version=version)

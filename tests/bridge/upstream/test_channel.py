@@ -3,7 +3,6 @@
 import datetime
 import ipaddress
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -21,18 +20,6 @@ from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import SECRET, token
 from tests.fakes.core import FakeCore, fake_core
 from tests.fakes.wait import until
-
-
-@pytest.fixture
-async def pair() -> AsyncIterator[list[FakeCore]]:
-    """Two cores on one database."""
-    cores = [fake_core(SECRET), fake_core(SECRET)]
-    cores[1].records = cores[0].records
-    for core in cores:
-        await core.start()
-    yield cores
-    for core in cores:
-        await core.stop()
 
 
 async def test_several_addresses_are_balanced(
