@@ -143,7 +143,7 @@ class Door:
 class Publisher:
     """Publishes updates at the first core; a call that fails it repeats unchanged at the next.
 
-    `acknowledged` lists the version that each update got, in order.
+    `acknowledged` lists the version that each update got, in order. `every_s` is its pause.
     """
 
     name: str
@@ -151,6 +151,7 @@ class Publisher:
     doors: Sequence[Door]
     acknowledged: list[int] = field(default_factory=list)
     is_last: bool = False
+    every_s: float = 0.0
 
     async def run(self) -> None:
         """Publish updates one after another. Set `is_last` to stop after the one under way."""
@@ -162,6 +163,7 @@ class Publisher:
                 "request_id": secrets.token_hex(8),
             }
             self.acknowledged.append(await self._insist(fields))
+            await asyncio.sleep(self.every_s)
 
     async def _insist(self, fields: dict[str, Any]) -> int:
         doors = itertools.cycle(self.doors)
