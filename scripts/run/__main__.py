@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from scripts.run import postgres
 from scripts.run.bound import die_with_parent
 from scripts.run.children import Children
 from scripts.run.secret import Refusal, keep
@@ -27,10 +28,15 @@ def introduce(stack: Stack) -> None:
     if stack.sandbox:
         say(f"[run] No real money moves: a sandbox stands in for Razorpay, {stack.sandbox.url()}")
         say("[run] The sandbox forgets its payments when it stops; the database does not.")
-    say(f"[run] gRPC is at {stack.core.address()}. To get a token for gRPC or a WebSocket:")
+    if stack.database:
+        say(f"[run] PostgreSQL keeps everything in {postgres.DATA}, also after the end.")
+    cores = " and ".join(core.address() for core in stack.cores)
+    say(f"[run] gRPC is at {cores}. To get a token for gRPC or a WebSocket:")
     say("[run]     .venv/bin/python scripts/token.py --user alice")
     say("[run] To see a whole escrow, run in another terminal: make demo")
     say("[run] Ctrl-C stops everything.")
+    for bridge in stack.bridges[1:]:
+        say(f"[run] One more bridge is at {bridge.url()}")
     say(f"Holdfast is ready: {stack.bridge.url()}")
 
 

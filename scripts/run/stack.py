@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from scripts.mint import mint
+from scripts.run import postgres
 from scripts.run.children import Children, Program
+from scripts.run.endpoint import Endpoint, endpoints, replicas
 from scripts.run.probe import core_serves, http_answers, port_is_free, port_opens, until
 from scripts.run.secret import Refusal, Secrets
 
@@ -23,73 +27,78 @@ BRIDGE_TOKEN_TTL_S = 365 * 86400
 
 WEBHOOK_PATH = "/api/v1/webhooks/razorpay"
 
-# What only `make run` reads: the default, and the meaning for docs/reference/settings.md.
-OWN_SETTINGS = {
-    "SANDBOX_PORT": ("8001", "where the Razorpay sandbox serves HTTP, on this machine alone"),
-}
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where one process listens. `variable` is the setting that changes it."""
-
-    name: str
-    host: str
-    port: int
-    variable: str
-
-    @property
-    def reachable_host(self) -> str:
-        """The host to connect to from this machine, also if it listens on all interfaces."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-
-    def url(self) -> str:
-        host = self.reachable_host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    def address(self) -> str:
-        return self.url().removeprefix("http://")
-
 
 @dataclass(frozen=True)
 class Stack:
-    """`sandbox` is None if real Razorpay keys are set. `programs` are in starting order."""
+    """`sandbox` is None if real Razorpay keys are set, `database_url` unless `database` is started
+    here. `programs` are in starting order."""
 
-    bridge: Endpoint
-    core: Endpoint
+    bridges: tuple[Endpoint, ...]
+    cores: tuple[Endpoint, ...]
     sandbox: Endpoint | None
     core_has_tls: bool
+    database: Program | None
+    database_url: str
     programs: tuple[Program, ...]
 
+    @property
+    def bridge(self) -> Endpoint:
+        return self.bridges[0]
+
+    @property
+    def core(self) -> Endpoint:
+        return self.cores[0]
+
     def endpoints(self) -> list[Endpoint]:
-        return [endpoint for endpoint in (self.sandbox, self.core, self.bridge) if endpoint]
+        return [*([self.sandbox] if self.sandbox else []), *self.cores, *self.bridges]
 
 
 def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
     """Derive the stack from the settings. Raises Refusal, which names everything that is wrong."""
-    endpoints = _endpoints(environment)
-    bridge, core, sandbox = endpoints["bridge"], endpoints["core"], endpoints.get("sandbox")
+    found = endpoints(environment)
+    database, url = _database(environment)
     # By default gRPC writes a line, not in the log's format, for every connection that ends.
     shared = {"GRPC_VERBOSITY": "ERROR", **environment, "PYTHONUNBUFFERED": "1"}
+    shared.pop("REPLICAS", None)
+    if url:
+        shared["DATABASE_URL"] = url
     if not environment.get("JWT_JWKS_URL"):
         shared["JWT_SECRET"] = environment.get("JWT_SECRET") or secrets.jwt_secret
     programs = []
-    if sandbox:
-        shared |= {
-            "RAZORPAY_KEY_ID": secrets.sandbox_key_id,
-            "RAZORPAY_KEY_SECRET": secrets.sandbox_key_secret,
-            "RAZORPAY_BASE_URL": sandbox.url(),
-            "SANDBOX_PORT": str(sandbox.port),
-        }
+    if found.sandbox:
+        shared |= _of_sandbox(found.sandbox, secrets)
         shared.setdefault("RAZORPAY_WEBHOOK_SECRET", secrets.webhook_secret)
         if "JWT_SECRET" in shared:
             shared.setdefault("DEMO_LOGIN", "1")
-        webhook = ("--webhook-url", bridge.url() + WEBHOOK_PATH)
+        webhook = ("--webhook-url", found.bridges[0].url() + WEBHOOK_PATH)
         programs.append(_program("sandbox", shared, "scripts.sandbox", *webhook))
-    programs.append(_program("core", _without(shared, "BRIDGE_TOKEN"), "core"))
-    programs.append(_program("bridge", _bridge_environment(shared, core), "bridge"))
+    for core in found.cores:
+        own = {**_without(shared, "BRIDGE_TOKEN"), "CORE_LISTEN": core.listen()}
+        programs.append(_program(core.name, own, "core"))
+    of_bridges = _bridge_environment(shared, found.cores)
+    for bridge in found.bridges:
+        own = {**of_bridges, "PORT": str(bridge.port)}
+        programs.append(_program(bridge.name, own, "bridge"))
     has_tls = bool(environment.get("GRPC_TLS_CERT"))
-    return Stack(bridge, core, sandbox, has_tls, tuple(programs))
+    return Stack(found.bridges, found.cores, found.sandbox, has_tls, database, url, tuple(programs))
+
+
+def _database(environment: Mapping[str, str]) -> tuple[Program | None, str]:
+    """The PostgreSQL that several cores need if they have none, and its address."""
+    if replicas(environment) == 1 or environment.get("DATABASE_URL"):
+        return None, ""
+    url = postgres.address()
+    plain = {**environment, "PYTHONWARNINGS": "ignore"}
+    return _program("postgres", plain, "scripts.run.postgres", str(postgres.DATA)), url
+
+
+def _of_sandbox(sandbox: Endpoint, secrets: Secrets) -> dict[str, str]:
+    return {
+        "RAZORPAY_KEY_ID": secrets.sandbox_key_id,
+        "RAZORPAY_KEY_SECRET": secrets.sandbox_key_secret,
+        "RAZORPAY_BASE_URL": sandbox.url(),
+        "SANDBOX_PORT": str(sandbox.port),
+    }
 
 
 def _program(name: str, environment: Mapping[str, str], module: str, *more: str) -> Program:
@@ -100,7 +109,7 @@ def _without(environment: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in names}
 
 
-def _bridge_environment(shared: Mapping[str, str], core: Endpoint) -> dict[str, str]:
+def _bridge_environment(shared: Mapping[str, str], cores: Sequence[Endpoint]) -> dict[str, str]:
     # The bridge never speaks to Razorpay: its secrets stay with core.
     own = _without(
         shared,
@@ -109,7 +118,7 @@ def _bridge_environment(shared: Mapping[str, str], core: Endpoint) -> dict[str, 
         "RAZORPAY_WEBHOOK_SECRET_PREVIOUS",
         "DATABASE_URL",
     )
-    own.setdefault("CORE_ADDRESS", core.address())
+    own.setdefault("CORE_ADDRESS", ",".join(core.address() for core in cores))
     if not own.get("BRIDGE_TOKEN") and own.get("JWT_SECRET"):
         own["BRIDGE_TOKEN"] = mint(
             own["JWT_SECRET"],
@@ -119,36 +128,6 @@ def _bridge_environment(shared: Mapping[str, str], core: Endpoint) -> dict[str, 
             environment=shared,
         )
     return own
-
-
-def _endpoints(environment: Mapping[str, str]) -> dict[str, Endpoint]:
-    host = environment.get("BRIDGE_HOST") or "127.0.0.1"
-    listen = environment.get("CORE_LISTEN") or "127.0.0.1:50051"
-    core_host, _, core_port = listen.rpartition(":")
-    keys = [environment.get(f"RAZORPAY_KEY_{part}", "") for part in ("ID", "SECRET")]
-    wanted = [
-        ("bridge", host, environment.get("PORT") or "8000", "PORT"),
-        ("core", core_host.strip("[]"), core_port, "CORE_LISTEN"),
-    ]
-    if not any(keys):
-        sandbox_port = environment.get("SANDBOX_PORT") or OWN_SETTINGS["SANDBOX_PORT"][0]
-        wanted.append(("sandbox", "127.0.0.1", sandbox_port, "SANDBOX_PORT"))
-    wrong = [
-        f"{variable} has no port between 1 and 65535"
-        for _, _, port, variable in wanted
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
-    ]
-    if any(keys) and not all(keys):
-        wrong.append("RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET belong together: set both or none")
-    if environment.get("JWT_JWKS_URL") and not environment.get("BRIDGE_TOKEN"):
-        wrong.append(
-            "BRIDGE_TOKEN must be set with JWT_JWKS_URL: `make run` has no key to sign one with"
-        )
-    if wrong:
-        raise Refusal("; ".join(wrong))
-    return {
-        name: Endpoint(name, host, int(port), variable) for name, host, port, variable in wanted
-    }
 
 
 class Stopped(Exception):
@@ -173,17 +152,20 @@ async def running(stack: Stack, say: Callable[[str], None]) -> AsyncIterator[Chi
         )
     children = Children(say)
     try:
+        if stack.database:
+            await children.start(stack.database)
+            await _until_ready(until(lambda: postgres.answers(stack.database_url)), children)
         for program in stack.programs:
             await children.start(program)
-        await _until_ready(stack, children)
+        await _until_ready(_all_answer(stack), children)
         yield children
     finally:
         # Shielded, so that the processes end even if this task is cancelled.
         await asyncio.shield(children.stop())
 
 
-async def _until_ready(stack: Stack, children: Children) -> None:
-    ready = asyncio.create_task(_all_answer(stack))
+async def _until_ready(answering: Coroutine[Any, Any, None], children: Children) -> None:
+    ready = asyncio.create_task(answering)
     death = asyncio.create_task(children.first_death())
     try:
         done, _ = await asyncio.wait(
@@ -200,11 +182,13 @@ async def _until_ready(stack: Stack, children: Children) -> None:
 
 
 async def _all_answer(stack: Stack) -> None:
-    core, sandbox = stack.core, stack.sandbox
+    sandbox = stack.sandbox
     if sandbox:
         await until(lambda: http_answers(f"{sandbox.url()}/sandbox/state"))
-    if stack.core_has_tls:
-        await until(lambda: port_opens(core.reachable_host, core.port))
-    else:
-        await until(lambda: core_serves(core.address()))
-    await until(lambda: http_answers(f"{stack.bridge.url()}/readyz"))
+    for core in stack.cores:
+        if stack.core_has_tls:
+            await until(partial(port_opens, core.reachable_host, core.port))
+        else:
+            await until(partial(core_serves, core.address()))
+    for bridge in stack.bridges:
+        await until(partial(http_answers, f"{bridge.url()}/readyz"))
