@@ -139,6 +139,11 @@ class Reason(enum.Enum):
         True,
         "The user makes more calls a second than `LIMIT_USER_CALLS_PER_S`.",
     )
+    TOO_MANY_WATCHES = (
+        "RESOURCE_EXHAUSTED",
+        True,
+        "The stream has as many watches as it may have. Open the watch on another one.",
+    )
     TOO_MANY_UNPAID = (
         "RESOURCE_EXHAUSTED",
         True,

@@ -39,6 +39,7 @@ from core.service.ledger import LedgerService
 from core.service.payee import Payees
 from core.service.payment import PaymentService
 from core.service.share import Pace, Shares
+from core.service.watches import Watches
 from core.settlement.checkout import Checkout
 from core.settlement.reconcile import Reconciled
 from core.settlement.settle import Patience
@@ -134,8 +135,9 @@ async def serving(
             audience=settings.jwt_audience,
         )
         stack.push_async_callback(verifier.close)
+        pace = Pace(_shares(settings))
         server = grpc.aio.server(
-            interceptors=[Guard(verifier, Pace(_shares(settings)))],
+            interceptors=[Guard(verifier, pace)],
             options=[*OPTIONS, ("grpc.max_allowed_incoming_connections", _connections())],
         )
         # Before the database is touched: a port that is taken must change nothing.
@@ -154,7 +156,8 @@ async def serving(
             [loop.heartbeat for loop in running],
             clock_problem=lambda: rooms.timekeeper.problem,
         )
-        _add_services(server, rooms, settings, healthy, revoker, verifier.revocations)
+        watches = Watches(rooms.feed, verifier, pace)
+        _add_services(server, rooms, settings, healthy, revoker, verifier.revocations, watches)
         metrics = _metrics(rooms, healthy, running, verifier)
         await stack.enter_async_context(served(settings.metrics_listen, metrics.render))
         broken = asyncio.Event()
@@ -181,6 +184,7 @@ def _add_services(
     healthy: Health,
     revoker: Revoker,
     revocations: Revocations,
+    watches: Watches,
 ) -> None:
     store, executor = rooms.store, rooms.executor
     escrows = EscrowService(
@@ -191,6 +195,7 @@ def _add_services(
         fee_bps=settings.platform_fee_bps,
         remind_before_us=settings.deadline_near_s * US_PER_S,
         overrider=rooms.overrider,
+        watches=watches,
         shares=_shares(settings),
         revocations=revocations,
     )

@@ -158,13 +158,13 @@ DOORS = {
     "core.storage": {"store", "row", "transaction", "link", "trouble", "vital", "condition"},
     "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
     "core.books": {"audit", "fold", "recon"},
-    "core.live": {"feed", "follow", "revoke"},
+    "core.live": {"feed", "bundle", "watched", "follow", "revoke"},
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
     "bridge.check": {"command"},
     "bridge.door": {"body", "reply"},
-    "bridge.upstream": {"core", "channel", "watch", "follow", "standing"},
+    "bridge.upstream": {"core", "channel", "watch", "watched", "follow", "standing"},
     "bridge.browser": set(),
     "bridge.web": set(),
 }

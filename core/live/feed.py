@@ -8,13 +8,19 @@ What this process has just committed, or has read for one watcher, is not read a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
 from core.errors import Reason, Refusal
 from core.execute import Committed
 from core.heartbeat import beat
+from core.law.escrow import Escrow
+from core.live.bundle import Bundle
+from core.live.fetch import Fetcher
+from core.live.watched import Watched
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -29,41 +35,18 @@ SWEEP_S = 5.0
 HEARTBEAT_S = 15.0
 
 
-class _Watched:
-    """One escrow that somebody looks at."""
-
-    __slots__ = ("reading", "rung", "version", "watchers")
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.watchers = 0
-        self.rung = asyncio.Event()
-        self.reading: dict[int, asyncio.Task[list[bytes]]] = {}
-
-    def ring(self, version: int) -> None:
-        if version > self.version:
-            self.version = version
-            self.wake()
-
-    def look(self) -> None:
-        """Have everybody read the table, and nobody wait for a reading that has begun before."""
-        self.version = 0
-        self.reading = {}
-        self.wake()
-
-    def wake(self) -> None:
-        self.rung.set()
-        self.rung = asyncio.Event()
-
-
 class Feed:
     """All watchers of this process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._readings: set[asyncio.Task[list[bytes]]] = set()
+        self._bundles: set[Bundle] = set()
+        self._fetcher = Fetcher(store, self._remember)
+        # How often bells may have been missed.
+        self._looks = 0
         self._closed = False
 
     async def close(self) -> None:
@@ -71,6 +54,9 @@ class Feed:
         self._closed = True
         for watched in self._watched.values():
             watched.wake()
+        for bundle in self._bundles:
+            bundle.close()
+        await self._fetcher.close()
         if self._readings:
             await asyncio.wait(self._readings)
 
@@ -95,7 +81,7 @@ class Feed:
         After `heartbeat_s` without an event yields (current version, None). While the database is
         away it waits. Close the generator to stop watching. Raises Refusal SHUTTING_DOWN.
         """
-        watched = self._watched.setdefault(escrow_id, _Watched())
+        watched = self._find(escrow_id)
         watched.watchers += 1
         try:
             while True:
@@ -115,8 +101,59 @@ class Feed:
                     yield after, None
         finally:
             watched.watchers -= 1
-            if not watched.watchers and self._watched.get(escrow_id) is watched:
-                del self._watched[escrow_id]
+            self._forget(watched)
+
+    @contextlib.contextmanager
+    def bundle(self) -> Iterator[Bundle]:
+        """Open what a stream of many watches needs. Remove its cursors before the block ends."""
+        bundle = Bundle(
+            cached=self._cached,
+            fetch=self._fetcher.want,
+            detach=lambda cursor: self._forget(cursor.watched),
+        )
+        self._bundles.add(bundle)
+        if self._closed:
+            bundle.close()
+        try:
+            yield bundle
+        finally:
+            self._bundles.discard(bundle)
+
+    @contextlib.asynccontextmanager
+    async def present(
+        self, escrow_ids: Sequence[str]
+    ) -> AsyncIterator[dict[str, tuple[Escrow, Watched]]]:
+        """Load escrows, and find what cursors on them are added to, as long as the block lasts.
+
+        Bells count from before the reading, so that nothing is missed between it and a cursor.
+        Raises Refusal STORAGE_UNAVAILABLE.
+        """
+        held = {escrow_id: self._find(escrow_id) for escrow_id in escrow_ids}
+        for watched in held.values():
+            watched.watchers += 1
+        try:
+            looks = self._looks
+            escrows = await self._store.several(list(held))
+            found = {one.escrow_id: (one, held[one.escrow_id]) for one in escrows}
+            if looks == self._looks:
+                for escrow, watched in found.values():
+                    watched.ring(escrow.version)
+            yield found
+        finally:
+            for watched in held.values():
+                watched.watchers -= 1
+                self._forget(watched)
+
+    def _find(self, escrow_id: str) -> Watched:
+        watched = self._watched.get(escrow_id)
+        if watched is None:
+            watched = self._watched[escrow_id] = Watched(escrow_id)
+        return watched
+
+    def _forget(self, watched: Watched) -> None:
+        is_idle = not watched.watchers and not watched.cursors
+        if is_idle and self._watched.get(watched.escrow_id) is watched:
+            del self._watched[watched.escrow_id]
 
     async def read(self, escrow_id: str, after: int) -> list[bytes]:
         """Read serialized events after a version (exclusive): from memory as far as they are."""
@@ -124,13 +161,17 @@ class Feed:
             escrow_id, after, READ_LIMIT
         )
 
-    def _cached(self, escrow_id: str, after: int) -> list[bytes]:
+    def _cached(self, escrow_id: str, after: int, most_bytes: float = math.inf) -> list[bytes]:
         bodies: list[bytes] = []
-        while (body := self._cache.get((escrow_id, after + 1 + len(bodies)))) is not None:
+        while most_bytes > 0:
+            body = self._cache.get((escrow_id, after + 1 + len(bodies)))
+            if body is None:
+                break
             bodies.append(body)
+            most_bytes -= len(body)
         return bodies
 
-    async def _read(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+    async def _read(self, escrow_id: str, after: int, watched: Watched) -> list[bytes]:
         """Read what is after a version: from memory, or once for all who ask at the same time."""
         bodies = self._cached(escrow_id, after)
         if bodies or 0 < watched.version <= after:
@@ -145,7 +186,7 @@ class Feed:
             reading.add_done_callback(self._readings.discard)
         return await asyncio.shield(reading)
 
-    async def _read_table(self, escrow_id: str, after: int, watched: _Watched) -> list[bytes]:
+    async def _read_table(self, escrow_id: str, after: int, watched: Watched) -> list[bytes]:
         wait_s = 0.1
         while True:
             try:
@@ -171,6 +212,7 @@ class Feed:
 
     def look(self) -> None:
         """Bells may have been missed: let every watcher read the table."""
+        self._looks += 1
         for watched in self._watched.values():
             watched.look()
 

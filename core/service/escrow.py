@@ -29,6 +29,7 @@ from core.service.check import Check
 from core.service.guard import caller, ending
 from core.service.share import Quota, Shares
 from core.service.stream import Endings, event_response, until
+from core.service.watches import Watches
 from core.settlement.override import Overrider
 from core.storage.store import Store
 from holdfast.revocation import Revocations
@@ -60,6 +61,7 @@ class EscrowService(service.EscrowServiceServicer):
         fee_bps: int,
         remind_before_us: int,
         overrider: Overrider,
+        watches: Watches,
         shares: Shares | None = None,
         revocations: Revocations | None = None,
     ) -> None:
@@ -70,6 +72,7 @@ class EscrowService(service.EscrowServiceServicer):
         self._fee_bps = fee_bps
         self._remind_before_us = remind_before_us
         self._overrider = overrider
+        self._watches = watches
         self._quota = Quota(store, shares or Shares())
         self._endings = Endings(revocations or Revocations())
 
@@ -260,6 +263,19 @@ class EscrowService(service.EscrowServiceServicer):
         with self._endings.opened(ending()) as end:
             async with (
                 contextlib.aclosing(watching),
+                contextlib.aclosing(until(watching, end, time.time)) as responses,
+            ):
+                async for response in responses:
+                    yield response
+
+    async def WatchMany(  # type: ignore[override]  # the guard lets bytes pass as they are
+        self, requests: AsyncIterator[rpc.WatchManyRequest], context: Any
+    ) -> AsyncIterator[bytes]:
+        if "service" not in caller().roles:
+            raise Refusal(Reason.ROLE_MISSING, "WatchMany is for the role service.")
+        with self._endings.opened(ending()) as end:
+            async with (
+                contextlib.aclosing(self._watches.serve(requests)) as watching,
                 contextlib.aclosing(until(watching, end, time.time)) as responses,
             ):
                 async for response in responses:

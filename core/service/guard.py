@@ -104,7 +104,11 @@ class Guard(grpc.aio.ServerInterceptor):
         if handler_call_details.method.startswith(_OPEN):
             return _readable(handler)
         read = _careful(handler.request_deserializer)
-        assert handler.unary_stream or handler.unary_unary, "no call of ours streams requests"
+        assert handler.stream_unary is None, "no call of ours streams requests alone"
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                self._guard_talk(handler.stream_stream), read, _ready(handler.response_serializer)
+            )
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
                 self._guard_stream(handler.unary_stream), read, _ready(handler.response_serializer)
@@ -126,6 +130,19 @@ class Guard(grpc.aio.ServerInterceptor):
                 await _abort(context, _unexpected(error))
 
         return guarded
+
+    def _guard_talk(self, behave: Any) -> Callable[..., Any]:
+        async def hear(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                _require_sound(request)
+                yield request
+
+        async def talk(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+            async with contextlib.aclosing(behave(hear(requests), context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return self._guard_stream(talk)
 
     def _guard_stream(self, behave: Any) -> Callable[..., Any]:
         async def guarded(
@@ -149,8 +166,12 @@ class Guard(grpc.aio.ServerInterceptor):
         verified = await authenticate(self._verifier, _bearer(context))
         _verified.set(verified)
         self._pace.take(verified.caller)
-        if request is _MALFORMED:
-            raise Refusal(Reason.REQUEST_MALFORMED, _MALFORMED_TEXT)
+        _require_sound(request)
+
+
+def _require_sound(request: Any) -> None:
+    if request is _MALFORMED:
+        raise Refusal(Reason.REQUEST_MALFORMED, _MALFORMED_TEXT)
 
 
 def _readable(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:

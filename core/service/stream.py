@@ -1,4 +1,4 @@
-"""What the streams of WatchEscrow share: an event as ready bytes, and the end of a token."""
+"""What the streams of watches share: an event as ready bytes, and the end of a token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,35 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from escrow.v1 import escrow_service_pb2 as rpc
+
 from core.errors import Reason, Refusal
 from holdfast.revocation import Revocations
 
 
 def event_response(body: bytes) -> bytes:
     """Wrap a serialized EscrowEvent as a serialized WatchEscrowResponse, without parsing it."""
-    return _EVENT_TAG + _varint(len(body)) + body
+    return _RESPONSE_EVENT + _varint(len(body)) + body
 
 
-# Field 2, length-delimited (protobuf encoding, "Message structure").
-_EVENT_TAG = bytes([2 << 3 | 2])
+def event_news(watch_id: int, body: bytes) -> bytes:
+    """Wrap a serialized EscrowEvent as news in a serialized WatchManyResponse."""
+    head = _NEWS_ID + _varint(watch_id) + _NEWS_EVENT + _varint(len(body))
+    return _NEWS + _varint(len(head) + len(body)) + head + body
+
+
+def news(message: rpc.WatchNews) -> bytes:
+    """Write news as a serialized WatchManyResponse. Several of them in a row make one response."""
+    body = message.SerializeToString()
+    return _NEWS + _varint(len(body)) + body
+
+
+# Tags: the number of the field, and 2 where its length comes first, or 0 where it is a varint
+# (protobuf encoding, "Message structure").
+_RESPONSE_EVENT = bytes([2 << 3 | 2])
+_NEWS = bytes([1 << 3 | 2])
+_NEWS_ID = bytes([1 << 3 | 0])
+_NEWS_EVENT = bytes([3 << 3 | 2])
 
 
 def _varint(value: int) -> bytes:
@@ -83,18 +101,19 @@ async def until(
                 ending.limit = limit
                 item = await anext(watching)
         except TimeoutError:
-            raise _ended(ending) from None
+            raise token_ended(is_revoked=ending.is_revoked) from None
         except StopAsyncIteration:
             return
         finally:
             ending.limit = None
         if ending.is_revoked:
-            raise _ended(ending)
+            raise token_ended(is_revoked=True)
         yield item
 
 
-def _ended(ending: Ending) -> Refusal:
-    if ending.is_revoked:
+def token_ended(*, is_revoked: bool) -> Refusal:
+    """Make the refusal with which a watch ends when its token does."""
+    if is_revoked:
         return Refusal(Reason.TOKEN_REVOKED, "The token was revoked; sign in again.")
     text = "The token has expired; watch again with a fresh one."
     return Refusal(Reason.TOKEN_EXPIRED, text)

@@ -29,8 +29,12 @@ from core.storage.row import Book, Known, PostingRow, chunks, latest_payee, paye
 from core.storage.transaction import Transaction
 from core.storage.trouble import explain, storage_errors
 
-# The reads that settlement makes all the time; building them takes as long as running them.
+# The reads that settlement and watching make all the time; building one takes as long as running
+# it.
 _ESCROW = sa.select(t.escrows.c.body).where(t.escrows.c.escrow_id == sa.bindparam("escrow_id"))
+_SEVERAL = sa.select(t.escrows.c.body).where(
+    t.escrows.c.escrow_id.in_(sa.bindparam("ids", expanding=True))
+)
 _IS_OWED = (
     sa.select(t.owed.c.escrow_id)
     .where(
@@ -40,6 +44,26 @@ _IS_OWED = (
     .limit(1)
 )
 
+
+def _after_each(places: int) -> sa.Select[*tuple[Any, ...]]:
+    c = t.events.c
+    after = [
+        sa.and_(
+            c.escrow_id == sa.bindparam(f"escrow_id_{at}"),
+            c.version > sa.bindparam(f"after_{at}"),
+        )
+        for at in range(places)
+    ]
+    return (
+        sa.select(c.escrow_id, c.version, c.body)
+        .where(sa.or_(*after))
+        .order_by(c.escrow_id, c.version)
+        .limit(sa.bindparam("limit"))
+    )
+
+
+# For so many places at most, each compiled once.
+_AFTER_EACH = {places: _after_each(places) for places in (1, 8, 64)}
 
 # Reading the books of a page of escrows, of which each may have many events.
 BOOKS_S = 20.0
@@ -138,6 +162,21 @@ class Store:
         )
         return [row.body for row in await self._rows(statement)]
 
+    async def events_after_each(
+        self, places: Sequence[tuple[str, int]], limit: int
+    ) -> list[tuple[str, int, bytes]]:
+        """Read (escrow id, version, serialized event) of what comes after each of 1 to 64 versions.
+
+        Each escrow's oldest first, `limit` in all: of the last escrow there may then be more, and
+        of others nothing.
+        """
+        size = next(size for size in _AFTER_EACH if size >= len(places))
+        padded = [*places, *[places[-1]] * (size - len(places))]
+        bound: dict[str, Any] = {f"escrow_id_{at}": one for at, (one, _) in enumerate(padded)}
+        bound |= {f"after_{at}": after for at, (_, after) in enumerate(padded)}
+        rows = await self._rows(_AFTER_EACH[size], limit=limit, **bound)
+        return [(row.escrow_id, row.version, row.body) for row in rows]
+
     async def known(self, cause: str) -> Known | None:
         """Answer which event a cause has made, if it has."""
         c = t.events.c
@@ -208,10 +247,9 @@ class Store:
 
     async def several(self, escrow_ids: Collection[str]) -> list[Escrow]:
         """Load these escrows, in no order."""
-        c = t.escrows.c
         found: list[Escrow] = []
         for chunk in chunks(list(escrow_ids)):
-            rows = await self._rows(sa.select(c.body).where(c.escrow_id.in_(chunk)))
+            rows = await self._rows(_SEVERAL, ids=chunk)
             found += [load_row(row.body) for row in rows]
         return found
 

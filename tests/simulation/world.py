@@ -23,6 +23,8 @@ from core.service.escrow import EscrowService
 from core.service.guard import Verified
 from core.service.payee import Payees
 from core.service.payment import PaymentService
+from core.service.share import Pace, Shares
+from core.service.watches import Watches
 from core.settlement.checkout import Checkout
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
@@ -34,6 +36,7 @@ from core.settlement.webhook import Inbox
 from core.storage.database import connect
 from core.storage.store import Store
 from core.storage.transaction import Transaction
+from holdfast.tokens import Verifier
 from tests.fakes.gateway import FakeGateway, Fate
 from tests.simulation.threadless import Files
 
@@ -103,6 +106,7 @@ class Core:
                 ring_settlement=self.settler.ring,
                 wait_s=0.0,  # Time stands still while it would wait.
             ),
+            watches=Watches(feed, Verifier(secret=None), Pace(Shares())),
         )
         self.payments = PaymentService(
             store,
