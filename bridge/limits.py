@@ -120,7 +120,14 @@ class Limits:
     moves: int = 200
     # How long a stream may be silent: core's heartbeat comes every 15 s, and three may be missed.
     watch_silence_s: float = 45.0
-    # Escrows that are watched, one upstream stream each.
+    # Watches that core was asked to open and has not answered; more wait, one user after another.
+    asks: int = 256
+    # How long after one request on the stream of watches the next is sent at the earliest.
+    ask_pause_s: float = 0.005
+    # Subscribers of an escrow that are told of an event before the stream goes on; more are told
+    # meanwhile.
+    inline_subscribers: int = 32
+    # Escrows that are watched, all on one upstream stream.
     watches: int = 50_000
     # Events of a watched escrow that are kept, so that a late subscriber joins without a gap.
     history_events: int = 64

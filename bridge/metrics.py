@@ -30,7 +30,7 @@ class Metrics:
             self.registry.register(collector)
         self.sockets = self._gauge("sockets", "Open WebSocket connections")
         self.subscriptions = self._gauge("subscriptions", "Subscriptions of all connections")
-        self.watches = self._gauge("watches", "Upstream streams, one for each escrow")
+        self.watches = self._gauge("watches", "Watched escrows, all on one upstream stream")
         self.follows = self._gauge("follows", "Upstream streams, one for each followed user")
         self.core_connected = self._gauge("core_connected", "1 while core is connected")
         self.ready = self._gauge("ready", "1 while events can be delivered and webhooks taken")

@@ -125,7 +125,7 @@ class Subscriptions:
         to_all = self._to_all()
         known = None if to_all is None else to_all.hand_over(escrow_id)
         return EscrowSubscription(
-            escrow_id, frame_id, self._outbox, self._watches, known, self._fail
+            self._owner, escrow_id, frame_id, self._outbox, self._watches, known, self._fail
         )
 
     def _to_all(self) -> UserSubscription | None:

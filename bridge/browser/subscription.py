@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from escrow.v1 import escrow_pb2 as pb
-
 from bridge.browser.outbox import Outbox
 from bridge.protocol import frames
 from bridge.upstream.channel import CoreError
-from bridge.upstream.watch import Watch, Watches
+from bridge.upstream.watch import Watches
+from bridge.upstream.watched import Watched
 from holdfast.tokens import Identity
 
 
@@ -37,11 +36,18 @@ class Subscription(Protocol):
         """Send nothing more."""
 
 
+class Owner(Protocol):
+    """Whose subscription it is. A fresh token changes the identity."""
+
+    identity: Identity
+
+
 class EscrowSubscription:
     """Joins a watch once, then sends every event after `version`, each once and in order."""
 
     def __init__(
         self,
+        owner: Owner,
         escrow_id: str,
         frame_id: frames.FrameId,
         outbox: Outbox,
@@ -53,15 +59,14 @@ class EscrowSubscription:
         # The version of the last event that was sent, in catching up or live.
         self.version = 0
         self.is_live = False
+        self._owner = owner
         self._outbox = outbox
         self._watches = watches
         self._core = watches.source.core
         # The version that the socket has from its subscription to `*`: this one goes on after it.
         self._known_version = known_version
         self._on_refused = on_refused
-        self._watch: Watch | None = None
-        # The escrow as core gave it, while it is newer than the shared stream.
-        self._ahead: pb.Escrow | None = None
+        self._watch: Watched | None = None
         # The ids of the subscribe commands that wait for an answer.
         self._asked: list[frames.FrameId] = [frame_id]
 
@@ -74,33 +79,31 @@ class EscrowSubscription:
         if self.is_live:
             self._answer()
 
-    async def join(self, identity: Identity, after: int | None) -> None:
+    @property
+    def identity(self) -> Identity:
+        return self._owner.identity
+
+    async def join(self, _identity: Identity, after: int | None) -> None:
         """Ask core as the user, send the events after `after`, then `subscribed`, and go live.
 
         If `after` is newer than core's version, core's database was restored: the snapshot counts.
         """
-        escrow = await self._core.get_escrow_as(identity, self.escrow_id)
-        watch = self._watch = self._watches.hold(escrow)
         after = self._known_version if after is None else after
+        watch = self._watch = await self._watches.join(self, self.escrow_id, after)
         if after is not None:
-            escrow = await self._catch_up(watch, identity.token, escrow, after)
+            await self._catch_up(watch, after)
         # No await from here on, so that no event comes in between.
-        if watch.refusal is not None:
-            raise watch.refusal
-        self.version = max(escrow.version, watch.version)
-        self._ahead = escrow if escrow.version > watch.version else None
-        watch.subscribers.add(self)
+        self.version = watch.version
         self.is_live = True
         self._answer()
 
     def leave(self) -> None:
         if self._watch is not None:
-            self._watch.subscribers.discard(self)
-            self._watches.release(self._watch)
+            self._watches.release(self._watch, self)
             self._watch = None
 
     def deliver(self, event: frames.EventFrames) -> None:
-        if event.version > self.version and self._watch is not None:
+        if self.is_live and event.version > self.version and self._watch is not None:
             self.version = event.version
             self._outbox.put(event.wire, event.count)
 
@@ -113,27 +116,27 @@ class EscrowSubscription:
         # The watch may be delivering an event that has not reached this subscriber yet.
         for event in watch.since(self.version):
             self.deliver(event)
-        if self._ahead is not None and self._ahead.version > watch.version:
-            snapshot = frames.snapshot(self._ahead)
-        else:
-            self._ahead, snapshot = None, watch.snapshot()
+        snapshot = watch.snapshot()
         for frame_id in self._asked:
             self._outbox.put(
                 frames.subscribed(self.escrow_id, self.version, snapshot, frame_id),
             )
         self._asked.clear()
 
-    async def _catch_up(self, watch: Watch, token: str, escrow: pb.Escrow, after: int) -> pb.Escrow:
-        """Send every event after a version; answer the escrow as it is after the last one."""
+    async def _catch_up(self, watch: Watched, after: int) -> None:
+        """Send every event after a version, until the watch has no newer one."""
         cursor = after
-        while cursor < max(watch.version, escrow.version):
-            for event in watch.since(cursor) or await self._read_page(token, cursor):
+        while cursor < watch.version:
+            for event in watch.since(cursor) or await self._read_page(cursor):
                 await self._outbox.room()
                 self._outbox.put(event.wire, event.count)
                 self.version = cursor = event.version
-                escrow = event.escrow
-        return escrow
+            # The record may be ahead of the stream.
+            if not await watch.reached(cursor):
+                assert watch.refusal is not None
+                raise watch.refusal
 
-    async def _read_page(self, token: str, after: int) -> list[frames.EventFrames]:
+    async def _read_page(self, after: int) -> list[frames.EventFrames]:
+        token = self.identity.token
         events = await self._core.list_events(self.escrow_id, after, token)
         return [frames.event_frames(event) for event in events]

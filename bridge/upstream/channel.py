@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -22,6 +22,7 @@ from bridge.limits import Limits
 from bridge.upstream.endpoint import Endpoint, Health, Tls
 
 Reply = TypeVar("Reply", bound=Message)
+Asked = TypeVar("Asked", bound=Message)
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _RETRY_S = 0.05
@@ -52,6 +53,46 @@ class CoreError(Exception):
         return self.code in _AWAY
 
 
+class Talk(Generic[Asked, Reply]):
+    """A stream in both directions. Both methods raise CoreError when it has failed."""
+
+    def __init__(
+        self,
+        call: Any,
+        reply: type[Reply],
+        failed: Callable[[grpc.aio.AioRpcError], CoreError],
+    ) -> None:
+        self._call = call
+        self._reply = reply
+        self._failed = failed
+
+    async def say(self, message: Asked) -> None:
+        """Send a message; waits while core does not read."""
+        try:
+            await self._call.write(message)
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(error) from None
+        except asyncio.InvalidStateError:  # It has ended; `hear` knows why.
+            raise CoreError("UNAVAILABLE", "Core has ended the stream.") from None
+        except asyncio.CancelledError:
+            raise _unless_cancelled("The stream moves to another core.") from None
+
+    async def hear(self, silence_s: float) -> Reply:
+        """Wait for the next message, at most `silence_s`."""
+        try:
+            async with asyncio.timeout(silence_s):
+                message = await self._call.read()
+        except TimeoutError:
+            raise CoreError("UNAVAILABLE", "Core's stream has fallen silent.") from None
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(error) from None
+        except asyncio.CancelledError:
+            raise _unless_cancelled("The stream moves to another core.") from None
+        if not isinstance(message, self._reply):
+            raise CoreError("UNAVAILABLE", "Core has ended the stream.")
+        return message
+
+
 class Upstream:
     """Calls core. Of several addresses it uses those that are connected and serve.
 
@@ -61,19 +102,21 @@ class Upstream:
 
     def __init__(self, addresses: tuple[str, ...], limits: Limits, tls: Tls | None = None) -> None:
         self._limits = limits
-        self._endpoints = [Endpoint(address, tls) for address in addresses]
+        # Called after each check of which cores serve.
+        self.checked: list[Callable[[], None]] = []
+        self.endpoints = [Endpoint(address, tls) for address in addresses]
         self._next = count()
         self._connected = asyncio.Event()
         self._some_serve = True
         self._watchers = [
-            asyncio.create_task(self._watch_endpoint(endpoint)) for endpoint in self._endpoints
+            asyncio.create_task(self._watch_endpoint(endpoint)) for endpoint in self.endpoints
         ]
 
     async def close(self) -> None:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        await asyncio.gather(*(endpoint.channel.close() for endpoint in self._endpoints))
+        await asyncio.gather(*(endpoint.channel.close() for endpoint in self.endpoints))
 
     @property
     def connected(self) -> bool:
@@ -150,15 +193,35 @@ class Upstream:
             endpoint.streams.discard(call)
             call.cancel()
 
+    @contextlib.asynccontextmanager
+    async def talk(
+        self, endpoint: Endpoint, path: str, request: type[Asked], reply: type[Reply], *, token: str
+    ) -> AsyncIterator[Talk[Asked, Reply]]:
+        """Open a stream in both directions to one core, as long as the block lasts."""
+        method = endpoint.channel.stream_stream(
+            path,
+            request_serializer=request.SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        call = method(metadata=_metadata(token))
+        endpoint.talks.add(call)
+        try:
+            yield Talk(call, reply, lambda error: self._failed(error, endpoint))
+        finally:
+            endpoint.talks.discard(call)
+            call.cancel()
+
+    def is_useful(self, endpoint: Endpoint) -> bool:
+        """Whether a core is connected, and serves as far as any does."""
+        return self.connected and endpoint in self._candidates()
+
     async def serving(self) -> bool:
         """Whether a core says of itself that it serves."""
         return Health.SERVING in await self.health_each(self._limits.health_s)
 
     async def health_each(self, timeout_s: float) -> list[Health]:
         """What the core at each address says of itself, in their order."""
-        return list(
-            await asyncio.gather(*(self._health(one, timeout_s) for one in self._endpoints))
-        )
+        return list(await asyncio.gather(*(self._health(one, timeout_s) for one in self.endpoints)))
 
     def prefer(self, healths: Sequence[Health]) -> None:
         """Use only the addresses that serve: streams at others move, and calls to silent ones are
@@ -166,23 +229,25 @@ class Upstream:
 
         `healths` is in the order of the addresses.
         """
-        for endpoint, health in zip(self._endpoints, healths, strict=True):
+        for endpoint, health in zip(self.endpoints, healths, strict=True):
             endpoint.serves = health is Health.SERVING
         self._some_serve = Health.SERVING in healths
         self._note_connected()
-        for endpoint, health in zip(self._endpoints, healths, strict=True):
+        for endpoint, health in zip(self.endpoints, healths, strict=True):
             if health is Health.SILENT or not self._some_serve:
                 endpoint.cut_calls()
             if health is not Health.SERVING and self._some_serve:
                 endpoint.cut_streams()
         self._even_out()
+        for tell in self.checked:
+            tell()
 
     def _even_out(self) -> None:
         """Move some streams from addresses that have more than their share.
 
         A core that has just come back gets few at a time, and its share in the end.
         """
-        used = [endpoint for endpoint in self._endpoints if endpoint.usable]
+        used = [endpoint for endpoint in self.endpoints if endpoint.usable]
         if len(used) < 2:
             return
         share = sum(len(endpoint.streams) for endpoint in used) / len(used)
@@ -249,7 +314,7 @@ class Upstream:
         return min(self._candidates(), key=lambda endpoint: len(endpoint.streams))
 
     def _candidates(self) -> list[Endpoint]:
-        ready = [endpoint for endpoint in self._endpoints if endpoint.ready] or self._endpoints
+        ready = [endpoint for endpoint in self.endpoints if endpoint.ready] or self.endpoints
         return [endpoint for endpoint in ready if endpoint.serves] or ready
 
     async def _watch_endpoint(self, endpoint: Endpoint) -> None:
@@ -262,7 +327,7 @@ class Upstream:
             await endpoint.channel.wait_for_state_change(state)
 
     def _note_connected(self) -> None:
-        if self._some_serve and any(endpoint.ready for endpoint in self._endpoints):
+        if self._some_serve and any(endpoint.ready for endpoint in self.endpoints):
             self._connected.set()
         else:
             self._connected.clear()

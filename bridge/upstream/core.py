@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 
 from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_pb2 as pb
@@ -12,8 +13,8 @@ from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError, Upstream
-from bridge.upstream.endpoint import Tls
+from bridge.upstream.channel import CoreError, Talk, Upstream
+from bridge.upstream.endpoint import Endpoint, Tls
 from bridge.upstream.turns import Turns
 from holdfast.tokens import Identity
 
@@ -21,6 +22,8 @@ _ESCROWS = "/escrow.v1.EscrowService/"
 _PAYMENTS = "/escrow.v1.PaymentService/"
 _LEDGER = "/escrow.v1.LedgerService/"
 _ADMIN = "/escrow.v1.AdminService/"
+
+WatchTalk = Talk[service.WatchManyRequest, service.WatchManyResponse]
 
 
 class Core(Upstream):
@@ -148,24 +151,24 @@ class Core(Upstream):
             silence_s=self._limits.watch_silence_s,
         )
 
-    def watch(
-        self, escrow_id: str, after_version: int
-    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
-        """Watch an escrow as the bridge itself. Ends, or raises CoreError, with the stream."""
-        return self._watch(
-            service.WatchEscrowRequest(escrow_id=escrow_id, after_version=after_version)
+    def watch_many(self, endpoint: Endpoint) -> AbstractAsyncContextManager[WatchTalk]:
+        """Open a stream of watches, as the bridge itself; each watch has a token of its own."""
+        return self.talk(
+            endpoint,
+            _ESCROWS + "WatchMany",
+            service.WatchManyRequest,
+            service.WatchManyResponse,
+            token=self._token,
         )
 
     def follow(self, user_id: str) -> AsyncGenerator[service.WatchEscrowResponse, None]:
-        """Watch all escrows that concern a user, as `watch` does for one."""
-        return self._watch(service.WatchEscrowRequest(user_id=user_id))
+        """Watch all escrows that concern a user, as the bridge itself.
 
-    def _watch(
-        self, request: service.WatchEscrowRequest
-    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
+        Ends, or raises CoreError, with the stream.
+        """
         return self.stream(
             _ESCROWS + "WatchEscrow",
-            request,
+            service.WatchEscrowRequest(user_id=user_id),
             service.WatchEscrowResponse,
             token=self._token,
             silence_s=self._limits.watch_silence_s,

@@ -66,6 +66,8 @@ class Endpoint:
         self.serves = True
         self.calls: set[Any] = set()
         self.streams: set[Any] = set()
+        # Streams in both directions. Each goes to its own core, and is not moved to another.
+        self.talks: set[Any] = set()
 
     @property
     def usable(self) -> bool:
@@ -79,4 +81,6 @@ class Endpoint:
         """End so many streams, by default all; whoever reads one gets UNAVAILABLE."""
         for call in tuple(islice(self.streams, most)):
             self.streams.discard(call)
+            call.cancel()
+        for call in tuple(self.talks) if most is None else ():
             call.cancel()

@@ -1,6 +1,7 @@
-"""Limits the calls to core that run at the same time, and serves users in turn.
+"""Limits what core is asked for at the same time, and serves users in turn.
 
-A user with many calls waits for those, and does not delay the calls of others.
+A user with many calls waits for those, and does not delay the calls of others. The same holds for
+watches that are to be opened.
 """
 
 from __future__ import annotations
@@ -9,6 +10,30 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+_Item = TypeVar("_Item")
+
+
+class Queue(Generic[_Item]):
+    """A queue that is served round-robin, one item of each key."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[_Item]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def put(self, key: str, item: _Item) -> None:
+        self._waiting.setdefault(key, deque()).append(item)
+
+    def take(self) -> _Item:
+        """Take the first item of the key whose turn it is. The queue must not be empty."""
+        key, items = self._waiting.popitem(last=False)
+        item = items.popleft()
+        if items:
+            self._waiting[key] = items  # To the end of the queue.
+        return item
 
 
 class Turns:

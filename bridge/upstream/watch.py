@@ -1,90 +1,137 @@
-"""The shared stream of one escrow, for all sockets that subscribe to it.
+"""All watches: lets each subscriber in with its own token, and keeps one watch for each escrow.
 
-A *watch* is core's WatchEscrow with an `escrow_id`. It keeps the last few events, so that a late
-subscriber joins without a gap. When core goes away, the watch resumes by version; its subscribers
-do not notice.
+Core sends an escrow's events once, on a watch that was opened with the token of one of its
+subscribers. Of every other one core is asked once whether it may see the escrow. When the first
+one's token ends, the watch is opened again with that of another, and resumes by version.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
-from time import perf_counter
+import random
 
-from escrow.v1 import escrow_pb2 as pb
-from escrow.v1 import escrow_service_pb2 as service
-
-from bridge.protocol import frames
+from bridge.upstream.ask import Ask
 from bridge.upstream.channel import CoreError
-from bridge.upstream.stream import Gap, Source, Stream, Streams
+from bridge.upstream.lines import Lines
+from bridge.upstream.stream import Source
+from bridge.upstream.watched import Viewer, Watched
+from holdfast.tokens import Identity
 
 
-class Watch(Stream):
-    """The stream of one escrow. `Watches` makes it and counts its holders."""
+class Watches:
+    """All watches, by escrow; at most `most` of them."""
 
-    def __init__(self, escrow: pb.Escrow, source: Source, stream_count: Callable[[], int]) -> None:
-        super().__init__(escrow.escrow_id, source, stream_count)
-        self.escrow = escrow
-        self._history: deque[frames.EventFrames] = deque(maxlen=self._limits.history_events)
-        self._snapshot: tuple[int, bytes] | None = None
+    def __init__(self, source: Source, most: int) -> None:
+        self.source = source
+        self._limits = source.limits
+        self._most = most
+        self._watches: dict[str, Watched] = {}
+        self._loop = asyncio.get_running_loop()
+        self._lines = Lines(source, resume=self._resume, retry=self._retry, ended=self._ended)
 
-    @property
-    def version(self) -> int:
-        """The newest version that is delivered, or being delivered, to every subscriber."""
-        return self.escrow.version
+    def count(self) -> int:
+        return len(self._watches)
 
-    def snapshot(self) -> bytes:
-        """The escrow as JSON. It is encoded once per version."""
-        if self._snapshot is None or self._snapshot[0] != self.version:
-            self._snapshot = (self.version, frames.snapshot(self.escrow))
-        return self._snapshot[1]
+    async def close(self) -> None:
+        await self._lines.close()
 
-    def since(self, version: int) -> Sequence[frames.EventFrames]:
-        """Answer all events after a version (exclusive), or none if the history begins later."""
-        if not self._history or self._history[0].version > version + 1:
-            return ()
-        return [event for event in self._history if event.version > version]
+    async def join(self, viewer: Viewer, escrow_id: str, after: int | None) -> Watched:
+        """Ask core as this user, and be a subscriber from now on, until `release`.
 
-    async def _once(self) -> None:
-        async with aclosing(self._core.watch(self.key, self.version)) as messages:
-            async for message in messages:
-                await self._take(message)
-                self._note_success()
+        The watch is then at least at the version that core had. If it is new, and few events are
+        missing since `after`, it begins with those. Raises CoreError.
+        """
+        while True:
+            known = self._watches.get(escrow_id)
+            watch = known or self._begin(escrow_id)
+            watch.joining += 1
+            try:
+                if known is None:
+                    version = await self._open(watch, viewer.identity, after)
+                else:
+                    version = await self._lines.ask(self._ask(viewer.identity, escrow_id))
+                if await watch.reached(version):
+                    watch.subscribers.add(viewer)
+                    return watch
+            finally:
+                watch.joining -= 1
+                self._let_go(watch)
+            if known is None:
+                assert watch.refusal is not None
+                raise watch.refusal
 
-    def _is_final(self, error: CoreError) -> bool:
-        return error.code == "NOT_FOUND"
+    def release(self, watch: Watched, viewer: Viewer) -> None:
+        """Tell a subscriber nothing more. A watch without any is dropped `linger_s` later."""
+        watch.subscribers.discard(viewer)
+        self._let_go(watch)
 
-    async def _take(self, message: service.WatchEscrowResponse) -> None:
-        kind = message.WhichOneof("message")
-        if kind == "event":
-            await self._publish(message.event)
-        elif kind == "heartbeat" and message.heartbeat.version > self.version:
-            raise Gap(f"at {self.version}, core at {message.heartbeat.version}")
-
-    async def _publish(self, event: pb.EscrowEvent) -> None:
-        if event.version <= self.version:
+    def _resume(self, watch: Watched) -> None:
+        """Ask for a watch again, after the version that was delivered."""
+        if watch.refusal is not None or watch.line or watch.asking is not None:
             return
-        if event.version != self.version + 1:
-            raise Gap(f"at {self.version}, got {event.version}")
-        ready = self._source.encoder.encode(event)
-        # Before the first await, so that a subscriber that joins meanwhile joins after this event.
-        self._history.append(ready)
-        self.escrow = event.escrow
-        end = perf_counter() + self._limits.slice_s
-        for subscriber in tuple(self.subscribers):
-            subscriber.deliver(ready)
-            if perf_counter() > end:
-                await asyncio.sleep(0)
-                end = perf_counter() + self._limits.slice_s
-        self._observe(event)
+        viewer = next(iter(watch.subscribers), None)
+        if viewer is None:
+            self._end(watch, CoreError("UNAVAILABLE", "Core is unavailable. Try again."))
+            return
+        watch.token = viewer.identity.token
+        ask = self._ask(viewer.identity, watch.key)
+        ask.watch, ask.after, ask.is_known = watch, watch.version, True
+        self._lines.put(ask)
 
+    def _retry(self, watch: Watched) -> None:
+        """Resume at once, and after a growing pause if it has failed before."""
+        watch.failures += 1
+        if watch.failures == 1:
+            self._resume(watch)
+            return
+        limits = self._limits
+        most_s = min(limits.backoff_last_s, limits.backoff_first_s * 2 ** min(watch.failures, 16))
+        self._loop.call_later(random.uniform(most_s / 2, most_s), self._resume, watch)  # noqa: S311
 
-class Watches(Streams[Watch]):
-    """All watches, by escrow."""
+    def _ended(self, watch: Watched, error: CoreError) -> None:
+        """Refuse those with the token that core refuses, and resume with the token of another."""
+        for viewer in tuple(watch.subscribers):
+            if viewer.identity.token == watch.token:
+                watch.subscribers.discard(viewer)
+                viewer.refused(error)
+        if watch.subscribers:
+            self._resume(watch)
+        else:
+            self._end(watch, error)
 
-    def hold(self, escrow: pb.Escrow) -> Watch:
-        """Find or open the watch of an escrow, from the escrow's version on, and keep it open
-        until `release`. Raises CoreError (UNAVAILABLE) when there are too many."""
-        return self._hold(escrow.escrow_id, lambda: Watch(escrow, self.source, self.count))
+    def _begin(self, escrow_id: str) -> Watched:
+        if len(self._watches) >= self._most:
+            raise CoreError("UNAVAILABLE", "This bridge has too many streams open.")
+        watch = self._watches[escrow_id] = Watched(escrow_id, self.source)
+        return watch
+
+    async def _open(self, watch: Watched, identity: Identity, after: int | None) -> int:
+        watch.token = identity.token
+        ask = self._ask(identity, watch.key)
+        ask.watch, ask.after = watch, after
+        try:
+            return await self._lines.ask(ask)
+        except CoreError as error:
+            self._end(watch, error)
+            raise
+        except asyncio.CancelledError:
+            # Whoever waits for the same watch opens one of its own.
+            self._end(watch, CoreError("UNAVAILABLE", "Core is unavailable. Try again."))
+            raise
+
+    def _ask(self, identity: Identity, escrow_id: str) -> Ask:
+        return Ask(identity, escrow_id, self._loop.time())
+
+    def _let_go(self, watch: Watched) -> None:
+        if watch.refusal is None and not watch.subscribers and not watch.joining:
+            self._loop.call_later(self._limits.linger_s, self._end_unheld, watch)
+
+    def _end_unheld(self, watch: Watched) -> None:
+        if watch.refusal is None and not watch.subscribers and not watch.joining:
+            self._end(watch, CoreError("UNAVAILABLE", "Nobody watches any more."))
+
+    def _end(self, watch: Watched, error: CoreError) -> None:
+        if self._watches.get(watch.key) is watch:
+            del self._watches[watch.key]
+        self._lines.drop(watch)
+        watch.end(error)

@@ -31,6 +31,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from tests.fakes.manywatch import ManyWatch
 from tests.fakes.port import free_port
 
 PAGE = 100
@@ -46,9 +47,12 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         self.outcome = payments.WEBHOOK_OUTCOME_APPLIED
         self.check = ledger.GetLastCheckResponse()
         self.watching = 0
-        # By RPC: the code and the reason with which every call is refused.
+        # The streams of WatchMany that are open.
+        self.many: list[ManyWatch] = []
+        # By RPC: the code and the reason with which every call is refused; `Open` is a watch that
+        # is opened on WatchMany.
         self.refusals: dict[str, tuple[grpc.StatusCode, str]] = {}
-        # GetEscrow waits while this is cleared.
+        # GetEscrow and `Open` wait while this is cleared.
         self.answering = asyncio.Event()
         self.answering.set()
         self.heartbeat_s = 15.0
@@ -199,6 +203,31 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         finally:
             self.watching = max(self.watching - 1, 0)
 
+    async def WatchMany(
+        self, requests: AsyncIterator[service.WatchManyRequest], context: Any
+    ) -> AsyncIterator[service.WatchManyResponse]:
+        await self._enter("WatchMany", context)
+        await self._claims(context)
+        many = ManyWatch(self)
+        self.many.append(many)
+        try:
+            async for response in many.serve(requests):
+                yield response
+        finally:
+            self.many.remove(many)
+
+    def judge(self, token: str, escrow_id: str) -> tuple[grpc.StatusCode, str] | None:
+        self.calls["Open"] += 1
+        if "Open" in self.refusals:
+            return self.refusals["Open"]
+        claims = self._read(token)
+        if claims is None:
+            return grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"
+        record = self.records.get(escrow_id)
+        if record is None or not _may_see(claims, record[-1].escrow):
+            return grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND"
+        return None
+
     async def _live(
         self, user_id: str, cursors: dict[str, int]
     ) -> AsyncIterator[service.WatchEscrowResponse]:
@@ -252,10 +281,16 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
     async def _claims(self, context: Any) -> dict[str, Any]:
         metadata = dict(context.invocation_metadata())
         token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
+        claims = self._read(token)
+        if claims is None:
+            await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+        return claims
+
+    def _read(self, token: str) -> dict[str, Any] | None:
         try:
             claims: dict[str, Any] = jwt.decode(token, self._secret, ["HS256"])
         except jwt.PyJWTError:
-            await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+            return None
         return {"roles": ["user"], **claims}
 
     async def _see(self, escrow_id: str, context: Any) -> pb.Escrow:
@@ -263,15 +298,17 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         if escrow_id not in self.records:
             await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
         escrow = self.escrow(escrow_id)
-        if claims["sub"] not in _parties(escrow) and not {"service", "admin"} & set(
-            claims["roles"]
-        ):
+        if not _may_see(claims, escrow):
             await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
         return escrow
 
 
 def _parties(escrow: pb.Escrow) -> set[str]:
     return {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
+
+
+def _may_see(claims: dict[str, Any], escrow: pb.Escrow) -> bool:
+    return claims["sub"] in _parties(escrow) or bool({"service", "admin"} & set(claims["roles"]))
 
 
 async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:

@@ -85,6 +85,7 @@ TABLE = {
     "CheckBooks": BOOKS,
     "GetLastCheck": BOOKS,
     "IngestWebhook": Row(KEEPERS, {}, "ROLE_MISSING", False),
+    "WatchMany": Row({"service", "bridge"}, {}, "ROLE_MISSING", False),
     "WatchRevocations": Row(KEEPERS, {}, "ROLE_MISSING", False),
     "RevokeTokens": Row(
         KEEPERS,
@@ -96,7 +97,7 @@ TABLE = {
 # For everybody with a token, but only about themselves.
 FOR_ALL = {"ListEscrows", "GetDefaults"}
 # Streams, and what only the webhook door passes on.
-NO_ROUTE = {"WatchEscrow", "WatchRevocations", "IngestWebhook"}
+NO_ROUTE = {"WatchEscrow", "WatchMany", "WatchRevocations", "IngestWebhook"}
 
 
 @pytest.fixture

@@ -271,7 +271,7 @@ async def test_subscriptions_that_come_and_go_beside_all_send_each_event_once(
             fields = {"after": newest} if resumes else {}
             await browser.send("subscribe", escrow_id="e1", **fields)
             # Events before the bridge reads this frame would come again, as being after `after`.
-            await until(partial(core.has_more, "GetEscrow", turn))
+            await until(partial(core.has_more, "Open", turn))
             for number in range(events):
                 await core.append("e1")
                 await asyncio.sleep(0)
@@ -299,7 +299,7 @@ async def test_when_a_subscription_to_an_escrow_fails_the_one_to_all_sends_its_e
         await follow(browser)
         core.answering.clear()
         await browser.send("subscribe", escrow_id="e1")
-        await until(lambda: core.calls["GetEscrow"])
+        await until(lambda: core.calls["Open"])
         for _ in range(3):
             await core.append("e1")
         refused = await browser.next()
@@ -317,7 +317,7 @@ async def test_a_snapshot_left_to_a_subscription_to_an_escrow_comes_when_that_fa
     async with bridge.browser() as browser:
         core.answering.clear()
         await browser.send("subscribe", escrow_id="e1")
-        await until(lambda: core.calls["GetEscrow"])
+        await until(lambda: core.calls["Open"])
         assert await follow(browser) == {}
         await core.append("e1")
         assert (await browser.next())["code"] == "UNAVAILABLE"
@@ -451,6 +451,6 @@ async def test_many_catch_ups_share_one_outbox(start_bridge: StartBridge, core: 
         reading.pause_reading()
         for name in names:
             await browser.send("subscribe", escrow_id=name, after=1)
-        await until(lambda: core.calls["ListEvents"] >= len(names))
+        await until(lambda: core.watching == len(names))
         reading.resume_reading()
         assert await seen(browser, 240) == {name: list(range(2, 32)) for name in names}

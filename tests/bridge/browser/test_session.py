@@ -105,7 +105,7 @@ async def test_a_subscribe_that_waits_can_be_taken_back(bridge: Bridge, core: Fa
     core.answering.clear()
     async with bridge.browser() as browser:
         await browser.send("subscribe", escrow_id="e1")
-        await until(lambda: core.calls["GetEscrow"])
+        await until(lambda: core.calls["Open"])
         assert (await browser.ask("unsubscribe", escrow_id="e1"))["type"] == "unsubscribed"
         core.answering.set()
         assert (await browser.subscribe("e1"))["version"] == 1
@@ -367,7 +367,7 @@ async def test_core_is_asked_with_the_users_own_and_newest_token(
 
 
 async def test_a_token_that_core_refuses_closes_4401(bridge: Bridge, core: FakeCore) -> None:
-    core.refusals["GetEscrow"] = (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+    core.refusals["Open"] = (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
     async with bridge.browser() as browser:
         await browser.send("subscribe", escrow_id="e1")
         assert await browser.closed() == 4401
@@ -385,7 +385,7 @@ async def test_a_token_that_core_refuses_closes_4401(bridge: Bridge, core: FakeC
 async def test_each_refusal_of_core_has_its_error_frame(
     bridge: Bridge, core: FakeCore, status: grpc.StatusCode, code: str, retry: bool
 ) -> None:
-    core.refusals["GetEscrow"] = (status, "SOME_REASON")
+    core.refusals["Open"] = (status, "SOME_REASON")
     async with bridge.browser() as browser:
         answer = await browser.ask("subscribe", escrow_id="e1")
         assert (answer["code"], answer["retry"]) == (code, retry)

@@ -63,11 +63,11 @@ async def test_a_core_that_returns_gets_its_share_a_few_at_a_time(
         await pair[1].stop()
         await until(lambda: watching(pair) == [COUNT, 0])
         await check_each_gets_the_next(browser, pair[0])
-        opened = pair[1].calls["WatchEscrow"]
+        opened = pair[1].calls["Open"]
         start = time.monotonic()
         await pair[1].start()
         await until(lambda: is_even(pair))
-        moved = pair[1].calls["WatchEscrow"] - opened
+        moved = pair[1].calls["Open"] - opened
         assert moved <= COUNT // 2 + 1
         assert time.monotonic() - start > (moved - 1) * SOON["standing_every_s"]
         await check_each_gets_the_next(browser, pair[0])
@@ -112,13 +112,10 @@ async def test_a_core_that_drains_is_left_at_its_first_word(
     bridge = await bridge_of(
         start_bridge, *(core.address for core in pair), standing_every_s=60.0, backoff_last_s=2.0
     )
+    drains, other = pair
+    drains.refusals["WatchMany"] = (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     async with bridge.browser() as browser:
-        for core in pair:
-            core.refusals["WatchEscrow"] = (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
-        await pair[0].create("e")
-        await browser.subscribe("e")
-        await until(lambda: any(core.calls["WatchEscrow"] for core in pair))
-        first, other = pair if pair[0].calls["WatchEscrow"] else pair[::-1]
-        del other.refusals["WatchEscrow"]
-        await until(lambda: other.watching == 1)
-        assert first.calls["WatchEscrow"] == 1
+        await subscribe(browser, pair[0])
+        assert watching(pair) == [0, COUNT]
+        await check_each_gets_the_next(browser, other)
+        assert drains.calls["WatchMany"] == 1

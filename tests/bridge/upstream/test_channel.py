@@ -22,15 +22,15 @@ from tests.fakes.core import FakeCore, fake_core
 from tests.fakes.wait import until
 
 
-async def test_several_addresses_are_balanced(
-    start_bridge: StartBridge, pair: list[FakeCore]
-) -> None:
-    bridge = await start_bridge({"core_address": tuple(core.address for core in pair)})
-    async with bridge.browser() as browser:
-        for number in range(20):
-            await pair[0].create(f"e{number}")
-            await browser.subscribe(f"e{number}")
-        calls = Counter({place: core.calls["GetEscrow"] for place, core in enumerate(pair)})
+async def test_several_addresses_are_balanced(pair: list[FakeCore]) -> None:
+    opened = Core(tuple(core.address for core in pair), "x", Limits())
+    await until(lambda: all(endpoint.ready for endpoint in opened.endpoints))
+    buyer = Identity("buyer", ("user",), 9e9, token())
+    for number in range(20):
+        await pair[0].create(f"e{number}")
+        await opened.get_escrow_as(buyer, f"e{number}")
+    await opened.close()
+    calls = Counter({place: core.calls["GetEscrow"] for place, core in enumerate(pair)})
     assert calls.total() == 20
     assert min(calls.values()) >= 5
 

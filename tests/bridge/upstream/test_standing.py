@@ -108,16 +108,16 @@ async def test_a_core_that_is_only_busy_is_not_away(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
     """Nobody gets an error while core serves, however many calls wait."""
-    bridge = await start_bridge(**SOON, core_calls=2, core_wait_s=0.3)
+    bridge = await start_bridge(**SOON, asks=2, core_wait_s=0.3)
     for number in range(30):
         await core.create(f"e{number}")
     async with bridge.browser() as browser:
         core.answering.clear()
         for number in range(30):
             await browser.send("subscribe", escrow_id=f"e{number}")
-        await until(lambda: core.calls["GetEscrow"] >= 2)
+        await until(lambda: core.calls["Open"] >= 2)
         await asyncio.sleep(1)  # Longer than core may be away.
-        assert core.calls["GetEscrow"] == 2
+        assert core.calls["Open"] == 2
         core.answering.set()
         told = [await browser.next() for _ in range(30)]
         assert {frame["type"] for frame in told} == {"subscribed"}
