@@ -20,7 +20,7 @@ class Reader:
     """Reads one escrow from the first version on, at one bridge after another, until cancelled.
 
     `versions` are all that came, in order. `awaited_s` is the longest time without a subscription
-    after the first.
+    after the first, `silent_s` the longest time between two versions.
     """
 
     http: aiohttp.ClientSession
@@ -30,6 +30,8 @@ class Reader:
     is_subscribed: bool = False
     losses: int = 0
     awaited_s: float = 0.0
+    silent_s: float = 0.0
+    heard_at: float | None = None
 
     @property
     def last(self) -> int:
@@ -46,9 +48,10 @@ class Reader:
                 continue
             async with socket:
                 await self._read(socket, lost_at)
+            if self.is_subscribed or lost_at is None:
+                lost_at = time.monotonic()
             self.is_subscribed = False
             self.losses += 1
-            lost_at = time.monotonic()
             await asyncio.sleep(random.uniform(*BACK_S))
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, lost_at: float | None) -> None:
@@ -58,7 +61,7 @@ class Reader:
                 return
             frame = message.json()
             if frame["type"] == "escrow_update":
-                self.versions.append(frame["version"])
+                self._hear(frame["version"])
             elif frame["type"] == "subscribed":
                 self.is_subscribed = True
                 if lost_at is not None:
@@ -67,6 +70,13 @@ class Reader:
                 assert frame["retry"], frame
                 await asyncio.sleep(random.uniform(*BACK_S))
                 await self._subscribe(socket)
+
+    def _hear(self, version: int) -> None:
+        self.versions.append(version)
+        now = time.monotonic()
+        if self.heard_at is not None:
+            self.silent_s = max(self.silent_s, now - self.heard_at)
+        self.heard_at = now
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:

@@ -36,8 +36,11 @@ CALL_LIMIT_S = 15.0
 DOWN_S = (0.2, 1.5)
 UP_S = (0.5, 2.0)
 CALM_LIMIT_S = 30.0
-# How long a killed bridge's socket may take to be subscribed again, at the other bridge.
-BACK_LIMIT_S = 8.0
+FEW_SOCKETS = 40
+# How long no version may come while a core drains; and while one is connected and silent: a check
+# every second, 3 s for its answer, 2 s for all watches to move, and a publisher that tries again.
+DRAIN_LIMIT_S = 4.0
+HANG_LIMIT_S = 10.0
 
 
 @dataclass
@@ -138,8 +141,10 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def life(town: Town, clients: Clients, sockets: int) -> AsyncIterator[list[Deal]]:
-    """Hundreds of sockets that read, and a publisher for each escrow, at a core or at a bridge."""
+async def life(
+    town: Town, clients: Clients, sockets: int, *, at_bridges: bool = False
+) -> AsyncIterator[list[Deal]]:
+    """Many sockets that read, and a publisher for each escrow, at bridges alone or at cores too."""
     deals = [Deal(clients.first) for _ in range(sockets // SOCKETS_PER_ESCROW)]
     await asyncio.gather(*(deal.agree() for deal in deals))
     for number, deal in enumerate(deals):
@@ -148,7 +153,7 @@ async def life(town: Town, clients: Clients, sockets: int) -> AsyncIterator[list
             order = town.urls if place % 2 else town.urls[::-1]
             urls = [f"{url}/api/v1/ws?token={who[place // 2 % 2].token}" for url in order]
             town.readers.append(Reader(clients.first.http, urls, deal.escrow_id))
-        doors = _doors(town, clients, at_bridges=number % 2 == 1)
+        doors = _doors(town, clients, at_bridges=at_bridges or number % 2 == 1)
         town.publishers.append(
             Publisher(f"beat_{number}", deal.escrow_id, doors, every_s=PUBLISH_EVERY_S)
         )
@@ -202,10 +207,12 @@ async def test_hundreds_of_sockets_and_all_commands_outlive_kills_of_cores_and_b
             rounds = await town.suffer(rng, size.suffering_s, clients)
         assert len(town.readers) == size.sockets
         await check(town, deals)
+        assert sum(reader.losses for reader in town.readers) >= len(town.readers) // 2
         report(town, rounds)
 
 
 async def check(town: Town, deals: list[Deal]) -> None:
+    """Check the record of each escrow, and that each of its sockets had every version once."""
     for deal, publisher in zip(deals, town.publishers, strict=True):
         events = await deal.events()
         assert [event.version for event in events] == list(range(1, len(events) + 1))
@@ -213,8 +220,34 @@ async def check(town: Town, deals: list[Deal]) -> None:
         for reader in town.readers:
             if reader.escrow_id == deal.escrow_id:
                 assert reader.versions == list(range(1, len(events) + 1))
-    assert sum(reader.losses for reader in town.readers) >= len(town.readers) // 2
-    assert max(reader.awaited_s for reader in town.readers) < BACK_LIMIT_S
+
+
+@pytest.mark.parametrize(("leave", "limit_s"), [("drains", DRAIN_LIMIT_S), ("hangs", HANG_LIMIT_S)])
+async def test_sockets_stay_open_when_a_core_drains_or_hangs(
+    town: Town, leave: str, limit_s: float
+) -> None:
+    second = town.replicas.second
+    async with town.replicas.clients() as clients:
+        await town.all_answer(clients.first.http)
+        async with life(town, clients, FEW_SOCKETS, at_bridges=True) as deals:
+            await asyncio.sleep(1)
+            if leave == "drains":
+                second.terminate()
+                assert await second.exit_code() == 0
+            else:
+                second.pause()
+            await asyncio.sleep(limit_s)
+            if leave == "drains":
+                second.spawn()
+            else:
+                second.resume()
+            await town.replicas.serves(clients.second.channel)
+            await asyncio.sleep(2)
+        await check(town, deals)
+    assert [reader.losses for reader in town.readers] == [0] * FEW_SOCKETS
+    silent_s = max(reader.silent_s for reader in town.readers)
+    assert silent_s < limit_s
+    print(f"the longest time without a version was {silent_s:.1f} s while a core {leave}")
 
 
 def report(town: Town, rounds: int) -> None:
