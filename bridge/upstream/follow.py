@@ -1,6 +1,6 @@
 """The shared stream of one user: all escrows that concern them, for all of their sockets.
 
-A *follow* is core's WatchEscrow with a `user_id`; a *watch* (watch.py) is one with an `escrow_id`.
+A *follow* is core's WatchEscrow with a `user_id`; a *watch* (watch.py) is of one escrow.
 
 A follow cannot be resumed by version. Whenever it is opened again, it compares all escrows of the
 user, the final ones too, with the versions that it has delivered. It reads the events in between

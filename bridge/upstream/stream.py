@@ -1,7 +1,7 @@
-"""What watches and follows have in common: streams from core that many sockets share.
+"""Streams from core that many sockets share, and what they have in common with watches.
 
-Core is asked once for each escrow or user, whatever the number of sockets. A stream is found by its
-key, resumed when it breaks, and closed a little after its last holder.
+A stream is found by its key, opened again when it breaks, and closed a little after its last
+holder.
 """
 
 from __future__ import annotations

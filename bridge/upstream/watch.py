@@ -43,6 +43,10 @@ class Watches:
         """
         while True:
             known = self._watches.get(escrow_id)
+            if known is None and len(self._watches) >= self._most:
+                # Only who may see the escrow learns that no more fit.
+                await self._lines.ask(self._ask(viewer.identity, escrow_id))
+                raise CoreError("UNAVAILABLE", "This bridge has too many watches.")
             watch = known or self._begin(escrow_id)
             watch.joining += 1
             try:
@@ -100,8 +104,6 @@ class Watches:
             self._end(watch, error)
 
     def _begin(self, escrow_id: str) -> Watched:
-        if len(self._watches) >= self._most:
-            raise CoreError("UNAVAILABLE", "This bridge has too many streams open.")
         watch = self._watches[escrow_id] = Watched(escrow_id, self.source)
         return watch
 

@@ -253,6 +253,11 @@ async def test_too_many_watches_are_refused_for_now(
         await browser.subscribe("e1")
         answer = await browser.ask("subscribe", escrow_id="e2")
         assert (answer["code"], answer["retry"]) == ("UNAVAILABLE", True)
+        # A stranger gets one answer, whether or not there is such an escrow or somebody watches it.
+        async with bridge.browser("stranger") as stranger:
+            for name in ("e1", "e2", "e3"):
+                answer = await stranger.ask("subscribe", escrow_id=name)
+                assert answer["code"] == "ESCROW_NOT_FOUND"
 
 
 async def test_a_history_with_a_gap_is_not_sent(bridge: Bridge, core: FakeCore) -> None:
