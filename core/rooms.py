@@ -18,6 +18,7 @@ from core.heartbeat import Heartbeat
 from core.live import bell
 from core.live.feed import Feed
 from core.live.follow import Followers
+from core.live.need import Need
 from core.razorpay import TIMEOUT_S, Gateway
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
@@ -42,6 +43,7 @@ class Rooms:
     store: Store
     feed: Feed
     followers: Followers
+    need: Need
     gateway: Gateway
     executor: Executor
     settler: Settler
@@ -82,8 +84,9 @@ async def opened(
         now_us = SteadyClock()
         timekeeper = Timekeeper(store, vitals, now_us)
         await timekeeper.start()
-        feed = Feed(store)
-        followers = Followers(store, feed, now_us=now_us)
+        need = Need()
+        feed = Feed(store, need)
+        followers = Followers(store, feed, now_us=now_us, need=need)
         gateway = Gateway(
             key_id=settings.razorpay_key_id,
             key_secret=settings.razorpay_key_secret.get_secret_value(),
@@ -111,6 +114,7 @@ async def opened(
             store=store,
             feed=feed,
             followers=followers,
+            need=need,
             gateway=gateway,
             executor=executor,
             settler=settler,
@@ -185,4 +189,4 @@ def _listen(rooms: Rooms, settings: Settings) -> Coroutine[Any, Any, None]:
         rooms.followers.look()
 
     dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-    return bell.listen(dsn, ring=ring, reconnected=look)
+    return bell.listen(dsn, need=rooms.need, ring=ring, reconnected=look)

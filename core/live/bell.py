@@ -1,18 +1,19 @@
 """The bell between processes on one PostgreSQL: one listening connection for each process.
 
 A bell is a hint. While the connection is down nothing is lost: the feed's sweep looks by itself.
+Bells are only listened for while somebody watches here, because each wakes the process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
 import asyncpg
 
 from core.heartbeat import beat
+from core.live.need import Need
 from core.storage.link import dial
 from core.storage.transaction import NOTIFY_CHANNEL
 
@@ -26,14 +27,17 @@ RECONNECT_LAST_S = 1.0
 PROBE_EVERY_S = 5.0
 # How long it may take to answer.
 ANSWER_S = 5.0
+# How long bells are still listened for after the last watcher, who may come back.
+LINGER_S = 30.0
 
 
 async def listen(
-    dsn: str, *, ring: Callable[[str, int], None], reconnected: Callable[[], None]
+    dsn: str, *, need: Need, ring: Callable[[str, int], None], reconnected: Callable[[], None]
 ) -> None:
     """Ring for every escrow that another process says has a new version; for ever, until cancelled.
 
-    `dsn` is a plain postgresql:// address. `reconnected` is called when bells may have been missed.
+    `dsn` is a plain postgresql:// address. `reconnected` is called when bells may have been missed:
+    each time that listening begins.
     """
     wait_s = RECONNECT_FIRST_S
     while True:
@@ -47,12 +51,7 @@ async def listen(
             continue
         wait_s = RECONNECT_FIRST_S
         try:
-            async with asyncio.timeout(ANSWER_S):
-                await connection.add_listener(
-                    NOTIFY_CHANNEL, lambda *args: _heard(str(args[-1]), ring)
-                )
-            reconnected()
-            await _probe(connection)
+            await _attend(connection, need, ring, reconnected)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection is lost: %s", error)
         finally:
@@ -60,16 +59,48 @@ async def listen(
             connection.terminate()
 
 
-async def _probe(connection: asyncpg.Connection) -> None:
-    """Ask now and then, and as soon as the driver says so, until the connection is lost."""
+async def _attend(
+    connection: asyncpg.Connection,
+    need: Need,
+    ring: Callable[[str, int], None],
+    reconnected: Callable[[], None],
+) -> None:
+    """Listen while there is need; ask now and then, and as soon as the driver says so, whether the
+    connection still lives. Ends by an error."""
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
+
+    def heard(*arguments: object) -> None:
+        _heard(str(arguments[-1]), ring)
+
+    loop = asyncio.get_running_loop()
+    is_listening, needed_s = False, loop.time()
     while True:
         beat()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(lost.wait(), PROBE_EVERY_S)
+        if need.there.is_set():
+            needed_s = loop.time()
         async with asyncio.timeout(ANSWER_S):
-            await connection.execute("SELECT 1")
+            if need.there.is_set() and not is_listening:
+                await connection.add_listener(NOTIFY_CHANNEL, heard)
+                is_listening = True
+                reconnected()
+            elif is_listening and loop.time() - needed_s > LINGER_S:
+                is_listening = False
+                await connection.remove_listener(NOTIFY_CHANNEL, heard)
+            else:
+                await connection.execute("SELECT 1")
+        await _either(lost, None if is_listening else need.there)
+
+
+async def _either(lost: asyncio.Event, needed: asyncio.Event | None) -> None:
+    """Wait for one of them, at most until the connection is to be asked again."""
+    events = [lost] if needed is None else [lost, needed]
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=PROBE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def _heard(payload: str, ring: Callable[[str, int], None]) -> None:

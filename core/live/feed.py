@@ -20,6 +20,7 @@ from core.heartbeat import beat
 from core.law.escrow import Escrow
 from core.live.bundle import Bundle
 from core.live.fetch import Fetcher
+from core.live.need import Need
 from core.live.watched import Watched
 from core.storage.store import Store
 
@@ -38,8 +39,10 @@ HEARTBEAT_S = 15.0
 class Feed:
     """All watchers of this process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, need: Need | None = None) -> None:
+        """`need` counts the escrows that are watched."""
         self._store = store
+        self._need = need or Need()
         self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._watched: dict[str, Watched] = {}
         self._readings: set[asyncio.Task[list[bytes]]] = set()
@@ -148,12 +151,14 @@ class Feed:
         watched = self._watched.get(escrow_id)
         if watched is None:
             watched = self._watched[escrow_id] = Watched(escrow_id)
+            self._need.add()
         return watched
 
     def _forget(self, watched: Watched) -> None:
         is_idle = not watched.watchers and not watched.cursors
         if is_idle and self._watched.get(watched.escrow_id) is watched:
             del self._watched[watched.escrow_id]
+            self._need.remove()
 
     async def read(self, escrow_id: str, after: int) -> list[bytes]:
         """Read serialized events after a version (exclusive): from memory as far as they are."""

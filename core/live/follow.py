@@ -18,6 +18,7 @@ from core.heartbeat import beat
 from core.law.escrow import Escrow
 from core.law.status import FINAL
 from core.live.feed import HEARTBEAT_S, SWEEP_S, Feed
+from core.live.need import Need
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -57,8 +58,17 @@ class _Follower:
 class Followers:
     """All followers of this process, by user."""
 
-    def __init__(self, store: Store, feed: Feed, *, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        feed: Feed,
+        *,
+        now_us: Callable[[], int],
+        need: Need | None = None,
+    ) -> None:
+        """`need` counts the followers."""
         self._store = store
+        self._need = need or Need()
         self._feed = feed
         self._now_us = now_us
         self._followers: dict[str, set[_Follower]] = {}
@@ -109,6 +119,7 @@ class Followers:
         """
         follower = _Follower()
         self._followers.setdefault(user_id, set()).add(follower)
+        self._need.add()
         try:
             cursors = await self._store.versions_of(user_id)
             newest = await self._store.open_of(user_id, MAX_SNAPSHOTS + 1)
@@ -133,6 +144,7 @@ class Followers:
                     yield None
             raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
         finally:
+            self._need.remove()
             self._followers[user_id].discard(follower)
             if not self._followers[user_id]:
                 del self._followers[user_id]

@@ -9,6 +9,9 @@ from core import execute
 from core.errors import Reason, Refusal
 from core.law import command as c
 from core.live import bell
+from core.live.feed import Feed
+from core.live.follow import Followers
+from core.live.need import Need
 from tests.core.law.story import SERVICE
 from tests.core.live.test_feed import take
 from tests.core.room import Room, open_room
@@ -24,8 +27,9 @@ class Ear:
     def __init__(self, dsn: str) -> None:
         self.heard: list[tuple[str, int]] = []
         self.connections = 0
+        self.need = Need()
         self.task = asyncio.create_task(
-            bell.listen(dsn, ring=self._ring, reconnected=self._reconnected)
+            bell.listen(dsn, need=self.need, ring=self._ring, reconnected=self._reconnected)
         )
 
     def _ring(self, escrow_id: str, version: int) -> None:
@@ -36,12 +40,19 @@ class Ear:
 
 
 @pytest.fixture
-async def ear(postgres_url: str) -> AsyncIterator[Ear]:
+async def idle(postgres_url: str) -> AsyncIterator[Ear]:
+    """A process that nobody watches."""
     listening = Ear(postgres_url.replace("postgresql+asyncpg", "postgresql"))
-    await until(lambda: listening.connections)
     yield listening
     listening.task.cancel()
     await asyncio.gather(listening.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def ear(idle: Ear) -> Ear:
+    idle.need.add()
+    await until(lambda: idle.connections)
+    return idle
 
 
 @pytest.fixture
@@ -78,6 +89,46 @@ async def test_what_is_refused_rings_nobody(ear: Ear, here: Room) -> None:
     other = await here.create()
     await until(lambda: (other, 1) in ear.heard)
     assert ear.heard == [(escrow_id, 1), (other, 1)]
+
+
+async def test_bells_wake_a_process_only_while_somebody_watches_there(
+    idle: Ear, here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell, "PROBE_EVERY_S", 0.05)
+    monkeypatch.setattr(bell, "LINGER_S", 0.2)
+    for round_number in (1, 2):
+        idle.heard.clear()
+        await here.create()
+        await asyncio.sleep(0.3)
+        assert idle.heard == []
+        idle.need.add()
+        # What was committed before is looked for in the table.
+        await until(lambda: idle.connections == round_number)  # noqa: B023
+        escrow_id = await here.create()
+        await until(lambda: idle.heard == [(escrow_id, 1)])  # noqa: B023
+        idle.need.remove()
+        # A watcher who comes back soon finds it still listening.
+        escrow_id = await here.create()
+        await until(lambda: (escrow_id, 1) in idle.heard)  # noqa: B023
+        await asyncio.sleep(0.6)
+
+
+async def test_feed_and_followers_count_as_a_need(room: Room) -> None:
+    need = Need()
+    feed = Feed(room.store, need)
+    followers = Followers(room.store, feed, now_us=room.time, need=need)
+    escrow_id = await room.create()
+    assert not need.there.is_set()
+    assert await take(feed, escrow_id, 0, 1) == [1]
+    assert not need.there.is_set()
+    watching, following = feed.watch(escrow_id, 0), followers.follow("nobody")
+    await anext(watching)
+    await anext(following)
+    assert need.there.is_set()
+    await watching.aclose()
+    assert need.there.is_set()
+    await following.aclose()
+    assert not need.there.is_set()
 
 
 def test_words_that_are_no_bells_are_not_heard() -> None:
