@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 
 import structlog
 
 from bridge import config
 from bridge.check import command
+from bridge.door.listener import Listener, bound
 from bridge.limits import Limits
 from bridge.server import HUB, create_app, listener, verifier_of
 from bridge.upstream.standing import token_problem
+from bridge.workers.crew import Crew
+from bridge.workers.post import Post
 from holdfast import descriptors, log, metrics
 from holdfast.tokens import KeysUnavailable
 
@@ -23,6 +27,8 @@ EXIT_CONFIG = 2
 EXIT_PORT = 1
 # How long open requests may take after the drain; a webhook takes no longer.
 SHUTDOWN_S = 5.0
+
+logger = structlog.get_logger("bridge")
 
 
 def main() -> None:
@@ -38,36 +44,83 @@ def main() -> None:
         print(error, file=sys.stderr)  # noqa: T201
         raise SystemExit(EXIT_CONFIG) from None
     log.set_up(settings.log_format, settings.log_level)
-    raise SystemExit(asyncio.run(_serve(settings)))
+    try:
+        post = Post.read(sys.argv[1:])
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        raise SystemExit(EXIT_CONFIG) from None
+    if post is not None:
+        structlog.contextvars.bind_contextvars(worker=post.number)
+    elif settings.bridge_workers > 1:
+        raise SystemExit(asyncio.run(_lead(settings)))
+    raise SystemExit(asyncio.run(_serve(settings, post)))
 
 
-async def _serve(settings: config.Settings) -> int:
+async def _lead(settings: config.Settings) -> int:
+    """Have BRIDGE_WORKERS processes serve the port, which is opened here."""
+    stop = _stopped_by_signals()
+    try:
+        ports = await bound(settings.bridge_host, settings.port)
+        told = await _bound_metrics(settings.metrics_listen)
+    except (OSError, metrics.PortTaken) as error:
+        logger.error("the bridge cannot listen", why=str(error))
+        return EXIT_PORT
+    return await Crew(settings.bridge_workers, ports, told).run(stop)
+
+
+async def _bound_metrics(address: str | None) -> list[socket.socket]:
+    if address is None:
+        return []
+    try:
+        return await bound(*metrics.split(address))
+    except OSError as error:
+        raise metrics.taken(address, error) from None
+
+
+def _stopped_by_signals() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    logger = structlog.get_logger("bridge")
+    return stop
+
+
+async def _serve(settings: config.Settings, post: Post | None) -> int:
+    stop = _stopped_by_signals()
     problem = await _token_problem(settings)
     if problem:
         print(f"The bridge cannot start:\n  - {problem}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
-    app = create_app(settings, _limits(logger))
+    app = create_app(settings, _limits(), post)
     door = listener(app, shutdown_s=SHUTDOWN_S)
     try:
         try:
-            await door.open(settings.bridge_host, settings.port)
+            await _open(door, settings, post)
         except (OSError, metrics.PortTaken) as error:
             logger.error("the bridge cannot listen", why=str(error))
             return EXIT_PORT
         host, port = door.addresses[0][:2]
-        logger.info("the bridge is ready", address=f"http://{host}:{port}")
+        logger.info(
+            "the bridge is ready" if post is None else "a worker is ready",
+            address=f"http://{host}:{port}",
+        )
+        if post is not None:
+            post.watch(stop.set)
+            post.ready()
         await stop.wait()
         logger.info("the bridge is draining")
         await app[HUB].drain()
     finally:
         await door.close()
-    logger.info("the bridge has stopped")
+    logger.info("the bridge has stopped" if post is None else "a worker has stopped")
     return 0
+
+
+async def _open(door: Listener, settings: config.Settings, post: Post | None) -> None:
+    if post is None:
+        await door.open(settings.bridge_host, settings.port)
+    else:
+        await door.adopt(post.ports)
 
 
 async def _token_problem(settings: config.Settings) -> str:
@@ -81,7 +134,7 @@ async def _token_problem(settings: config.Settings) -> str:
         await verifier.close()
 
 
-def _limits(logger: structlog.stdlib.BoundLogger) -> Limits:
+def _limits() -> Limits:
     promised, limit = Limits(), descriptors.raised()
     kept = promised.within(limit)
     if kept is not promised:

@@ -19,6 +19,8 @@ from holdfast.settings import MAX_PORT, ConfigError, SharedSettings
 
 __all__ = ["ConfigError", "Settings", "read"]
 
+# Processes of one bridge; more than a machine has processors only cost memory.
+MAX_WORKERS = 64
 # The texts that pydantic reads as true.
 _YES = frozenset({"1", "true", "t", "yes", "y", "on"})
 
@@ -39,6 +41,12 @@ class Settings(SharedSettings):
         default=8000, ge=0, le=MAX_PORT, description="where the bridge serves HTTP and WebSocket"
     )
     bridge_host: str = Field(default="127.0.0.1", description="the address it listens at")
+    bridge_workers: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_WORKERS,
+        description="processes that serve one port, as many as there are processors to spare",
+    )
     bridge_token: SecretStr = Field(
         description="a token with the role `service`, as which the bridge calls core;"
         " `make run` makes one"

@@ -70,15 +70,20 @@ class Metrics:
         """Publish the flusher's own count of frames, which costs less than a Counter's lock."""
         self.registry.register(_Frames(read))
 
-    def render(self, check: GetLastCheckResponse | None) -> bytes:
-        """Write all metrics in Prometheus' text format; those of the books only with a check."""
-        books = CollectorRegistry()
-        if check is not None and check.HasField("check_time"):
-            books.register(_Books(check))
-        return generate_latest(self.registry) + generate_latest(books)
+    def render_own(self) -> bytes:
+        """Write the metrics of this process in Prometheus' text format."""
+        return generate_latest(self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"holdfast_bridge_{name}", text, registry=self.registry)
+
+
+def books(check: GetLastCheckResponse | None) -> bytes:
+    """Write what core says of its books in the same format; nothing before its first check."""
+    registry = CollectorRegistry()
+    if check is not None and check.HasField("check_time"):
+        registry.register(_Books(check))
+    return generate_latest(registry)
 
 
 class _Frames(Collector):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
 from escrow.v1.ledger_service_pb2 import GetLastCheckResponse
@@ -19,7 +20,7 @@ from bridge.door.body import Bodies
 from bridge.door.listener import Listener
 from bridge.door.reply import mark_json
 from bridge.limits import Limits
-from bridge.metrics import Metrics
+from bridge.metrics import Metrics, books
 from bridge.upstream import revoke
 from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
@@ -33,6 +34,8 @@ from bridge.web.demo import DemoLogin
 from bridge.web.origin import Hosts, Origins, cors
 from bridge.web.pages import Pages
 from bridge.web.webhook import WebhookEndpoint
+from bridge.workers import metrics as crew_metrics
+from bridge.workers.post import Post
 from holdfast.metrics import served
 from holdfast.tokens import Verifier
 
@@ -47,10 +50,16 @@ VERIFIER = web.AppKey("VERIFIER", Verifier)
 STANDING = web.AppKey("STANDING", Standing)
 HUB = web.AppKey("HUB", Hub)
 WEBHOOKS = web.AppKey("WEBHOOKS", WebhookEndpoint)
+POST: web.AppKey[Post | None] = web.AppKey("POST", Post)
 
 
-def create_app(settings: Settings, limits: Limits | None = None) -> web.Application:
-    """Wire the bridge. It connects to core by itself, and serves whether or not core is there."""
+def create_app(
+    settings: Settings, limits: Limits | None = None, post: Post | None = None
+) -> web.Application:
+    """Wire the bridge. It connects to core by itself, and serves whether or not core is there.
+
+    `post` is the place of this process if it is one of several workers.
+    """
     limits = limits or Limits()
     origins = Origins(settings.allowed_origins)
     app = web.Application(middlewares=[cors(origins)])
@@ -59,6 +68,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> web.Applicat
     app[METRICS] = Metrics()
     app[ORIGINS] = origins
     app[BODIES] = Bodies(limits)
+    app[POST] = post
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_close_sockets)
     app.on_response_prepare.append(mark_json)
@@ -142,7 +152,10 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     metrics.ready.set_function(lambda: float(not standing.problem))
     verifier.revocations.listeners.append(hub.revoke)
     looking = asyncio.gather(standing.run(), revoke.hear(probe, verifier.revocations, limits))
-    async with served(settings.metrics_listen, lambda: _rendered(app)):
+    async with (
+        crew_metrics.told(app[POST], app[METRICS].render_own),
+        _metrics_served(app),
+    ):
         yield
     looking.cancel()
     await asyncio.gather(looking, *telling, return_exceptions=True)
@@ -197,8 +210,16 @@ async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+def _metrics_served(app: web.Application) -> AbstractAsyncContextManager[int]:
+    post, address = app[POST], app[SETTINGS].metrics_listen
+    at = address if post is None or not post.metrics else post.metrics[0]
+    return served(at, lambda: _rendered(app))
+
+
 async def _rendered(app: web.Application) -> bytes:
-    return app[METRICS].render(await _last_check(app[CORE]))
+    post, metrics = app[POST], app[METRICS]
+    own = metrics.render_own() if post is None else await crew_metrics.merged(post)
+    return own + books(await _last_check(app[CORE]))
 
 
 async def _last_check(core: Core) -> GetLastCheckResponse | None:

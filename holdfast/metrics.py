@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -17,12 +18,15 @@ class PortTaken(Exception):
 
 
 @asynccontextmanager
-async def served(address: str | None, render: Callable[[], Awaitable[bytes]]) -> AsyncIterator[int]:
+async def served(
+    at: str | socket.socket | None, render: Callable[[], Awaitable[bytes]]
+) -> AsyncIterator[int]:
     """Serve what `render` writes at `/metrics` while the block runs; yields the port.
 
-    Without an address nothing is served, and the port is 0. Raises PortTaken.
+    `at` is host:port, or a bound socket. Without it nothing is served, and the port is 0.
+    Raises PortTaken.
     """
-    if address is None:
+    if at is None:
         yield 0
         return
 
@@ -33,14 +37,30 @@ async def served(address: str | None, render: Callable[[], Awaitable[bytes]]) ->
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
-    host, _, port = address.rpartition(":")
     try:
-        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        await _site(runner, at).start()
     except OSError as error:
         await runner.cleanup()
-        why = error.strerror or type(error).__name__
-        raise PortTaken(f"METRICS_LISTEN: {address} cannot be bound: {why}") from None
+        raise taken(at, error) from None
     try:
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def taken(at: object, error: OSError) -> PortTaken:
+    """Make the error of an address that cannot be bound."""
+    why = error.strerror or type(error).__name__
+    return PortTaken(f"METRICS_LISTEN: {at} cannot be bound: {why}")
+
+
+def split(address: str) -> tuple[str, int]:
+    """Take host:port apart; the brackets of an IPv6 address fall off."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _site(runner: web.AppRunner, at: str | socket.socket) -> web.BaseSite:
+    if isinstance(at, socket.socket):
+        return web.SockSite(runner, at)
+    return web.TCPSite(runner, *split(at))

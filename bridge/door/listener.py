@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +25,16 @@ _log = Sparing("bridge.door")
 # Connections that the kernel queues until we accept them, at most `somaxconn`. A client that finds
 # the queue full tries again only after a second.
 BACKLOG = 4_096
+
+
+async def bound(host: str, port: int) -> list[socket.socket]:
+    """Bind to all addresses of the host. Raises OSError if it is unknown or the port in use."""
+    # asyncio resolves the host and binds; we listen and accept ourselves.
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    sockets = [one.dup() for one in server.sockets]
+    server.close()
+    return sockets
 
 
 class Listener:
@@ -60,11 +71,16 @@ class Listener:
     async def open(self, host: str, port: int) -> None:
         """Start the app and listen. Raises OSError if the address is unknown or in use."""
         await self._runner.setup()
-        # asyncio resolves the host and binds; we listen and accept ourselves.
-        bound = await self._loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+        self._listen(await bound(host, port))
+
+    async def adopt(self, sockets: Sequence[socket.socket]) -> None:
+        """Start the app and listen at sockets that are bound, alone or beside other processes."""
+        await self._runner.setup()
+        self._listen(sockets)
+
+    def _listen(self, sockets: Sequence[socket.socket]) -> None:
         self._spare = os.open(os.devnull, os.O_RDONLY)
-        self._sockets = [one.dup() for one in bound.sockets]
-        bound.close()
+        self._sockets = list(sockets)
         for one in self._sockets:
             one.setblocking(False)
             one.listen(BACKLOG)

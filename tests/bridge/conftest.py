@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from bridge.config import Settings
 from bridge.limits import Limits
 from bridge.server import create_app, listener
+from tests.bridge.process import Start, starting
 from tests.fakes.bridge import SECRET, Bridge, token
 from tests.fakes.core import FakeCore, fake_core
 
@@ -22,6 +23,13 @@ async def core() -> AsyncIterator[FakeCore]:
     await fake.start()
     yield fake
     await fake.stop()
+
+
+@pytest.fixture
+async def start(core: FakeCore) -> AsyncIterator[Start]:
+    """Starts `python -m bridge` with other settings."""
+    async with starting(core.address) as start:
+        yield start
 
 
 @pytest.fixture

@@ -1,63 +1,16 @@
 """`python -m bridge` as a process: start, shutdown and exit codes."""
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.fakes.bridge import SECRET, token
+from tests.bridge.process import LIMIT_S, Start, address
+from tests.fakes.bridge import token
 from tests.fakes.browser import Browser
 from tests.fakes.core import FakeCore
-
-ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 20.0
-
-Start = Callable[..., Awaitable[Process]]
-
-
-@pytest.fixture
-async def start(core: FakeCore) -> AsyncIterator[Start]:
-    started: list[Process] = []
-
-    async def run(**changed: str) -> Process:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PORT": "0",
-            "CORE_ADDRESS": core.address,
-            "JWT_SECRET": SECRET,
-            "BRIDGE_TOKEN": token("bridge", roles=["service"]),
-            "LOG_FORMAT": "json",
-            **changed,
-        }
-        command = (sys.executable, "-m", "bridge")
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=ROOT, env=environment, stderr=PIPE, stdout=PIPE
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def address(process: Process) -> str:
-    assert process.stderr is not None
-    async with asyncio.timeout(LIMIT_S):
-        while line := await process.stderr.readline():
-            if b"the bridge is ready" in line:
-                return str(json.loads(line)["address"])
-    raise AssertionError("the bridge ended before it was ready")
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
