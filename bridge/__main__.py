@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 
 import structlog
 
 from bridge import config
 from bridge.check import command
-from bridge.door.listener import Listener, bound
 from bridge.limits import Limits
-from bridge.server import HUB, create_app, listener, verifier_of
+from bridge.server import HUB, bound_ports, create_app, listener, verifier_of
 from bridge.upstream.standing import token_problem
 from bridge.workers.crew import Crew
 from bridge.workers.post import Post
@@ -60,21 +58,11 @@ async def _lead(settings: config.Settings) -> int:
     """Have BRIDGE_WORKERS processes serve the port, which is opened here."""
     stop = _stopped_by_signals()
     try:
-        ports = await bound(settings.bridge_host, settings.port)
-        told = await _bound_metrics(settings.metrics_listen)
+        ports, told = await bound_ports(settings)
     except (OSError, metrics.PortTaken) as error:
         logger.error("the bridge cannot listen", why=str(error))
         return EXIT_PORT
     return await Crew(settings.bridge_workers, ports, told).run(stop)
-
-
-async def _bound_metrics(address: str | None) -> list[socket.socket]:
-    if address is None:
-        return []
-    try:
-        return await bound(*metrics.split(address))
-    except OSError as error:
-        raise metrics.taken(address, error) from None
 
 
 def _stopped_by_signals() -> asyncio.Event:
@@ -95,7 +83,10 @@ async def _serve(settings: config.Settings, post: Post | None) -> int:
     door = listener(app, shutdown_s=SHUTDOWN_S)
     try:
         try:
-            await _open(door, settings, post)
+            if post is None:
+                await door.open(settings.bridge_host, settings.port)
+            else:
+                await door.adopt(post.ports)
         except (OSError, metrics.PortTaken) as error:
             logger.error("the bridge cannot listen", why=str(error))
             return EXIT_PORT
@@ -114,13 +105,6 @@ async def _serve(settings: config.Settings, post: Post | None) -> int:
         await door.close()
     logger.info("the bridge has stopped" if post is None else "a worker has stopped")
     return 0
-
-
-async def _open(door: Listener, settings: config.Settings, post: Post | None) -> None:
-    if post is None:
-        await door.open(settings.bridge_host, settings.port)
-    else:
-        await door.adopt(post.ports)
 
 
 async def _token_problem(settings: config.Settings) -> str:

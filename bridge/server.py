@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
@@ -17,7 +18,7 @@ from bridge.browser.penalty import Penalties
 from bridge.browser.session import Shared
 from bridge.config import Settings
 from bridge.door.body import Bodies
-from bridge.door.listener import Listener
+from bridge.door.listener import Listener, bound
 from bridge.door.reply import mark_json
 from bridge.limits import Limits
 from bridge.metrics import Metrics, books
@@ -36,7 +37,7 @@ from bridge.web.pages import Pages
 from bridge.web.webhook import WebhookEndpoint
 from bridge.workers import metrics as crew_metrics
 from bridge.workers.post import Post
-from holdfast.metrics import served
+from holdfast.metrics import served, split, taken
 from holdfast.tokens import Verifier
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
@@ -79,6 +80,20 @@ def create_app(
 def listener(app: web.Application, *, shutdown_s: float) -> Listener:
     """Make the listener for the app. `shutdown_s` is how long open requests may take at the end."""
     return Listener(app, app[LIMITS], app[METRICS], shutdown_s=shutdown_s)
+
+
+async def bound_ports(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Bind what workers serve: PORT, and METRICS_LISTEN if it is set.
+
+    Raises OSError and metrics.PortTaken.
+    """
+    ports, address = await bound(settings.bridge_host, settings.port), settings.metrics_listen
+    if address is None:
+        return ports, []
+    try:
+        return ports, await bound(*split(address))
+    except OSError as error:
+        raise taken(address, error) from None
 
 
 def _add_routes(app: web.Application) -> None:

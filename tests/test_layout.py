@@ -117,7 +117,9 @@ WINGS = {
         "holdfast",
     },
     "bridge.web": {"bridge.door", "bridge.upstream", "bridge.limits", "bridge.metrics", "holdfast"},
+    "bridge.workers": set(),
     "bridge.server": {
+        "bridge.workers",
         "bridge.web",
         "bridge.browser",
         "bridge.door",
@@ -128,6 +130,7 @@ WINGS = {
         "holdfast",
     },
     "bridge.__main__": {
+        "bridge.workers",
         "bridge.check",
         "bridge.server",
         "bridge.upstream",
@@ -167,6 +170,7 @@ DOORS = {
     "bridge.upstream": {"core", "channel", "watch", "watched", "follow", "standing"},
     "bridge.browser": set(),
     "bridge.web": set(),
+    "bridge.workers": {"crew", "metrics", "post"},
 }
 
 # Packages that only some wings may know.
@@ -182,6 +186,7 @@ ONLY = {
         "bridge.browser",
         "bridge.web",
         "bridge.server",
+        "bridge.workers",
         "bridge.__main__",
         "holdfast",
     },

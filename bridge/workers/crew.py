@@ -20,6 +20,7 @@ from bridge.workers.post import Post
 EXIT_CONFIG = 2
 # How long the parent waits before it replaces a worker; it doubles while workers do not last.
 PAUSE_FIRST_S = 0.1
+# The longest such wait.
 PAUSE_LAST_S = 5.0
 # A worker that lived so long has not died of its start.
 LASTING_S = 10.0

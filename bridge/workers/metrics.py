@@ -23,6 +23,7 @@ from bridge.workers.post import Post
 
 # How long a worker may take to tell its metrics; one that is slower is left out.
 ASK_S = 1.0
+# What a worker that does not read its answer may hold up a stop.
 SHUTDOWN_S = 1.0
 _URL = "http://worker/"
 
