@@ -7,6 +7,7 @@ commands run one by one, so that one bad command cannot stop the others.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections import Counter
@@ -26,9 +27,9 @@ from core.law.ledger import postings
 from core.law.message import US_PER_S, escrow_message
 from core.law.record import dump_row, event_message
 from core.law.rules import decide, moves_money, outstanding
+from core.storage.batch import Found, Wanted, Writes
 from core.storage.row import Known, Loaded
 from core.storage.store import Store
-from core.storage.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -88,18 +89,12 @@ class Committed:
 class _Batch:
     """What one transaction knows and is going to write."""
 
-    def __init__(
-        self,
-        known: dict[str, Known],
-        loaded: dict[str, Loaded],
-        now_us: int,
-        leases: dict[str, str],
-    ) -> None:
-        self.known = known
-        self.loaded = loaded
+    def __init__(self, found: Found, now_us: int) -> None:
+        self.known = found.known
+        self.loaded = found.loaded
         self.now_us = now_us
         # Which lease each escrow's work is under, where a command depends on it.
-        self.leases = leases
+        self.leases = found.leases
         self.answers: list[Answer | Known | Refusal] = []
         self.committed: list[Committed] = []
         self.events: list[dict[str, Any]] = []
@@ -174,37 +169,29 @@ class _Batch:
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))
 
-    async def save(self, transaction: Transaction) -> None:
-        if not self.changed:
-            return
-        rows = [self.loaded[escrow_id] for escrow_id in sorted(self.changed)]
-        owing = {row.escrow.escrow_id for row in rows if outstanding(row.escrow)}
-        await transaction.save(
-            escrows=[_row(row) for row in rows],
+    @functools.cached_property
+    def writes(self) -> Writes:
+        """The rows of all that was decided; asked for after the last command."""
+        changed = sorted(self.changed)
+        owing = {one for one in changed if outstanding(self.loaded[one].escrow)}
+        versions = {one: self.loaded[one].escrow.version for one in changed}
+        check_us = self.now_us + round(FIRST_CHECK_S * US_PER_S)
+        again = {"attempts": 0, "stirs": 0}
+        return Writes(
+            escrows=[_row(self.loaded[one]) for one in changed],
             events=self.events,
             postings=self.postings,
             orders=self.orders,
             checks=[
-                {
-                    "escrow_id": escrow_id,
-                    "due_us": self.now_us + round(FIRST_CHECK_S * US_PER_S),
-                    "attempts": 0,
-                }
-                for escrow_id in sorted(self.asked_about)
+                {"escrow_id": one, "due_us": check_us, "attempts": 0}
+                for one in sorted(self.asked_about)
             ],
             owed=[
-                {
-                    "escrow_id": escrow_id,
-                    "version": self.loaded[escrow_id].escrow.version,
-                    "due_us": self.now_us,
-                    "attempts": 0,
-                }
-                for escrow_id in sorted(owing & self.to_settle)
+                {"escrow_id": one, "version": versions[one], "due_us": self.now_us} | again
+                for one in sorted(owing & self.to_settle)
             ],
             settled=sorted(self.changed - owing),
-        )
-        await transaction.notify(
-            (escrow_id, self.loaded[escrow_id].escrow.version) for escrow_id in sorted(self.changed)
+            rung=list(versions.items()),
         )
 
 
@@ -236,10 +223,13 @@ class Executor:
         *,
         now_us: Callable[[], int],
         published: Callable[[Sequence[Committed]], None],
+        owed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`published` hears of every event that is on disk, `owed` of new work for settlement."""
         self._store = store
         self._now_us = now_us
         self._published = published
+        self._owed = owed
         self._waiting: asyncio.Queue[Asked] = asyncio.Queue(MAX_WAITING)
         self._closed = False
         # What became of commands, and in how many transactions.
@@ -322,21 +312,26 @@ class Executor:
             _fail(batch, error)
 
     async def _transact(self, asked: Sequence[Asked]) -> None:
-        async with self._store.write() as transaction:
-            # Locked before the causes are read, so that another process's event of a cause is seen.
-            loaded = await transaction.load({a.escrow_id for a in asked})
-            known = await transaction.known({a.cause for a in asked})
-            leased = {a.escrow_id for a in asked if a.lease_id}
-            leases = await transaction.owed.leases(leased) if leased else {}
-            batch = _Batch(known, loaded, self._now_us(), leases)
+        wanted = Wanted(
+            escrow_ids={a.escrow_id for a in asked},
+            causes={a.cause for a in asked},
+            leased={a.escrow_id for a in asked if a.lease_id},
+        )
+
+        def judge(found: Found, now_us: int) -> _Batch:
+            batch = _Batch(found, now_us)
             for one in asked:
                 try:
                     batch.judge(one)
                 except Refusal as refusal:
                     batch.answers.append(refusal)
-            await batch.save(transaction)
+            return batch
+
+        batch = await self._store.run(wanted, judge, now_us=self._now_us)
         if batch.committed:
             self._published(batch.committed)
+        if batch.writes.owed:
+            self._owed()
         for escrow in batch.worrying:
             log.warning(
                 "escrow %s needs attention: %s: %s",

@@ -98,9 +98,8 @@ async def opened(
         def published(committed: Sequence[Committed]) -> None:
             feed.publish(committed)
             followers.publish(committed)
-            settler.ring()
 
-        executor = Executor(store, now_us=now_us, published=published)
+        executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
         settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
         inbox = Inbox(
             store,

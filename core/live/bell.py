@@ -14,8 +14,8 @@ import asyncpg
 
 from core.heartbeat import beat
 from core.live.need import Need
+from core.storage.batch import NOTIFY_CHANNEL
 from core.storage.link import dial
-from core.storage.transaction import NOTIFY_CHANNEL
 
 log = logging.getLogger(__name__)
 

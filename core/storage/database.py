@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from core.storage.file import File
 from core.storage.link import DIAL_S, STATEMENT_S, Link, Links, dial
+from core.storage.plan import Plan
 
 # Connections of one process: one writer and readers beside it. PostgreSQL's own default allows 100
 # to all replicas.
@@ -26,6 +31,8 @@ SQLITE_BUSY_S = 5.0
 CLOSE_S = 2.0
 # Taking a connection out of the pool: a wait for one, or a dial.
 TAKE_S = POOL_WAIT_S + DIAL_S
+# What a batch may take in all: to read, to write, and to give up.
+WIRE_S = 3 * STATEMENT_S
 
 Answer = TypeVar("Answer")
 
@@ -37,6 +44,11 @@ class Database(AsyncEngine):
         super().__init__(engine)
         self.file = file
         self.links = Links(engine) if file is None else None
+
+    def require_file(self) -> None:
+        """Raise Gone where what was just committed went to a file that is not there any more."""
+        if self.file is not None:
+            self.file.require_same()
 
     async def dispose(self, close: bool = True) -> None:
         """Close all connections; those that do not answer are cut."""
@@ -74,6 +86,8 @@ def _sqlite(url: str) -> Database:
         url,
         pool_size=POOL_SIZE,
         pool_timeout=POOL_WAIT_S,
+        # It would cost each use a trip to the connection's thread; whoever begins ends it himself.
+        pool_reset_on_return=None,
         connect_args={"timeout": SQLITE_BUSY_S},
     )
     file = File(engine.url.database or "")
@@ -143,8 +157,97 @@ async def writing(database: Database) -> AsyncIterator[Unbroken]:
     finally:
         if connection.sync_connection is not None:
             await link.unbroken(connection.close())
-    if database.file is not None:
-        database.file.require_same()
+    database.require_file()
+
+
+async def _take(database: Database) -> sa.PoolProxiedConnection:
+    """Take a connection out of the pool; what the driver says to a dial becomes SQLAlchemy's."""
+    try:
+        return await database.raw_connection()
+    except database.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError(None, None, error) from error
+
+
+async def in_thread(database: Database, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    """Give a connection of SQLite to a function, in that connection's own thread: one trip.
+
+    The function must leave no transaction open.
+    """
+
+    async def go() -> Answer:
+        pooled = await _take(database)
+        driver: Any = pooled.driver_connection
+        try:
+            # SQLAlchemy's dialect reaches into the driver at the same place.
+            answer: Answer = await driver._execute(work, driver._conn)
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(None, None, error) from error
+        except sqlite3.Error as error:
+            raise DBAPIError(None, None, error) from error
+        finally:
+            await greenlet_spawn(pooled.close)
+        return answer
+
+    return await Link(None).unbroken(go())
+
+
+async def on_wire(
+    database: Database, work: Callable[[asyncpg.Connection, Link], Awaitable[Answer]]
+) -> Answer:
+    """Let a function use a connection to PostgreSQL as its driver has it, unbroken.
+
+    The function must set its own limits (Link.within), and leave no transaction open.
+    """
+    link = Link(database.links)
+
+    async def go() -> Answer:
+        pooled = await _open_wire(database)
+        driver: Any = pooled.driver_connection
+        link.hold_driver(driver)
+        try:
+            return await work(driver, link)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise IntegrityError(None, None, error) from error
+        except asyncpg.PostgresError as error:
+            raise DBAPIError(None, None, error) from error
+        except asyncpg.InternalClientError as error:
+            # The server has just said that it goes, and the driver is still reading that.
+            driver.terminate()
+            raise ConnectionError("the connection was lost") from error
+        finally:
+            await greenlet_spawn(pooled.invalidate if driver.is_closed() else pooled.close)
+
+    return await link.unbroken(go(), TAKE_S + WIRE_S)
+
+
+async def _open_wire(database: Database) -> sa.PoolProxiedConnection:
+    """Take a connection out of the pool, but none that was lost while it was idle."""
+    while True:
+        pooled = await _take(database)
+        driver: Any = pooled.driver_connection
+        if not driver.is_closed():
+            return pooled
+        await greenlet_spawn(pooled.invalidate)
+
+
+async def fetch(database: Database, plan: Plan, **given: Any) -> Sequence[Sequence[Any]]:
+    """Run a planned statement by itself; answers its rows."""
+    if database.links is None:
+        lite = plan.lite
+        values = lite.values(given)
+
+        def read(connection: sqlite3.Connection) -> list[Any]:
+            return connection.execute(lite.text, values).fetchall()
+
+        return await in_thread(database, read)
+    wire = plan.postgres
+
+    async def ask(driver: asyncpg.Connection, link: Link) -> Sequence[Sequence[Any]]:
+        with link.within(STATEMENT_S):
+            rows: Sequence[Sequence[Any]] = await driver.fetch(wire.text, *wire.values(given))
+            return rows
+
+    return await on_wire(database, ask)
 
 
 async def reading(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any, TypeVar
 
 import asyncpg
@@ -134,6 +134,30 @@ class Link:
         if self._links is not None and connection.sync_connection is not None:
             raw: Any = connection.sync_connection.connection.driver_connection
             self._driver = raw
+
+    def hold_driver(self, driver: asyncpg.Connection) -> None:
+        """The same, where the driver's own connection is used."""
+        self._driver = driver
+
+    @contextlib.contextmanager
+    def within(self, limit_s: float) -> Iterator[None]:
+        """Cut the connection when the block takes longer; it then raises Silent."""
+        is_late = False
+
+        def cut() -> None:
+            nonlocal is_late
+            is_late = True
+            self.cut()
+
+        timer = asyncio.get_running_loop().call_later(limit_s, cut)
+        try:
+            yield
+        except Exception as error:
+            if is_late:
+                raise Silent("the database did not answer in time") from error
+            raise
+        finally:
+            timer.cancel()
 
     async def unbroken(self, doing: Awaitable[Answer], limit_s: float = STATEMENT_S) -> Answer:
         """Wait for something that must not be broken off; a cancellation is raised after its end.

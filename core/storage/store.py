@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,50 +22,18 @@ from core.law.escrow import Escrow
 from core.law.payee import Payee
 from core.law.record import load_row
 from core.law.status import FINAL, Status
+from core.storage import query
 from core.storage import tables as t
+from core.storage.batch import Decided, Judge, Wanted, run_on_postgres, run_on_sqlite
 from core.storage.condition import Condition
-from core.storage.database import Database, reading, writing
+from core.storage.database import Database, fetch, in_thread, on_wire, reading, writing
 from core.storage.ledger import Ledger
+from core.storage.link import Link
+from core.storage.plan import Plan, listed
 from core.storage.recon import Recon
 from core.storage.row import Book, Known, PostingRow, chunks, latest_payee, payee_row
 from core.storage.transaction import Transaction
 from core.storage.trouble import explain, storage_errors
-
-# The reads that settlement and watching make all the time; building one takes as long as running
-# it.
-_ESCROW = sa.select(t.escrows.c.body).where(t.escrows.c.escrow_id == sa.bindparam("escrow_id"))
-_SEVERAL = sa.select(t.escrows.c.body).where(
-    t.escrows.c.escrow_id.in_(sa.bindparam("ids", expanding=True))
-)
-_IS_OWED = (
-    sa.select(t.owed.c.escrow_id)
-    .where(
-        t.owed.c.due_us <= sa.bindparam("now_us"),
-        sa.or_(t.owed.c.lease_until_us.is_(None), t.owed.c.lease_until_us < sa.bindparam("now_us")),
-    )
-    .limit(1)
-)
-
-
-def _after_each(places: int) -> sa.Select[*tuple[Any, ...]]:
-    c = t.events.c
-    after = [
-        sa.and_(
-            c.escrow_id == sa.bindparam(f"escrow_id_{at}"),
-            c.version > sa.bindparam(f"after_{at}"),
-        )
-        for at in range(places)
-    ]
-    return (
-        sa.select(c.escrow_id, c.version, c.body)
-        .where(sa.or_(*after))
-        .order_by(c.escrow_id, c.version)
-        .limit(sa.bindparam("limit"))
-    )
-
-
-# For so many places at most, each compiled once.
-_AFTER_EACH = {places: _after_each(places) for places in (1, 8, 64)}
 
 # Reading the books of a page of escrows, of which each may have many events.
 BOOKS_S = 20.0
@@ -85,13 +55,41 @@ class Store:
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         """Open a write transaction; it commits at the end of the block, or not at all."""
+        async with self._committing(), writing(self._engine) as connection:
+            yield Transaction(connection, self.is_postgres)
+
+    async def run(
+        self, wanted: Wanted, judge: Judge[Decided], *, now_us: Callable[[], int]
+    ) -> Decided:
+        """Read, judge and write a batch as one transaction; answers what `judge` does.
+
+        `judge` must be pure: it may run in another thread, and more than once.
+        """
+        async with self._committing():
+            if self.is_postgres:
+
+                async def trips(driver: asyncpg.Connection, link: Link) -> Decided:
+                    return await run_on_postgres(driver, link, wanted, now_us, judge)
+
+                return await on_wire(self._engine, trips)
+            time_us = now_us()
+
+            def batch(connection: sqlite3.Connection) -> Decided:
+                return run_on_sqlite(connection, wanted, time_us, judge)
+
+            judged = await in_thread(self._engine, batch)
+            self._engine.require_file()
+        return judged
+
+    @contextlib.asynccontextmanager
+    async def _committing(self) -> AsyncIterator[None]:
+        """Wait for the one writer there may be, and remember whether a commit succeeded."""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if self._writer is not None:
                     await stack.enter_async_context(self._writer)
                 stack.enter_context(storage_errors())
-                connection = await stack.enter_async_context(writing(self._engine))
-                yield Transaction(connection, self.is_postgres)
+                yield
         except Refusal as refusal:
             if refusal.reason is Reason.STORAGE_UNAVAILABLE:
                 self.condition.failed(explain(refusal))
@@ -126,9 +124,13 @@ class Store:
         with storage_errors():
             return await reading(self._engine, read)
 
+    async def _fetch(self, plan: Plan, **given: Any) -> Sequence[Sequence[Any]]:
+        with storage_errors():
+            return await fetch(self._engine, plan, **given)
+
     async def escrow(self, escrow_id: str) -> Escrow | None:
-        rows = await self._rows(_ESCROW, escrow_id=escrow_id)
-        return load_row(rows[0].body) if rows else None
+        rows = await self._fetch(query.ESCROW, escrow_id=escrow_id)
+        return load_row(rows[0][0]) if rows else None
 
     async def escrows(
         self,
@@ -153,14 +155,8 @@ class Store:
 
     async def events_after(self, escrow_id: str, after: int, limit: int) -> list[bytes]:
         """Read serialized events of one escrow after a version (exclusive), oldest first."""
-        c = t.events.c
-        statement = (
-            sa.select(c.body)
-            .where(c.escrow_id == escrow_id, c.version > after)
-            .order_by(c.version)
-            .limit(limit)
-        )
-        return [row.body for row in await self._rows(statement)]
+        rows = await self._fetch(query.EVENTS_AFTER, escrow_id=escrow_id, after=after, most=limit)
+        return [row[0] for row in rows]
 
     async def events_after_each(
         self, places: Sequence[tuple[str, int]], limit: int
@@ -170,37 +166,29 @@ class Store:
         Each escrow's oldest first, `limit` in all: of the last escrow there may then be more, and
         of others nothing.
         """
-        size = next(size for size in _AFTER_EACH if size >= len(places))
+        size = next(size for size in query.AFTER_EACH if size >= len(places))
         padded = [*places, *[places[-1]] * (size - len(places))]
         bound: dict[str, Any] = {f"escrow_id_{at}": one for at, (one, _) in enumerate(padded)}
         bound |= {f"after_{at}": after for at, (_, after) in enumerate(padded)}
-        rows = await self._rows(_AFTER_EACH[size], limit=limit, **bound)
-        return [(row.escrow_id, row.version, row.body) for row in rows]
+        rows = await self._fetch(query.AFTER_EACH[size], most=limit, **bound)
+        return [(row[0], row[1], row[2]) for row in rows]
 
     async def known(self, cause: str) -> Known | None:
         """Answer which event a cause has made, if it has."""
-        c = t.events.c
-        statement = sa.select(c.escrow_id, c.version, c.fingerprint).where(c.cause == cause)
-        rows = await self._rows(statement)
+        rows = await self._fetch(query.KNOWN, cause=cause)
         if not rows:
             return None
-        return Known(rows[0].escrow_id, rows[0].version, bytes(rows[0].fingerprint))
+        escrow_id, version, fingerprint = rows[0]
+        return Known(escrow_id, version, bytes(fingerprint))
 
     async def event(self, escrow_id: str, version: int) -> bytes:
-        c = t.events.c
-        rows = await self._rows(
-            sa.select(c.body).where(c.escrow_id == escrow_id, c.version == version)
-        )
-        return bytes(rows[0].body)
+        rows = await self._fetch(query.EVENT, escrow_id=escrow_id, version=version)
+        return bytes(rows[0][0])
 
     async def versions(self, escrow_ids: Collection[str]) -> dict[str, int]:
         """Answer the current version of each of these escrows."""
-        c = t.escrows.c
-        found: dict[str, int] = {}
-        for chunk in chunks(list(escrow_ids)):
-            statement = sa.select(c.escrow_id, c.version).where(c.escrow_id.in_(chunk))
-            found.update((row.escrow_id, row.version) for row in await self._rows(statement))
-        return found
+        rows = await self._fetch(query.VERSIONS, ids=listed(escrow_ids, self.is_postgres))
+        return {row[0]: row[1] for row in rows}
 
     async def parties(self, escrow_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Answer who each of these escrows concerns."""
@@ -247,11 +235,8 @@ class Store:
 
     async def several(self, escrow_ids: Collection[str]) -> list[Escrow]:
         """Load these escrows, in no order."""
-        found: list[Escrow] = []
-        for chunk in chunks(list(escrow_ids)):
-            rows = await self._rows(_SEVERAL, ids=chunk)
-            found += [load_row(row.body) for row in rows]
-        return found
+        rows = await self._fetch(query.SEVERAL, ids=listed(escrow_ids, self.is_postgres))
+        return [load_row(row[0]) for row in rows]
 
     async def owner_of_order(self, order_id: str) -> str | None:
         c = t.orders.c
@@ -281,7 +266,7 @@ class Store:
 
     async def is_owed(self, now_us: int) -> bool:
         """Whether anything is due that nobody works on."""
-        return bool(await self._rows(_IS_OWED, now_us=now_us))
+        return bool(await self._fetch(query.IS_OWED, now_us=now_us))
 
     async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
         """List escrows whose deadline has passed, with their version, the oldest deadline first."""

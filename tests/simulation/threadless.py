@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 ITER_CHUNK = 64
 # What the file's other users may see or wait for: between these, whoever else is ready has a turn.
-OTHERS_FIRST = ("execute", "executemany", "commit", "rollback")
+OTHERS_FIRST = ("execute", "executemany", "commit", "rollback", "batch", "read")
 
 
 class Files:

@@ -33,6 +33,7 @@ from core.settlement.override import Overrider
 from core.settlement.reconcile import Reconciler
 from core.settlement.settle import Settler
 from core.settlement.webhook import Inbox
+from core.storage.batch import Decided, Judge, Wanted
 from core.storage.database import connect
 from core.storage.store import Store
 from core.storage.transaction import Transaction
@@ -66,6 +67,14 @@ class MortalStore(Store):
         async with super().write() as transaction:
             yield transaction
         await self._around()
+
+    async def run(
+        self, wanted: Wanted, judge: Judge[Decided], *, now_us: Callable[[], int]
+    ) -> Decided:
+        await self._around()
+        judged = await super().run(wanted, judge, now_us=now_us)
+        await self._around()
+        return judged
 
 
 class Core:

@@ -5,8 +5,8 @@ import uuid
 
 from core.law import command as c
 from core.law.status import Status
+from core.storage.batch import NOTIFY_LIMIT, payloads
 from core.storage.row import Owed
-from core.storage.transaction import NOTIFY_LIMIT, _payloads
 from tests.core.law.story import ADMIN, BUYER, SELLER
 from tests.core.room import Room
 
@@ -169,6 +169,6 @@ async def test_a_transaction_is_done_whole_or_not_at_all(room: Room) -> None:
 
 def test_bells_of_a_large_batch_fit_their_payload() -> None:
     rung = [(str(uuid.uuid4()), version) for version in range(1, 500)]
-    payloads = list(_payloads(rung))
-    assert all(len(payload) <= NOTIFY_LIMIT for payload in payloads)
-    assert ",".join(payloads).split(",") == [f"{i}:{v}" for i, v in rung]
+    lines = list(payloads(rung))
+    assert all(len(line) <= NOTIFY_LIMIT for line in lines)
+    assert ",".join(lines).split(",") == [f"{i}:{v}" for i, v in rung]

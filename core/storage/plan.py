@@ -1,0 +1,65 @@
+"""Statements that are run all the time: SQLAlchemy compiles each once, and the driver runs it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
+
+_SQLITE: Any = sqlite.dialect()
+_POSTGRES: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class Plan:
+    """One statement of SQLAlchemy; `make` builds it for PostgreSQL or for SQLite."""
+
+    def __init__(self, make: Callable[[bool], Any]) -> None:
+        self._make = make
+
+    @functools.cached_property
+    def lite(self) -> Compiled:
+        """The statement as SQLite's driver takes it."""
+        return Compiled(self._make(False), _SQLITE)
+
+    @functools.cached_property
+    def postgres(self) -> Compiled:
+        """The statement as asyncpg takes it."""
+        return Compiled(self._make(True), _POSTGRES)
+
+
+class Compiled:
+    """The text of a statement, and the order in which it takes its parameters."""
+
+    def __init__(self, statement: Any, dialect: Any) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.text = str(compiled)
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._fixed: Mapping[str, Any] = compiled.params
+
+    def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Put parameters in the order of the text; those the statement itself knows go along."""
+        fixed = self._fixed
+        return tuple(given[name] if name in given else fixed[name] for name in self._names)
+
+
+def one_of(column: sa.Column[Any], name: str, is_postgres: bool) -> sa.ColumnElement[bool]:
+    """Compare with a list that comes as one parameter (see `listed`), however long it is."""
+    if is_postgres:
+        return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(sa.Text)))
+    items = sa.func.json_each(sa.bindparam(name, type_=sa.Text)).table_valued("value")
+    return column.in_(sa.select(items.c.value))
+
+
+def listed(items: Collection[str], is_postgres: bool) -> Any:
+    """The parameter that `one_of` compares with."""
+    return sorted(items) if is_postgres else json.dumps(sorted(items))
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[Any]]:
+    """Turn rows into one list for each column."""
+    return [[row[name] for row in rows] for name in names]
