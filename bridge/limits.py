@@ -74,8 +74,6 @@ class Limits:
     outbox_bytes: int = 1024 * 1024
     # Bytes that are passed to the kernel at once, and so the most that waits outside the outbox.
     write_bytes: int = 64 * 1024
-    # The pause before a socket that takes no bytes is tried again.
-    stall_s: float = 0.02
     # How long a fan-out or a flush may hold the event loop before other tasks get their turn.
     slice_s: float = 0.0015
 
@@ -87,7 +85,7 @@ class Limits:
     ping_silence_s: float = 10.0
     # How long before its expiry a token is announced to expire (TOKEN_EXPIRING).
     token_notice_s: float = 30.0
-    # The sweeper looks at every socket this often.
+    # How much later than its time a ping or a close may come: one timer serves all sockets.
     tick_s: float = 0.5
     # How long a peer may take to answer a close frame.
     close_s: float = 10.0

@@ -16,6 +16,7 @@ from bridge.browser.hub import Hub
 from bridge.browser.outbox import Flusher
 from bridge.browser.penalty import Penalties
 from bridge.browser.session import Shared
+from bridge.browser.wheel import Wheel
 from bridge.config import Settings
 from bridge.door.body import Bodies
 from bridge.door.listener import Listener, bound
@@ -152,7 +153,10 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     metrics.count_frames(lambda: flusher.frames_sent)
     metrics.core_connected.set_function(lambda: core.connected)
     penalties = Penalties(limits.flood_wait_s, asyncio.get_running_loop().time)
-    shared = Shared(watches, follows, verifier, flusher, penalties, standing, limits, metrics)
+    wheel = Wheel(limits)
+    shared = Shared(
+        watches, follows, verifier, flusher, wheel, penalties, standing, limits, metrics
+    )
     hub = app[HUB] = Hub(shared, app[ORIGINS].admits, query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookEndpoint(core, app[BODIES], limits, metrics)
     telling: set[asyncio.Task[None]] = set()

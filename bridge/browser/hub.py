@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from time import perf_counter
-from typing import TypeVar
 
 from aiohttp import web
 
+from bridge.browser.leaving import Leaving
 from bridge.browser.session import Session, Shared
+from bridge.browser.slices import in_slices
 from bridge.browser.socket import SUBPROTOCOL, accept
 from bridge.door.reply import refuse
 from bridge.protocol import handshake
@@ -19,7 +19,6 @@ from bridge.protocol.errors import CloseCode
 from holdfast.log import Sparing
 from holdfast.tokens import Identity, KeysUnavailable, TokenRefused
 
-_T = TypeVar("_T")
 _log = Sparing("bridge.browser")
 
 
@@ -40,10 +39,14 @@ class Hub:
         self._admits = admits
         self._query_token = query_token
         self._sessions: set[Session] = set()
-        # All upgraded connections: the sessions, and those that are being turned away.
-        self._upgraded = self._leaving = 0
+        # Those that are being turned away.
+        self._leaving: set[Leaving] = set()
+        # Handshakes under way.
+        self._opening = 0
         self._of_user: Counter[str] = Counter()
-        self._sweeper = asyncio.create_task(self._sweep())
+        # Set when there is no session any more.
+        self._emptied = asyncio.Event()
+        self._turning = asyncio.create_task(shared.wheel.run())
         shared.metrics.sockets.set_function(lambda: len(self._sessions))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -51,11 +54,11 @@ class Hub:
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        self._upgraded += 1
+        self._opening += 1
         try:
             return await self._admit(request)
         finally:
-            self._upgraded -= 1
+            self._opening -= 1
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if not self._admits(request):
@@ -71,7 +74,7 @@ class Hub:
             response = refuse(400, "INVALID_ARGUMENT", "HANDSHAKE_INVALID", problem)
             response.headers["Sec-WebSocket-Version"] = handshake.VERSION
             return response
-        if self.draining or self._upgraded >= self._limits.sockets:
+        if self.draining or self._count >= self._limits.sockets:
             reason = "SHUTTING_DOWN" if self.draining else "BUSY"
             response = refuse(
                 503, "UNAVAILABLE", reason, "This server takes no more connections. Connect again."
@@ -90,7 +93,7 @@ class Hub:
 
     async def tell_live(self) -> None:
         """Tell every browser whether events reach it now."""
-        async for session in self._in_slices(tuple(self._sessions)):
+        async for session in in_slices(tuple(self._sessions), self._limits.slice_s):
             session.tell_live()
 
     async def drain(self, *, notice_s: float | None = None) -> None:
@@ -103,18 +106,26 @@ class Hub:
             await asyncio.sleep(self._limits.drain_notice_s if notice_s is None else notice_s)
         sessions = tuple(self._sessions)
         slot_ms = self._limits.reconnect_slots_s * 1000 / max(len(sessions), 1)
-        async for slot, session in self._in_slices(enumerate(sessions)):
+        async for slot, session in in_slices(enumerate(sessions), self._limits.slice_s):
             session.go_away(int(slot * slot_ms))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.drain_close_s):
-                await asyncio.gather(*(session.over() for session in sessions))
-        for session in sessions:
+                while self._sessions:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        for leaving in tuple(self._leaving):
+            leaving.cut()
+        for session in tuple(self._sessions):
             session.cut()
 
     async def close(self) -> None:
         await self.drain(notice_s=0)
-        self._sweeper.cancel()
-        await asyncio.gather(self._sweeper, return_exceptions=True)
+        self._turning.cancel()
+        await asyncio.gather(self._turning, return_exceptions=True)
+
+    @property
+    def _count(self) -> int:
+        return self._opening + len(self._sessions) + len(self._leaving)
 
     async def _admit(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -130,38 +141,47 @@ class Hub:
         self._of_user[user_id] += 1
         try:
             await asyncio.sleep(self._shared.penalties.rest_s(user_id))
-            return await self._run(request, identity)
-        finally:
-            self._of_user[user_id] -= 1
-            if not self._of_user[user_id]:
-                del self._of_user[user_id]
+            response, is_served = await self._serve(request, identity)
+        except BaseException:
+            self._forget_one_of(user_id)
+            raise
+        if not is_served:
+            self._forget_one_of(user_id)
+        return response
 
-    async def _run(self, request: web.Request, identity: Identity) -> web.StreamResponse:
+    async def _serve(
+        self, request: web.Request, identity: Identity
+    ) -> tuple[web.StreamResponse, bool]:
         response, socket = await accept(request, self._limits)
         if socket is None:
-            return response
-        session = Session(socket, identity, self._shared)
+            return response, False
+        session = Session(socket, identity, self._shared, self._forget)
         self._sessions.add(session)
-        try:
-            if self.draining:
-                session.go_away(0)
-            await session.run(request)
-        finally:
-            self._sessions.discard(session)
-        return response
+        session.begin()
+        if self.draining:
+            session.go_away(0)
+        return response, True
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.discard(session)
+        self._forget_one_of(session.identity.user_id)
+        if not self._sessions:
+            self._emptied.set()
+
+    def _forget_one_of(self, user_id: str) -> None:
+        self._of_user[user_id] -= 1
+        if not self._of_user[user_id]:
+            del self._of_user[user_id]
 
     async def _turn_away(self, request: web.Request, code: CloseCode) -> web.StreamResponse:
         self._shared.metrics.closes.labels(str(code.value)).inc()
         response, socket = await accept(request, self._limits)
-        if socket is None:
-            return response
-        self._leaving += 1
-        try:
+        if socket is not None:
+            leaving = Leaving(socket, self._shared.wheel, self._limits, self._leaving.discard)
             # Peers that do not answer the close frame must not fill the bridge.
-            is_crowd = self._leaving > self._limits.leaving
-            await socket.turn_away(code, request, 0 if is_crowd else self._limits.close_s)
-        finally:
-            self._leaving -= 1
+            is_crowd = len(self._leaving) >= self._limits.leaving
+            self._leaving.add(leaving)
+            leaving.begin(code, waits=not is_crowd)
         return response
 
     def _token(self, request: web.Request) -> str:
@@ -174,19 +194,3 @@ class Hub:
         if self._query_token:
             return request.query.get("token", "")
         return ""
-
-    async def _sweep(self) -> None:
-        """Check all sessions. A timer or a task for each would cost more than its socket."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._limits.tick_s)
-            async for session in self._in_slices(tuple(self._sessions)):
-                session.check(loop.time())
-
-    async def _in_slices(self, items: Iterable[_T]) -> AsyncIterator[_T]:
-        end = perf_counter() + self._limits.slice_s
-        for item in items:
-            yield item
-            if perf_counter() > end:
-                await asyncio.sleep(0)
-                end = perf_counter() + self._limits.slice_s

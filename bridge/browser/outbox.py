@@ -14,9 +14,27 @@ from time import perf_counter
 
 from bridge.limits import Limits
 
+# The flusher looks at the clock once for so many outboxes.
+AT_ONCE = 16
+
 
 class Outbox:
     """The frames that wait for one socket. Calls `on_overflow` when the reader is too slow."""
+
+    __slots__ = (
+        "_bytes",
+        "_closed",
+        "_counts",
+        "_flusher",
+        "_frames",
+        "_has_room",
+        "_is_blocked",
+        "_is_listed",
+        "_limits",
+        "_on_overflow",
+        "_transport",
+        "_wires",
+    )
 
     def __init__(
         self,
@@ -29,39 +47,56 @@ class Outbox:
         self._flusher = flusher
         self._limits = limits
         self._on_overflow = on_overflow
-        self._entries: deque[tuple[bytes, int]] = deque()
+        # What waits, and how many frames each part of it holds.
+        self._wires: list[bytes] = []
+        self._counts: list[int] = []
         self._frames = 0
         self._bytes = 0
         self._closed = False
-        self._has_room = asyncio.Event()
+        # Whether the transport holds bytes that the socket did not take. It says when it has none.
+        self._is_blocked = False
         # Whether the flusher has this outbox on its list.
-        self.is_listed = False
+        self._is_listed = False
+        # Made only while somebody waits for room.
+        self._has_room: asyncio.Event | None = None
 
     def put(self, wire: bytes, count: int = 1) -> None:
         """Queue `count` encoded frames. Does nothing once the outbox is closed."""
         if self._closed:
             return
-        if self._overflows(wire, count):
-            self.flush()
-            if self._overflows(wire, count):
-                self._on_overflow()
+        frames, size = self._frames + count, self._bytes + len(wire)
+        limits = self._limits
+        if frames > limits.outbox_frames or size > limits.outbox_bytes:
+            if not self._makes_room(wire, count):
                 return
-        self._entries.append((wire, count))
-        self._frames += count
-        self._bytes += len(wire)
-        if not self.is_listed:
+            frames, size = self._frames + count, self._bytes + len(wire)
+        self._frames, self._bytes = frames, size
+        self._wires.append(wire)
+        self._counts.append(count)
+        if not self._is_listed and not self._is_blocked:
+            self._is_listed = True
             self._flusher.add(self)
 
-    def flush(self) -> bool:
-        """Write as much as the socket takes now; answer whether the outbox is empty."""
-        transport = self._transport
-        if transport.is_closing():
+    def flush(self) -> None:
+        """Write as much as the socket takes now."""
+        self._is_listed = False
+        if self._transport.is_closing():
             self.close()
-        while self._entries and transport.get_write_buffer_size() == 0:
-            transport.write(self._batch())
-        if not self._is_half_full:
-            self._has_room.set()
-        return not self._entries
+        while self._wires and not self._is_blocked:
+            self._transport.write(self._batch())
+        if self._has_room is not None and not self._is_half_full:
+            self._tell_room()
+
+    def block(self) -> None:
+        """Note that the socket takes nothing now."""
+        self._is_blocked = True
+
+    def unblock(self) -> None:
+        """Note that the socket has taken what it was given: it gets more."""
+        self._is_blocked = False
+        if self._wires and not self._is_listed:
+            self._is_listed = True
+            self._flusher.add(self)
 
     async def room(self) -> None:
         """Wait until at most half of the outbox is in use.
@@ -69,7 +104,8 @@ class Outbox:
         Call `put` right after it: an await in between gives others the time to fill the outbox.
         """
         while self._is_half_full:
-            self._has_room.clear()
+            if self._has_room is None:
+                self._has_room = asyncio.Event()
             await self._has_room.wait()
 
     def finish(self, wire: bytes) -> None:
@@ -82,86 +118,87 @@ class Outbox:
     def close(self) -> None:
         """Drop what is queued, and ignore every later `put`."""
         self._closed = True
-        self._entries.clear()
+        self._wires.clear()
+        self._counts.clear()
         self._frames = self._bytes = 0
-        self._has_room.set()
+        self._tell_room()
 
     @property
     def _is_half_full(self) -> bool:
         limits = self._limits
         return self._frames * 2 > limits.outbox_frames or self._bytes * 2 > limits.outbox_bytes
 
-    def _overflows(self, wire: bytes, count: int) -> bool:
+    def _makes_room(self, wire: bytes, count: int) -> bool:
+        """Whether there is room once the socket has taken what it can."""
+        is_listed = self._is_listed
+        self.flush()
+        self._is_listed = is_listed
         limits = self._limits
-        return (
-            self._frames + count > limits.outbox_frames
-            or self._bytes + len(wire) > limits.outbox_bytes
-        )
+        if (
+            self._frames + count <= limits.outbox_frames
+            and self._bytes + len(wire) <= limits.outbox_bytes
+        ):
+            return not self._closed
+        self._on_overflow()
+        return False
 
     def _batch(self) -> bytes:
-        batch: list[bytes] = []
-        size = frames = 0
-        while self._entries and (not batch or size + len(self._entries[0][0]) <= self._write_bytes):
-            wire, count = self._entries.popleft()
-            batch.append(wire)
+        wires = self._wires
+        if self._bytes <= self._limits.write_bytes or len(wires) == 1:
+            batch = wires[0] if len(wires) == 1 else b"".join(wires)
+            self._flusher.frames_sent += self._frames
+            wires.clear()
+            self._counts.clear()
+            self._frames = self._bytes = 0
+            return batch
+        return self._part()
+
+    def _part(self) -> bytes:
+        size = parts = 0
+        for wire in self._wires:
+            if parts and size + len(wire) > self._limits.write_bytes:
+                break
+            parts += 1
             size += len(wire)
-            frames += count
+        batch, frames = b"".join(self._wires[:parts]), sum(self._counts[:parts])
+        del self._wires[:parts], self._counts[:parts]
         self._bytes -= size
         self._frames -= frames
         self._flusher.frames_sent += frames
-        return b"".join(batch)
+        return batch
 
-    @property
-    def _write_bytes(self) -> int:
-        return self._limits.write_bytes
+    def _tell_room(self) -> None:
+        if self._has_room is not None:
+            self._has_room.set()
+            self._has_room = None
 
 
 class Flusher:
     """Writes every outbox that has frames, once per turn of the loop.
 
-    Works in slices, so that one event to thousands of sockets does not block the loop. Tries an
-    outbox whose socket takes nothing again after `stall_s`.
+    Works in slices, so that one event to thousands of sockets does not block the loop.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._slice_s = limits.slice_s
         self._loop = asyncio.get_running_loop()
         self._ready: deque[Outbox] = deque()
-        self._stalled: list[Outbox] = []
         self._scheduled = False
         self.frames_sent = 0
 
     def add(self, outbox: Outbox) -> None:
         """Schedule the outbox to be written."""
-        outbox.is_listed = True
         self._ready.append(outbox)
-        self._schedule()
-
-    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._scheduled = False
-        end = perf_counter() + self._limits.slice_s
-        while self._ready:
-            outbox = self._ready.popleft()
-            if outbox.flush():
-                outbox.is_listed = False
-            else:
-                self._stall(outbox)
-            if perf_counter() > end:
-                break
-        if self._ready:
-            self._schedule()
-
-    def _stall(self, outbox: Outbox) -> None:
-        if not self._stalled:
-            self._loop.call_later(self._limits.stall_s, self._look_again)
-        self._stalled.append(outbox)
-
-    def _look_again(self) -> None:
-        self._ready.extend(self._stalled)
-        self._stalled.clear()
-        self._schedule()
+        ready = self._ready
+        end = perf_counter() + self._slice_s
+        while ready and perf_counter() < end:
+            for _ in range(min(AT_ONCE, len(ready))):
+                ready.popleft().flush()
+        self._scheduled = bool(ready)
+        if ready:
+            self._loop.call_soon(self._flush)

@@ -106,15 +106,13 @@ class Subscriptions:
                     self._fail(subscription, error)
                     return
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End all subscriptions."""
-        joining = [*self._joining.values(), *self._checking]
         for checking in self._checking:
             checking.cancel()
         # The one to `*` first, so that it does not take over from the others.
         for escrow_id in sorted(self._subscriptions, key=lambda one: one != frames.EVERYTHING):
             self.unsubscribe(escrow_id)
-        await asyncio.gather(*joining, return_exceptions=True)
 
     def _begin(self, escrow_id: str, frame_id: frames.FrameId) -> Subscription:
         if escrow_id == frames.EVERYTHING:

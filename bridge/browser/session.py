@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from time import time
-
-from aiohttp import web
 
 from bridge.browser.outbox import Flusher, Outbox
 from bridge.browser.penalty import Penalties
 from bridge.browser.places import Subscriptions
 from bridge.browser.socket import Socket
+from bridge.browser.wheel import NOWHERE, Wheel
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.protocol import frames
@@ -36,45 +37,79 @@ class Shared:
     follows: Follows
     verifier: Verifier
     flusher: Flusher
+    wheel: Wheel
     penalties: Penalties
     standing: Standing
     limits: Limits
     metrics: Metrics
 
 
+class Stage(Enum):
+    """How far a session is. The stages only follow one another, and some may be left out."""
+
+    OPEN = auto()
+    # We have sent a close frame, and wait for the peer's.
+    ENDED = auto()
+    # The peer broke a rule, and we wait until it sends nothing more.
+    BROKEN = auto()
+    # The connection is closed, though the last bytes may still be on their way.
+    OVER = auto()
+
+
 class Session:
-    """From the accepted handshake to the close."""
+    """From the accepted handshake to the close. What arrives and the wheel drive it, not a task.
+
+    Calls `on_over` once, when it has no subscriptions any more and its connection is closed.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_answer",
+        "_authenticating",
+        "_counted_at",
+        "_due",
+        "_heard_at",
+        "_noticed",
+        "_on_over",
+        "_outbox",
+        "_pinged_at",
+        "_shared",
+        "_socket",
+        "_stage",
+        "_subscriptions",
+        "identity",
+        "slot",
+    )
 
     def __init__(
         self,
         socket: Socket,
         identity: Identity,
         shared: Shared,
+        on_over: Callable[[Session], None],
     ) -> None:
         self.identity = identity
+        self.slot = NOWHERE
         self._socket = socket
-        self._transport = transport = socket.transport
         self._shared = shared
-        self._limits = shared.limits
-        self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(transport, shared.flusher, shared.limits, self._too_slow)
+        self._on_over = on_over
+        self._outbox = Outbox(socket.transport, shared.flusher, shared.limits, self._too_slow)
         self._subscriptions = Subscriptions(
             self, self._outbox, shared.watches, shared.follows, shared.metrics
         )
         self._authenticating: asyncio.Task[None] | None = None
-        self._ended = False
-        # Set when no more messages will come. `_answer` is the code of the peer's close frame.
-        self._heard = asyncio.Event()
+        self._stage = Stage.OPEN
+        # The code of the peer's close frame.
         self._answer = 1000
-        self._is_broken = False
-        self._over = asyncio.Event()
+        # When the connection is cut, once it is no longer open.
+        self._due = 0.0
         self._allowance = float(shared.limits.frames_burst)
-        self._heard_at = self._pinged_at = self._counted_at = self._loop.time()
+        self._heard_at = self._pinged_at = self._counted_at = _now()
         self._noticed = False
 
-    async def run(self, request: web.Request) -> None:
-        """Serve the browser until the connection is over."""
-        limits = self._limits
+    def begin(self) -> None:
+        """Send `connected`, and serve the browser from now on."""
+        limits = self._shared.limits
         self._outbox.put(
             frames.connected(
                 self.identity.user_id, self.identity.expires_at, limits.ping_interval_s
@@ -82,72 +117,75 @@ class Session:
         )
         if self._shared.standing.problem:
             self.tell_live()
-        try:
-            self._socket.listen(self, request)
-            await self._heard.wait()
-            if self._is_broken:
-                await self._socket.wait_until_quiet(limits.close_s)
-        finally:
-            await self._leave()
+        self._look_soon()
+        self._socket.listen(self)
 
     def tell_live(self) -> None:
         """Tell the browser whether events reach it now."""
         problem = self._shared.standing.problem
-        if not self._ended:
+        if self._stage is Stage.OPEN:
             self._outbox.put(frames.live(not problem, problem))
 
     def admits(self) -> bool:
         """Count a frame; answer whether it is within the rate."""
-        now = self._heard_at = self._loop.time()
-        earned = (now - self._counted_at) * self._limits.frames_per_s
+        now = self._heard_at = _now()
+        limits = self._shared.limits
+        earned = (now - self._counted_at) * limits.frames_per_s
         self._counted_at = now
-        self._allowance = min(self._limits.frames_burst, self._allowance + earned) - 1
+        self._allowance = min(limits.frames_burst, self._allowance + earned) - 1
         return self._allowance >= 0
 
     def hear(self, message: Message) -> None:
         """Handle a message. After our close frame, only the peer's answer to it matters."""
         if message.kind is Kind.CLOSE:
             self._answer = message.code
-            self._heard.set()
-        elif not self._ended:
+            self._leave()
+        elif self._stage is Stage.OPEN:
             self._obey(message)
 
     def broken(self, code: CloseCode) -> None:
         """Close the connection, because the peer broke the protocol or a limit."""
-        if code is CloseCode.TOO_FAST and not self._ended:
+        if code is CloseCode.TOO_FAST and self._stage is Stage.OPEN:
             self._shared.penalties.add(self.identity.user_id)
-            text = f"At most {self._limits.frames_per_s:g} frames a second are allowed."
+            text = f"At most {self._shared.limits.frames_per_s:g} frames a second are allowed."
             self.refuse(ErrorCode.RATE_LIMITED, text)
         self.end(code)
-        self._is_broken = True
-        self._heard.set()
+        if self._stage is Stage.ENDED:
+            self._stage = Stage.BROKEN
+            self._shared.wheel.put(self, _now())
+
+    def block(self) -> None:
+        """Let frames wait: the socket takes no more bytes for now."""
+        self._outbox.block()
+
+    def unblock(self) -> None:
+        """Write again."""
+        self._outbox.unblock()
 
     def lost(self) -> None:
         """Note that the connection is lost."""
-        self._heard.set()
+        self._leave()
+        self._shared.wheel.remove(self)
 
-    def check(self, now: float) -> None:
-        """Do what is due: ping, drop a silent peer, announce and enforce the token's expiry.
+    def check(self, now: float) -> float | None:
+        """Do what is due, and answer when to look again. `now` is the loop's time.
 
-        `now` is the loop's time.
+        An open connection is pinged, dropped if it is silent, and closed when its token expires. A
+        closed one is cut when the peer has taken too long.
         """
-        if self._ended:
-            return
-        left_s = self.identity.expires_at - time()
-        if left_s <= 0:
-            self.end(CloseCode.BAD_TOKEN)
-        elif left_s <= self._limits.token_notice_s and not self._noticed:
-            self._noticed = True
-            text = f"The token expires in {math.ceil(left_s)} s. Send a fresh one with auth."
-            self.refuse(ErrorCode.TOKEN_EXPIRING, text)
-        waited_s = now - self._pinged_at
-        if self._heard_at < self._pinged_at:
-            if waited_s >= self._limits.ping_silence_s:
-                self._shared.metrics.closes.labels("1006").inc()
-                self._transport.abort()
-        elif waited_s >= self._limits.ping_interval_s:
-            self._pinged_at = now
-            self._outbox.put(frames.PING)
+        if self._stage is Stage.OPEN:
+            return self._check_open(now)
+        if self._stage is Stage.BROKEN:
+            if not self._socket.is_quiet(now) and now < self._due:
+                return now
+            self._leave()
+            return self._due
+        if self._stage is Stage.OVER:
+            # A peer that does not read would keep the unsent data in memory for ever.
+            self._transport.abort()
+        elif now >= self._due:
+            self.cut()
+        return None if now >= self._due else self._due
 
     def go_away(self, after_ms: int) -> None:
         """Tell the browser when to come back, and close."""
@@ -157,14 +195,15 @@ class Session:
     def end(self, code: CloseCode) -> None:
         """Send what the browser can take now, and then a close frame.
 
-        `run` ends with the browser's answer, or after `close_s`. A second call does nothing.
+        The connection is closed with the browser's answer, or after `close_s`. A second call does
+        nothing.
         """
-        if self._ended:
+        if self._stage is not Stage.OPEN:
             return
-        self._ended = True
+        self._stage = Stage.ENDED
         self._shared.metrics.closes.labels(str(code.value)).inc()
         self._outbox.finish(frames.close(code, code.reason))
-        self._loop.call_later(self._limits.close_s, self.cut)
+        self._cut_later()
 
     def cut(self) -> None:
         """Close the connection now. Data that is in the kernel already is still delivered."""
@@ -173,26 +212,63 @@ class Session:
         else:
             self._transport.close()
 
-    async def over(self) -> None:
-        """Wait until `run` has ended."""
-        await self._over.wait()
+    @property
+    def _transport(self) -> asyncio.Transport:
+        return self._socket.transport
 
     def _too_slow(self) -> None:
         self.end(CloseCode.TOO_SLOW)
 
-    async def _leave(self) -> None:
-        if not self._ended:
+    def _leave(self) -> None:
+        if self._stage is Stage.OVER:
+            return
+        if self._stage is Stage.OPEN:
             # The browser has closed the connection, or it is lost.
-            self._ended = True
             self._outbox.finish(frames.close(self._answer))
+        self._stage = Stage.OVER
         if self._authenticating is not None:
             self._authenticating.cancel()
-            await asyncio.gather(self._authenticating, return_exceptions=True)
-        await self._subscriptions.close()
+        self._subscriptions.close()
+        self._socket.stop()
         self._transport.close()
-        # Otherwise a peer that does not read would keep the unsent data in memory for ever.
-        self._loop.call_later(self._limits.close_s, self._transport.abort)
-        self._over.set()
+        self._cut_later()
+        self._on_over(self)
+
+    def _cut_later(self) -> None:
+        self._due = _now() + self._shared.limits.close_s
+        self._shared.wheel.put(self, self._due)
+
+    def _look_soon(self) -> None:
+        self._shared.wheel.put(self, _now())
+
+    def _check_open(self, now: float) -> float | None:
+        limits = self._shared.limits
+        left_s = self.identity.expires_at - time()
+        if left_s <= 0:
+            self.end(CloseCode.BAD_TOKEN)
+            return self._due
+        if left_s <= limits.token_notice_s and not self._noticed:
+            self._noticed = True
+            text = f"The token expires in {math.ceil(left_s)} s. Send a fresh one with auth."
+            self.refuse(ErrorCode.TOKEN_EXPIRING, text)
+        token_s = left_s if self._noticed else left_s - limits.token_notice_s
+        return min(now + token_s, self._check_silence(now))
+
+    def _check_silence(self, now: float) -> float:
+        """Ping, or drop a silent peer; answer when to look again."""
+        limits = self._shared.limits
+        if self._heard_at < self._pinged_at:
+            silent_at = self._pinged_at + limits.ping_silence_s
+            if now < silent_at:
+                return silent_at
+            self._shared.metrics.closes.labels("1006").inc()
+            self._transport.abort()
+            return now + limits.ping_interval_s
+        if now - self._pinged_at >= limits.ping_interval_s:
+            self._pinged_at = now
+            self._outbox.put(frames.PING)
+            return now + limits.ping_silence_s
+        return self._pinged_at + limits.ping_interval_s
 
     def _obey(self, message: Message) -> None:
         if message.kind is Kind.TEXT:
@@ -245,6 +321,7 @@ class Session:
             return
         has_other_rights = set(identity.roles) != set(self.identity.roles)
         self.identity, self._noticed = identity, False
+        self._look_soon()
         self._outbox.put(frames.authenticated(identity.expires_at, frame_id))
         if has_other_rights:
             self._subscriptions.check_again()
@@ -260,3 +337,7 @@ class Session:
         """Tell the browser that a command failed."""
         self._shared.metrics.errors.labels(code.name).inc()
         self._outbox.put(frames.error(code, text, escrow_id=escrow_id, frame_id=frame_id))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

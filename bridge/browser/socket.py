@@ -1,21 +1,24 @@
 """One WebSocket connection: decodes what arrives and passes each message on.
 
-Must never close a connection that has a session: the session does that, in its own order. It takes
-the place of aiohttp's own WebSocket parser, which parses everything that has arrived before the
-application can stop it.
+After the handshake it takes the connection over from aiohttp, which keeps nothing of it: its parser
+reads everything that has arrived before the application can stop it, and its request, task and
+buffers would stay in memory as long as the socket. Must never close a connection that has a
+session: the session does that, in its own order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket as sockets
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
 
+from bridge.door.connection import Connection
 from bridge.limits import Limits
-from bridge.protocol import frames, handshake
-from bridge.protocol.decoder import Decoder, Kind, Message, Violation
+from bridge.protocol import handshake
+from bridge.protocol.decoder import Decoder, Message, Violation
 from bridge.protocol.errors import CloseCode
 
 SUBPROTOCOL = "bearer"
@@ -24,10 +27,15 @@ SUBPROTOCOL = "bearer"
 UNSENT_BYTES = 128 * 1024
 # How long a peer must send nothing before it counts as done with its frame.
 QUIET_S = 0.3
+# Bytes that are read from a socket at once.
+READ_BYTES = 64 * 1024
+
+# All sockets read into the same memory, one after another, and keep only unfinished frames.
+_received = memoryview(bytearray(READ_BYTES))
 
 
 class Listener(Protocol):
-    """Receives the messages of a socket."""
+    """Receives the messages of a socket, and learns whether it takes bytes."""
 
     def admits(self) -> bool:
         """Whether one more frame is within the rate."""
@@ -39,112 +47,98 @@ class Listener(Protocol):
     def broken(self, code: CloseCode, /) -> None:
         """The peer broke the protocol or a limit: there will be no more messages."""
 
+    def block(self) -> None:
+        """The socket takes no more bytes for now."""
+
+    def unblock(self) -> None:
+        """The socket has taken all that was written."""
+
     def lost(self) -> None:
         """The connection is lost."""
 
 
-class Socket:
+class Socket(asyncio.BufferedProtocol):
     """Made by `accept`. Reads nothing until `listen` is called."""
+
+    __slots__ = ("_decoder", "_heard_at", "_left", "_limits", "_listener", "_rest", "transport")
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
         self.transport = transport
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._gone = asyncio.Event()
-        self._heard_at = self._loop.time()
+        self._heard_at = 0.0
+        self._left: Callable[[], None]
+        self._rest = b""
         self._listener: Listener
         self._decoder: Decoder
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Decode received bytes. aiohttp calls this method of its parser."""
-        self._heard_at = self._loop.time()
-        try:
-            for message in self._decoder.feed(data):
-                self._listener.hear(message)
-        except Violation as violation:
-            self._listener.broken(violation.code)
-        return False, b""
+    def take_over(self, connection: Connection) -> None:
+        """Take the connection from aiohttp. Call `listen` before the next turn of the loop."""
+        self._left, self._rest = connection.hand_over(self)
+        # So that it tells as soon as the kernel has not taken everything.
+        self.transport.set_write_buffer_limits(high=0)
 
-    def feed_eof(self) -> None:
-        """Note that the connection is lost. aiohttp calls this method of its parser."""
-        self._gone.set()
-        self._listener.lost()
-
-    def listen(self, listener: Listener, request: web.Request) -> None:
+    def listen(self, listener: Listener) -> None:
         """Start to read, beginning with the bytes that have arrived already."""
         self._listener = listener
         self._decoder = Decoder(self._limits.frame_bytes, listener.admits)
-        request.protocol.set_parser(self)  # type: ignore[arg-type]
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._decode(rest)
 
     def stop(self) -> None:
         """Ignore everything that arrives from now on."""
         self._decoder.stop()
 
-    async def wait_until_quiet(self, timeout_s: float) -> None:
-        """Wait until the peer stops sending or is gone, at most `timeout_s`; ignore what it sends.
+    def is_quiet(self, now: float) -> bool:
+        """Whether the peer has stopped sending.
 
         If a connection is closed while the peer is still sending, the kernel resets it and the
         close frame is lost. The browser would then not learn why it was closed.
         """
-        self.stop()
-        end = self._loop.time() + timeout_s
-        while not self._gone.is_set() and self._loop.time() < min(end, self._heard_at + QUIET_S):
-            await _within(QUIET_S, self._gone)
+        return now >= self._heard_at + QUIET_S
 
-    async def turn_away(self, code: CloseCode, request: web.Request, wait_s: float) -> None:
-        """Send a close frame, wait at most `wait_s` for the peer's answer, and close."""
-        self.transport.write(frames.close(code, code.reason))
-        leaving = _Leaving(self._limits.frames_burst)
-        self.listen(leaving, request)
-        await _within(wait_s, leaving.over)
-        if leaving.is_rude:
-            await self.wait_until_quiet(wait_s)
-        self.transport.close()
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return _received
 
+    def buffer_updated(self, nbytes: int) -> None:
+        self._decode(bytes(_received[:nbytes]))
 
-class _Leaving:
-    """Waits for the answer to a close frame. Ignores the frames that were sent before it."""
+    def pause_writing(self) -> None:
+        self._listener.block()
 
-    def __init__(self, frames_most: int) -> None:
-        self._frames = frames_most
-        self.over = asyncio.Event()
-        self.is_rude = False
+    def resume_writing(self) -> None:
+        self._listener.unblock()
 
-    def admits(self) -> bool:
-        self._frames -= 1
-        return self._frames >= 0
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._left()
+        self._listener.lost()
 
-    def hear(self, message: Message) -> None:
-        if message.kind is Kind.CLOSE:
-            self.over.set()
-
-    def broken(self, _code: CloseCode) -> None:
-        self.is_rude = True
-        self.over.set()
-
-    def lost(self) -> None:
-        self.over.set()
+    def _decode(self, data: bytes) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        try:
+            for message in self._decoder.feed(data):
+                self._listener.hear(message)
+        except Violation as violation:
+            self._listener.broken(violation.code)
 
 
 async def accept(request: web.Request, limits: Limits) -> tuple[web.StreamResponse, Socket | None]:
-    """Answer the handshake with 101. The Socket is None if the peer is gone."""
+    """Answer the handshake with 101, and take the connection over.
+
+    The Socket is None if the peer is gone. Call its `listen` without an await in between.
+    """
     headers = handshake.answer(request.headers, SUBPROTOCOL)
     response = web.StreamResponse(status=101, headers=headers)
     response.force_close()
     await response.prepare(request)
-    transport = request.transport
+    connection, transport = request.protocol, request.transport
     if transport is None:
         return response, None
+    assert isinstance(connection, Connection)
     _tune(transport)
-    return response, Socket(transport, limits)
-
-
-async def _within(timeout_s: float, event: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        pass
+    socket = Socket(transport, limits)
+    socket.take_over(connection)
+    return response, socket
 
 
 def _tune(transport: asyncio.Transport) -> None:

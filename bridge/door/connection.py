@@ -7,6 +7,7 @@ cannot be parsed may contain a token.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -40,6 +41,7 @@ class Connection(web.RequestHandler):
         self._crowd = crowd
         self._answer_s = limits.answer_s
         self._is_idle = False
+        self._is_handed_over = False
         self._begin = server.request_factory
         self._request_factory = self._begins
 
@@ -52,6 +54,22 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._crowd.leave(self)
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> tuple[Callable[[], None], bytes]:
+        """Give the connection to another protocol after an upgrade. aiohttp then forgets it, and
+        the handler's response is not sent.
+
+        Answers what to call when the connection is lost, and the bytes that have arrived already.
+        """
+        transport = self.transport
+        assert transport is not None
+        rest = _Rest()
+        self.set_parser(rest)  # type: ignore[arg-type]
+        transport.set_protocol(protocol)
+        self.transport = None
+        self._is_handed_over = True
+        super().connection_lost(None)
+        return self._crowd.left, bytes(rest.data)
 
     def data_received(self, data: bytes) -> None:
         if self._is_idle:
@@ -76,6 +94,8 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        if self._is_handed_over:
+            return resp, True
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = reply.shaped(resp)
         self._crowd.waits_for(self)
@@ -130,6 +150,20 @@ class Connection(web.RequestHandler):
         self._is_idle = False
         self._crowd.busy(self)
         return self._begin(*request)
+
+
+class _Rest:
+    """Collects what arrived behind the request, in the place of aiohttp's parser."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Nothing is to be done: the new protocol learns of the end."""
 
 
 def _unreadable(error: HttpProcessingError) -> web.Response:

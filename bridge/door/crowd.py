@@ -63,6 +63,10 @@ class Crowd:
             return True
         return False
 
+    def left(self) -> None:
+        """Count one connection less that was handed over to another protocol."""
+        self.count -= 1
+
     def leave(self, peer: Peer | None) -> None:
         """Count one connection less. `peer` is None if the connection could not be set up."""
         self.count -= 1

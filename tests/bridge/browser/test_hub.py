@@ -13,7 +13,6 @@ from tests.bridge.conftest import ORIGIN, StartBridge
 from tests.fakes.bridge import SECRET, Bridge, token
 from tests.fakes.browser import Browser
 from tests.fakes.core import FakeCore
-from tests.fakes.wait import until
 
 
 def bare(bridge: Bridge, **options: Any) -> Browser:
@@ -132,9 +131,8 @@ async def test_when_many_do_not_answer_the_close_frame_they_are_cut(
     rude = [await bridge.with_token("rubbish", autoclose=False).open() for _ in range(3)]
     for browser in rude:
         assert (await browser.socket.receive(timeout=10)).data == 4401
-    server = bridge.runner.server
-    assert server is not None
-    await until(lambda: len(server.connections) == 1, limit_s=5)
+    # One that is given time, and the client's own connection for the metrics.
+    await bridge.until_metric("holdfast_bridge_connections", 2)
 
 
 @pytest.mark.parametrize(
