@@ -77,6 +77,9 @@ class Limits:
     # How long a fan-out or a flush may hold the event loop before other tasks get their turn.
     slice_s: float = 0.0015
 
+    # How long frames to many sockets may wait for more of the same burst, to leave in one write.
+    gather_s: float = 0.002
+
     # The life of a connection.
 
     # How often a connection is pinged.

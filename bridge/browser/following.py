@@ -102,7 +102,7 @@ class UserSubscription:
             return
         if escrow_id in self._unsent:
             self._send_snapshot(escrow_id)
-        self._outbox.put(event.wire, event.count)
+        self._outbox.add(event)
 
     def refused(self, error: CoreError) -> None:
         self._on_refused(self, error)
@@ -175,7 +175,7 @@ class UserSubscription:
                 for event in await self._core.list_events(escrow_id, self._behind[escrow_id]):
                     ready = frames.event_frames(event)
                     await self._outbox.room()
-                    self._outbox.put(ready.wire, ready.count)
+                    self._outbox.add(ready)
                     self._behind[escrow_id] = event.version
         except CoreError as error:
             # End the whole subscription, so that no event is missing from it unnoticed. Core has

@@ -11,11 +11,37 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
+from typing import NamedTuple, Protocol
 
 from bridge.limits import Limits
 
 # The flusher looks at the clock once for so many outboxes.
 AT_ONCE = 16
+# Frames that go to more sockets than these may wait for others.
+FEW = 64
+# A burst counts as over when so many turns of the loop have brought no frames.
+QUIET_TURNS = 2
+
+
+class Parcel(Protocol):
+    """Encoded frames that are sent together."""
+
+    @property
+    def wire(self) -> bytes:
+        """The frames, with their headers."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many frames they are."""
+        ...
+
+
+class Frames(NamedTuple):
+    """Frames for one socket."""
+
+    wire: bytes
+    count: int
 
 
 class Outbox:
@@ -23,17 +49,16 @@ class Outbox:
 
     __slots__ = (
         "_bytes",
-        "_closed",
-        "_counts",
         "_flusher",
         "_frames",
         "_has_room",
         "_is_blocked",
+        "_is_closed",
         "_is_listed",
         "_limits",
         "_on_overflow",
+        "_parcels",
         "_transport",
-        "_wires",
     )
 
     def __init__(
@@ -47,12 +72,10 @@ class Outbox:
         self._flusher = flusher
         self._limits = limits
         self._on_overflow = on_overflow
-        # What waits, and how many frames each part of it holds.
-        self._wires: list[bytes] = []
-        self._counts: list[int] = []
+        self._parcels: list[Parcel] = []
         self._frames = 0
         self._bytes = 0
-        self._closed = False
+        self._is_closed = False
         # Whether the transport holds bytes that the socket did not take. It says when it has none.
         self._is_blocked = False
         # Whether the flusher has this outbox on its list.
@@ -62,27 +85,32 @@ class Outbox:
 
     def put(self, wire: bytes, count: int = 1) -> None:
         """Queue `count` encoded frames. Does nothing once the outbox is closed."""
-        if self._closed:
+        self.add(Frames(wire, count))
+
+    def add(self, parcel: Parcel) -> None:
+        """Queue frames that others get as well. Does nothing once the outbox is closed."""
+        if self._is_closed:
             return
-        frames, size = self._frames + count, self._bytes + len(wire)
+        frames, size = self._frames + parcel.count, self._bytes + len(parcel.wire)
         limits = self._limits
         if frames > limits.outbox_frames or size > limits.outbox_bytes:
-            if not self._makes_room(wire, count):
+            if not self._makes_room(parcel):
                 return
-            frames, size = self._frames + count, self._bytes + len(wire)
+            frames, size = self._frames + parcel.count, self._bytes + len(parcel.wire)
         self._frames, self._bytes = frames, size
-        self._wires.append(wire)
-        self._counts.append(count)
-        if not self._is_listed and not self._is_blocked:
+        self._parcels.append(parcel)
+        if self._is_listed:
+            self._flusher.has_news = True
+        elif not self._is_blocked:
             self._is_listed = True
-            self._flusher.add(self)
+            self._flusher.add(self, parcel)
 
     def flush(self) -> None:
         """Write as much as the socket takes now."""
         self._is_listed = False
         if self._transport.is_closing():
             self.close()
-        while self._wires and not self._is_blocked:
+        while self._parcels and not self._is_blocked:
             self._transport.write(self._batch())
         if self._has_room is not None and not self._is_half_full:
             self._tell_room()
@@ -94,9 +122,9 @@ class Outbox:
     def unblock(self) -> None:
         """Note that the socket has taken what it was given: it gets more."""
         self._is_blocked = False
-        if self._wires and not self._is_listed:
+        if self._parcels and not self._is_listed:
             self._is_listed = True
-            self._flusher.add(self)
+            self._flusher.add(self, self._parcels[0])
 
     async def room(self) -> None:
         """Wait until at most half of the outbox is in use.
@@ -117,9 +145,8 @@ class Outbox:
 
     def close(self) -> None:
         """Drop what is queued, and ignore every later `put`."""
-        self._closed = True
-        self._wires.clear()
-        self._counts.clear()
+        self._is_closed = True
+        self._parcels.clear()
         self._frames = self._bytes = 0
         self._tell_room()
 
@@ -128,44 +155,44 @@ class Outbox:
         limits = self._limits
         return self._frames * 2 > limits.outbox_frames or self._bytes * 2 > limits.outbox_bytes
 
-    def _makes_room(self, wire: bytes, count: int) -> bool:
+    def _makes_room(self, parcel: Parcel) -> bool:
         """Whether there is room once the socket has taken what it can."""
         is_listed = self._is_listed
         self.flush()
         self._is_listed = is_listed
         limits = self._limits
         if (
-            self._frames + count <= limits.outbox_frames
-            and self._bytes + len(wire) <= limits.outbox_bytes
+            self._frames + parcel.count <= limits.outbox_frames
+            and self._bytes + len(parcel.wire) <= limits.outbox_bytes
         ):
-            return not self._closed
+            return not self._is_closed
         self._on_overflow()
         return False
 
     def _batch(self) -> bytes:
-        wires = self._wires
-        if self._bytes <= self._limits.write_bytes or len(wires) == 1:
-            batch = wires[0] if len(wires) == 1 else b"".join(wires)
-            self._flusher.frames_sent += self._frames
-            wires.clear()
-            self._counts.clear()
-            self._frames = self._bytes = 0
-            return batch
-        return self._part()
+        parcels = self._parcels
+        if len(parcels) > 1 and self._bytes > self._limits.write_bytes:
+            return self._part()
+        batch = parcels[0].wire if len(parcels) == 1 else b"".join([one.wire for one in parcels])
+        self._flusher.frames_sent += self._frames
+        parcels.clear()
+        self._frames = self._bytes = 0
+        return batch
 
     def _part(self) -> bytes:
-        size = parts = 0
-        for wire in self._wires:
-            if parts and size + len(wire) > self._limits.write_bytes:
+        size = 0
+        part: list[Parcel] = []
+        for parcel in self._parcels:
+            if part and size + len(parcel.wire) > self._limits.write_bytes:
                 break
-            parts += 1
-            size += len(wire)
-        batch, frames = b"".join(self._wires[:parts]), sum(self._counts[:parts])
-        del self._wires[:parts], self._counts[:parts]
+            part.append(parcel)
+            size += len(parcel.wire)
+        del self._parcels[: len(part)]
+        frames = sum(parcel.count for parcel in part)
         self._bytes -= size
         self._frames -= frames
         self._flusher.frames_sent += frames
-        return batch
+        return b"".join([parcel.wire for parcel in part])
 
     def _tell_room(self) -> None:
         if self._has_room is not None:
@@ -176,29 +203,65 @@ class Outbox:
 class Flusher:
     """Writes every outbox that has frames, once per turn of the loop.
 
-    Works in slices, so that one event to thousands of sockets does not block the loop.
+    Works in slices, so that one event to thousands of sockets does not block the loop. What goes to
+    few sockets does not wait for what goes to many.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._slice_s = limits.slice_s
+        self._gather_s = limits.gather_s
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[Outbox] = deque()
-        self._scheduled = False
+        # What was added since the last turn: the outboxes that got the same frames stand together.
+        self._added: list[list[Outbox]] = []
+        self._parcel: Parcel | None = None
+        self._few: deque[Outbox] = deque()
+        self._many: deque[Outbox] = deque()
+        self._is_scheduled = False
+        # Whether frames came since the last turn, how many turns have brought none, and until when
+        # the many wait for more.
+        self.has_news = False
+        self._quiet_turns = 0
+        self._gather_until = 0.0
         self.frames_sent = 0
 
-    def add(self, outbox: Outbox) -> None:
-        """Schedule the outbox to be written."""
-        self._ready.append(outbox)
-        if not self._scheduled:
-            self._scheduled = True
+    def add(self, outbox: Outbox, parcel: Parcel) -> None:
+        """Schedule the outbox, which got `parcel`, to be written."""
+        if parcel is not self._parcel:
+            self._parcel = parcel
+            self._added.append([])
+        self._added[-1].append(outbox)
+        self.has_news = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        ready = self._ready
-        end = perf_counter() + self._slice_s
-        while ready and perf_counter() < end:
-            for _ in range(min(AT_ONCE, len(ready))):
-                ready.popleft().flush()
-        self._scheduled = bool(ready)
-        if ready:
+        now = perf_counter()
+        self._sort()
+        waiting = (self._few,) if self._gathers(now) else (self._few, self._many)
+        end = now + self._slice_s
+        while any(waiting) and perf_counter() < end:
+            for outboxes in waiting:
+                for _ in range(min(AT_ONCE, len(outboxes))):
+                    outboxes.popleft().flush()
+        self._is_scheduled = bool(self._few or self._many)
+        if self._is_scheduled:
             self._loop.call_soon(self._flush)
+
+    def _sort(self) -> None:
+        for outboxes in self._added:
+            (self._few if len(outboxes) <= FEW else self._many).extend(outboxes)
+        self._added.clear()
+        self._parcel = None
+
+    def _gathers(self, now: float) -> bool:
+        """Whether the many wait a few turns, because more of a burst is on its way to them."""
+        if self.has_news:
+            if not self._gather_until:
+                self._gather_until = now + self._gather_s
+            self.has_news, self._quiet_turns = False, 0
+        if self._gather_until and self._quiet_turns < QUIET_TURNS and now < self._gather_until:
+            self._quiet_turns += 1
+            return bool(self._many)
+        self._gather_until = 0.0
+        return False

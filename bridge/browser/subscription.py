@@ -105,7 +105,7 @@ class EscrowSubscription:
     def deliver(self, event: frames.EventFrames) -> None:
         if self.is_live and event.version > self.version and self._watch is not None:
             self.version = event.version
-            self._outbox.put(event.wire, event.count)
+            self._outbox.add(event)
 
     def refused(self, error: CoreError) -> None:
         self._on_refused(self, error)
@@ -129,7 +129,7 @@ class EscrowSubscription:
         while cursor < watch.version:
             for event in watch.since(cursor) or await self._read_page(cursor):
                 await self._outbox.room()
-                self._outbox.put(event.wire, event.count)
+                self._outbox.add(event)
                 self.version = cursor = event.version
             # The record may be ahead of the stream.
             if not await watch.reached(cursor):
