@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from bridge.limits import Limits
 
@@ -37,7 +38,8 @@ class Parcel(Protocol):
         ...
 
 
-class Frames(NamedTuple):
+@dataclass(slots=True)
+class Frames:
     """Frames for one socket."""
 
     wire: bytes
