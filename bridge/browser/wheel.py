@@ -6,10 +6,13 @@ A timer for each would cost more than its socket. Must never call a connection t
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from bridge.browser.slices import in_slices
 from bridge.limits import Limits
+
+_log = logging.getLogger(__name__)
 
 # The slot of what is not on the wheel.
 NOWHERE = -1
@@ -65,11 +68,18 @@ class Wheel:
         async for timed in in_slices(tuple(due), self._slice_s):
             # Others had their turn meanwhile, and may have moved or removed it.
             if timed.slot == slot:
-                again = timed.check(self._loop.time())
-                if again is None:
-                    self.remove(timed)
-                elif timed.slot == slot:
-                    self.put(timed, again)
+                self._check(timed, slot)
+
+    def _check(self, timed: Timed, slot: int) -> None:
+        try:
+            again = timed.check(self._loop.time())
+        except Exception:  # One connection must not stop the time of all others.
+            _log.exception("a connection could not be looked at")
+            again = None
+        if again is None:
+            self.remove(timed)
+        elif timed.slot == slot:
+            self.put(timed, again)
 
     def _slot(self, time_s: float) -> int:
         return int(time_s / self._tick_s)
