@@ -124,6 +124,16 @@ async def test_what_goes_to_few_does_not_wait_for_what_goes_to_many() -> None:
     assert sum(len(other.writes) for _outbox, other in many) == len(many)
 
 
+async def test_a_slice_that_is_always_over_still_gets_on() -> None:
+    desk = Desk(slice_s=0.0)
+    sockets = [desk.socket() for _ in range(100)]
+    for outbox, _transport in sockets:
+        outbox.put(b"x")
+    async with asyncio.timeout(5):
+        while not all(transport.writes for _outbox, transport in sockets):
+            await turns(1)
+
+
 async def test_a_socket_that_takes_nothing_keeps_its_frames_until_it_does() -> None:
     desk = Desk()
     outbox, transport = desk.socket()
