@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from core.books.audit import Auditor
+from core.books.audit import Auditor, AuditState
 from core.books.recon import Recon, ReconState
 from core.errors import Refusal
 from core.health import Health
@@ -51,6 +51,7 @@ class _Counted:
     ages_s: Mapping[str, float] = field(default_factory=dict)
     attention: Mapping[str, int] = field(default_factory=dict)
     recon: ReconState | None = None
+    audit: AuditState | None = None
 
 
 class Metrics:
@@ -74,11 +75,12 @@ class Metrics:
             since_us = await sources.vitals.oldest_work(sources.now_us())
             attention = await sources.vitals.attention()
             recon = await sources.recon.state()
+            audit = await sources.auditor.state()
         except Refusal:
             return
         now_us = sources.now_us()
         ages_s = {kind: max(now_us - us, 0) / US_PER_S for kind, us in since_us.items()}
-        self._counted = _Counted(time.monotonic(), ages_s, attention, recon)
+        self._counted = _Counted(time.monotonic(), ages_s, attention, recon, audit)
 
 
 class _Scrape(Collector):
@@ -131,12 +133,9 @@ class _Scrape(Collector):
         yield _counter("webhooks", text, "outcome", sources.webhooks)
 
     def _books(self) -> Iterator[Metric]:
-        last = self._sources.auditor.last
-        if last is not None:
-            age_s = (self._sources.now_us() - last.check_time_us) / US_PER_S
-            yield _gauge("books_check_age_seconds", "Seconds since the last check.", age_s)
-            found = float(len(last.findings))
-            yield _gauge("books_findings", "What the last check of the books found.", found)
+        audit = self._counted.audit
+        if audit is not None:
+            yield from self._audit(audit)
         recon = self._counted.recon
         if recon is not None:
             age_s = max(self._sources.now_us() - recon.look_time_us, 0) / US_PER_S
@@ -144,6 +143,22 @@ class _Scrape(Collector):
             yield _gauge("recon_look_age_seconds", text, age_s)
             text = "Lines of the latest settlement reports that the books do not explain."
             yield _gauge("recon_findings", text, float(len(recon.findings)))
+
+    def _audit(self, audit: AuditState) -> Iterator[Metric]:
+        row, now_us = audit.progress, self._sources.now_us()
+        if row.check_time_us is not None:
+            age_s = max(now_us - row.check_time_us, 0) / US_PER_S
+            yield _gauge("books_check_age_seconds", "Seconds since the last check.", age_s)
+            text = "What the checks of the books have found and not seen mended."
+            yield _gauge("books_findings", text, float(audit.findings_count))
+        text = "Escrows that the walk over all of them has passed."
+        yield _gauge("books_walk_checked", text, float(row.walk_checked))
+        text = "Escrows that there were when the walk over all of them began."
+        yield _gauge("books_walk_total", text, float(row.walk_total))
+        since_us = row.whole_begin_us if row.whole_begin_us is not None else row.walk_begin_us
+        if since_us is not None:
+            text = "Seconds since the last whole walk began: no escrow was looked at longer ago."
+            yield _gauge("books_walk_age_seconds", text, max(now_us - since_us, 0) / US_PER_S)
 
     def _keys(self) -> Iterator[Metric]:
         keys = self._sources.keys

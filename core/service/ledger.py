@@ -18,7 +18,7 @@ from core.service.check import Check
 from core.service.escrow import visible
 from core.service.guard import caller
 from core.settlement.compare import Finding
-from core.storage.row import PostingRow
+from core.storage.row import AuditRow, PostingRow
 from core.storage.store import Store
 
 # Lines in one page of ListEntries: where the call names no size, and at most.
@@ -101,11 +101,10 @@ class LedgerService(service.LedgerServiceServicer):
     ) -> rpc.GetLastCheckResponse:
         _require_keeper()
         answer = rpc.GetLastCheckResponse()
-        last = self._auditor.last
-        if last is not None:
-            answer.check_time.CopyFrom(timestamp(last.check_time_us))
-            answer.escrows_checked = last.escrows_checked
-            answer.findings.extend(_findings(last.findings))
+        audit = await self._auditor.state()
+        if audit is not None:
+            _say_progress(answer, audit.progress)
+            answer.findings.extend(_findings(audit.findings))
         state = await self._recon.state()
         if state is not None:
             answer.recon_time.CopyFrom(timestamp(state.look_time_us))
@@ -121,6 +120,19 @@ def _is_keeper() -> bool:
 def _require_keeper() -> None:
     if not _is_keeper():
         raise Refusal(Reason.ROLE_MISSING, "The books are for the roles admin and service.")
+
+
+def _say_progress(answer: rpc.GetLastCheckResponse, row: AuditRow) -> None:
+    for name, time_us in (
+        ("check_time", row.check_time_us),
+        ("walk_begin_time", row.walk_begin_us),
+        ("whole_begin_time", row.whole_begin_us),
+        ("whole_end_time", row.whole_end_us),
+    ):
+        if time_us is not None:
+            getattr(answer, name).CopyFrom(timestamp(time_us))
+    answer.escrows_checked = row.escrows_checked
+    answer.walk_checked, answer.walk_total = row.walk_checked, row.walk_total
 
 
 def _findings(found: Iterable[Finding]) -> list[rpc.Finding]:

@@ -112,6 +112,31 @@ class ReconRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRow:
+    """How far the checks have come."""
+
+    due_us: int
+    check_time_us: int | None
+    escrows_checked: int
+    changes_us: int
+    walk_begin_us: int | None
+    walk_after_id: str
+    walk_checked: int
+    walk_total: int
+    whole_begin_us: int | None
+    whole_end_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """Something that a check has found."""
+
+    escrow_id: str
+    check_name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReconFinding:
     """A line that the books do not explain."""
 

@@ -24,6 +24,7 @@ from core.law.record import load_row
 from core.law.status import FINAL, Status
 from core.storage import query
 from core.storage import tables as t
+from core.storage.audit import Audit
 from core.storage.batch import Decided, Judge, Wanted, run_on_postgres, run_on_sqlite
 from core.storage.condition import Condition
 from core.storage.database import Database, fetch, in_thread, on_wire, reading, writing
@@ -49,6 +50,7 @@ class Store:
         self.is_postgres = engine.dialect.name == "postgresql"
         self.ledger = Ledger(engine)
         self.recon = Recon(engine)
+        self.audit = Audit(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
 
@@ -290,11 +292,14 @@ class Store:
         )
         return [(row.event_id, bytes(row.body)) for row in await self._rows(statement)]
 
-    async def books(self, *, after_id: str, limit: int, escrow_id: str = "") -> list[Book]:
+    async def books(
+        self, *, after_id: str = "", limit: int, escrow_ids: Collection[str] | None = None
+    ) -> list[Book]:
         """Read all that is written of some escrows, as of one moment, in the order of their ids."""
         c = t.escrows.c
-        rows = sa.select(c.escrow_id, c.body, c.last_hash).order_by(c.escrow_id).limit(limit)
-        rows = rows.where(c.escrow_id == escrow_id if escrow_id else c.escrow_id > after_id)
+        which = c.escrow_id > after_id if escrow_ids is None else c.escrow_id.in_(escrow_ids)
+        rows = sa.select(c.escrow_id, c.body, c.last_hash).where(which)
+        rows = rows.order_by(c.escrow_id).limit(limit)
 
         async def read(connection: AsyncConnection) -> Any:
             escrows = (await connection.execute(rows)).all()

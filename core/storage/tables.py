@@ -269,6 +269,41 @@ inbox = Table(
     Index("inbox_waiting", "outcome", "receive_time_us"),
 )
 
+# How far the hourly checks of the books have come: one row. Leased while a core checks.
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Integer, primary_key=True, autoincrement=False),
+    # When the next check is due.
+    Column("due_us", BigInteger, nullable=False),
+    Column("lease_id", String(64)),
+    Column("lease_until_us", BigInteger),
+    # When the last check ended, and how many escrows it looked at; null before the first.
+    Column("check_time_us", BigInteger),
+    Column("escrows_checked", BigInteger, nullable=False),
+    # Escrows that changed after this are looked at by the next check.
+    Column("changes_us", BigInteger, nullable=False),
+    # The walk over all escrows: when it began, the last id it has passed, and how many of how many.
+    Column("walk_begin_us", BigInteger),
+    Column("walk_after_id", _ESCROW_ID, nullable=False),
+    Column("walk_checked", BigInteger, nullable=False),
+    Column("walk_total", BigInteger, nullable=False),
+    # When the last walk that came to its end began and ended.
+    Column("whole_begin_us", BigInteger),
+    Column("whole_end_us", BigInteger),
+)
+
+# What the checks have found, until a later look at the same escrow finds otherwise. Under the
+# empty id stands what belongs to no escrow.
+audit_findings = Table(
+    "audit_findings",
+    metadata,
+    Column("escrow_id", _ESCROW_ID, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("check_name", String(32), nullable=False),
+    Column("message", String(500), nullable=False),
+)
+
 # One row that is written when nothing else is, to learn whether anything can be.
 probe = Table(
     "probe",

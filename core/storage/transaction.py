@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.storage import tables as t
+from core.storage.audit import AuditWriter
 from core.storage.database import Unbroken, insert_into
 from core.storage.ledger import fold
 from core.storage.owed import OwedWriter
@@ -25,6 +26,7 @@ class Transaction:
         self.owed = OwedWriter(connection)
         self.payees = PayeeWriter(connection, is_postgres)
         self.recon = ReconWriter(connection, is_postgres)
+        self.audit = AuditWriter(connection, is_postgres)
 
     async def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

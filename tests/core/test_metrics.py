@@ -43,6 +43,7 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
                 await transaction.recon.save("2999-12-31", 0, rows)
                 an_hour_ago_us = rooms.now_us() - 3_600_000_000
                 await transaction.recon.looked("2999-12-31", now_us=an_hour_ago_us, due_us=None)
+            assert await rooms.auditor.look_due() is not None
             status, told = await scrape(port)
             assert status == 200
             assert told["holdfast_core_able_to_commit"] == 1
@@ -68,6 +69,11 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
             assert told['holdfast_core_oldest_work_age_seconds{kind="owed"}'] == 0
             assert told["holdfast_core_recon_findings"] == 1
             assert 3_600 <= told["holdfast_core_recon_look_age_seconds"] < 3_700
+            assert told["holdfast_core_books_findings"] == 0
+            assert told["holdfast_core_books_check_age_seconds"] < 60
+            assert told["holdfast_core_books_walk_age_seconds"] < 60
+            assert told["holdfast_core_books_walk_checked"] == 0
+            assert told["holdfast_core_books_walk_total"] == 0
             assert told['holdfast_core_razorpay_calls_total{outcome="ok"}'] == 1
             assert (await scrape(port, "/"))[0] == 404
 

@@ -169,7 +169,7 @@ class Judge:
         known = {s.payment_id for s in escrow.surplus} | {escrow.payment.payment_id}
         is_told = all(p["id"] in known for p in deal.captured())
         is_back = all(_is_processed(r) for p in deal.payments() for r in deal.refunds(p))
-        book = await self._world.core.store.books(after_id="", limit=1, escrow_id=deal.escrow_id)
+        book = await self._world.core.store.books(limit=1, escrow_ids=[deal.escrow_id])
         is_done = escrow.status in ENDS and is_told and is_back and not book[0].is_owed
         return is_done and _knows_disputes(deal, escrow)
 

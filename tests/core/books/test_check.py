@@ -189,7 +189,7 @@ def test_work_that_nobody_has_written_down_is_found_where_there_is_work(status: 
 
 
 async def stored(room: Room, escrow_id: str) -> Book:
-    (book,) = await room.store.books(after_id="", limit=2, escrow_id=escrow_id)
+    (book,) = await room.store.books(limit=2, escrow_ids=[escrow_id])
     return book
 
 

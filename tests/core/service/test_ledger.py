@@ -115,3 +115,14 @@ async def test_the_last_check_tells_of_the_settlement_reports(counter: Counter) 
     assert answer.recon_time.ToMicroseconds() == now_us
     (finding,) = answer.recon_findings
     assert (finding.check, finding.message) == ("RECON_MISSING", f"2999-12-31: {text}")
+
+
+async def test_the_last_check_tells_how_far_the_walk_is(counter: Counter) -> None:
+    rooms = counter.core.rooms
+    result = await rooms.auditor.look_due()
+    assert result is not None
+    answer = await counter.call(rpc.GetLastCheckRequest(), *ADMIN)
+    assert answer.check_time.ToMicroseconds() == result.check_time_us
+    assert answer.walk_begin_time.ToMicroseconds() <= result.check_time_us
+    assert (answer.walk_checked, answer.walk_total, list(answer.findings)) == (0, 0, [])
+    assert not answer.HasField("whole_end_time")
