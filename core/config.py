@@ -22,6 +22,8 @@ _PREFIXES = (
     "LIMIT_",
     "DEADLINE_",
     "PAYEE_",
+    "INBOX_",
+    "CHECKS_",
 )
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
@@ -63,6 +65,18 @@ class Settings(SharedSettings):
         ge=0,
         description="how long before a deadline an escrow's watchers are reminded; fixed for an"
         " escrow when it is created, 0 for not at all",
+    )
+    # Razorpay delivers again for a day, and a delivery may wait a day for its order.
+    inbox_keep_s: int = Field(
+        default=7_776_000,
+        ge=259_200,
+        description="how long a webhook is kept after it came and was worked off, in seconds",
+    )
+    # Razorpay may authorize and return a payment up to five days late.
+    checks_keep_s: int = Field(
+        default=864_000,
+        ge=518_400,
+        description="how long Razorpay is still asked about an escrow that has ended, in seconds",
     )
     limit_user_calls_per_s: int = Field(
         default=500, ge=1, description="calls a second of one user; twice as many at once"

@@ -20,12 +20,14 @@ from core.live.feed import Feed
 from core.live.follow import Followers
 from core.live.need import Need
 from core.razorpay import TIMEOUT_S, Gateway
+from core.settlement import prune
 from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
 from core.settlement.look import order_of
 from core.settlement.override import Overrider
+from core.settlement.prune import Pruner
 from core.settlement.recon import SettlementReports
-from core.settlement.reconcile import Reconciler
+from core.settlement.reconcile import Reconciler, Schedule
 from core.settlement.settle import Patience, Settler
 from core.settlement.webhook import Inbox
 from core.storage.database import connect
@@ -53,6 +55,7 @@ class Rooms:
     folder: Folder
     recon: Recon
     inbox: Inbox
+    pruner: Pruner
     clock: Clock
     vitals: Vitals
     timekeeper: Timekeeper
@@ -125,11 +128,18 @@ async def opened(
                 patience=patience,
                 ring_settlement=settler.ring,
             ),
-            reconciler=Reconciler(store, executor, gateway, now_us=now_us),
+            reconciler=Reconciler(
+                store,
+                executor,
+                gateway,
+                now_us=now_us,
+                schedule=Schedule(forget_s=settings.checks_keep_s),
+            ),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
             folder=Folder(store),
             recon=Recon(store, SettlementReports(gateway), now_us=now_us),
             inbox=inbox,
+            pruner=Pruner(store, keep_s=settings.inbox_keep_s, now_us=now_us),
             clock=Clock(
                 store,
                 executor,
@@ -156,6 +166,7 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
     made = [
         _loop("executor", 60, rooms.executor.run()),
         _loop("inbox", 120, rooms.inbox.run()),
+        _loop("pruning", 2 * prune.EVERY_S, rooms.pruner.run()),
         _loop("settlement", 60, rooms.settler.run()),
         # A page of escrows, each with several calls to Razorpay that may all time out.
         _loop("reconciliation", 1_800, rooms.reconciler.run()),

@@ -292,6 +292,17 @@ class Store:
         )
         return [(row.event_id, bytes(row.body)) for row in await self._rows(statement)]
 
+    async def old_webhooks(self, outcome: str, before_us: int, limit: int) -> list[str]:
+        """List webhooks that came before a time and were worked off so, oldest first."""
+        c = t.inbox.c
+        statement = (
+            sa.select(c.event_id)
+            .where(c.outcome == outcome, c.receive_time_us < before_us)
+            .order_by(c.receive_time_us)
+            .limit(limit)
+        )
+        return [row.event_id for row in await self._rows(statement)]
+
     async def books(
         self, *, after_id: str = "", limit: int, escrow_ids: Collection[str] | None = None
     ) -> list[Book]:

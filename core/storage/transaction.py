@@ -81,11 +81,20 @@ class Transaction:
         statement = insert_into(t.inbox, self._is_postgres).values(
             event_id=event_id, body=body, receive_time_us=now_us
         )
-        await self._connection.execute(statement.on_conflict_do_nothing())
         c = t.inbox.c
-        rows = await self._connection.execute(sa.select(c.outcome).where(c.event_id == event_id))
+        # Written over by itself, so that it cannot be pruned between being found and being read.
+        same = statement.on_conflict_do_update(
+            index_elements=["event_id"], set_={"event_id": c.event_id}
+        )
+        rows = await self._connection.execute(same.returning(c.outcome))
         outcome: str | None = rows.scalar_one()
         return outcome
+
+    async def forget_webhooks(self, event_ids: Sequence[str]) -> int:
+        """Forget webhooks that are worked off; answer how many of these there were."""
+        c = t.inbox.c
+        old = sa.delete(t.inbox).where(c.event_id.in_(event_ids), c.outcome.is_not(None))
+        return (await self._connection.execute(old)).rowcount
 
     async def finish_webhook(self, *, event_id: str, outcome: str) -> None:
         await self._connection.execute(

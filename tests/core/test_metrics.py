@@ -54,6 +54,7 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
                 for name in (
                     "executor",
                     "inbox",
+                    "pruning",
                     "settlement",
                     "reconciliation",
                     "bank_disputes",
