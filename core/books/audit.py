@@ -40,8 +40,8 @@ RETRY = 1 / 6
 # it is met by the next one, and no check is on time to the second.
 WALK_S = 22 * 3_600.0
 # How far each check looks back behind the one before. A change is stamped before it is committed:
-# a batch ends within half a minute, and cores whose clocks are further apart than seconds believe
-# no clock (core.clock). What is later still is met by the walk.
+# a batch ends within half a minute, and the clocks of cores should be seconds apart at most
+# (core.clock says so in health where one is not). What is later still is met by the walk.
 OVERLAP_S = 600.0
 # How long a core that says nothing keeps the check to itself: a page with a slow provider.
 LEASE_S = 1_800.0
