@@ -35,6 +35,7 @@ from core.service import reflection
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
 from core.service.guard import Guard
+from core.service.ids import NewIds
 from core.service.ledger import LedgerService
 from core.service.payee import Payees
 from core.service.payment import PaymentService
@@ -192,6 +193,7 @@ def _add_services(
         executor,
         rooms.feed,
         rooms.followers,
+        new_id=NewIds(rooms.now_us),
         fee_bps=settings.platform_fee_bps,
         remind_before_us=settings.deadline_near_s * US_PER_S,
         overrider=rooms.overrider,

@@ -175,7 +175,7 @@ DOORS = {
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
     "bridge.check": {"command"},
-    "bridge.door": {"body", "reply"},
+    "bridge.door": {"body", "connection", "reply"},
     "bridge.upstream": {"core", "channel", "watch", "watched", "follow", "standing"},
     "bridge.browser": set(),
     "bridge.web": set(),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
@@ -58,6 +57,7 @@ class EscrowService(service.EscrowServiceServicer):
         feed: Feed,
         followers: Followers,
         *,
+        new_id: Callable[[], str],
         fee_bps: int,
         remind_before_us: int,
         overrider: Overrider,
@@ -69,6 +69,7 @@ class EscrowService(service.EscrowServiceServicer):
         self._executor = executor
         self._feed = feed
         self._followers = followers
+        self._new_id = new_id
         self._fee_bps = fee_bps
         self._remind_before_us = remind_before_us
         self._overrider = overrider
@@ -90,7 +91,7 @@ class EscrowService(service.EscrowServiceServicer):
     async def CreateEscrow(
         self, request: rpc.CreateEscrowRequest, context: Any
     ) -> rpc.CreateEscrowResponse:
-        escrow_id = str(uuid.uuid4())
+        escrow_id = self._new_id()
         command = new_escrow(
             request,
             escrow_id,

@@ -21,6 +21,7 @@ from core.live.follow import Followers
 from core.service import guard
 from core.service.escrow import EscrowService
 from core.service.guard import Verified
+from core.service.ids import NewIds
 from core.service.payee import Payees
 from core.service.payment import PaymentService
 from core.service.share import Pace, Shares
@@ -105,6 +106,7 @@ class Core:
             executor,
             feed,
             followers,
+            new_id=NewIds(now_us),
             fee_bps=FEE_BPS,
             remind_before_us=REMIND_BEFORE_US,
             overrider=Overrider(
