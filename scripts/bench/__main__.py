@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not build.GENERATOR.exists():
         print("[bench] run `make bench`: the load generator is not built", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell that starts us in the background has us ignore it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     _raise_descriptors()
     start = time.monotonic()

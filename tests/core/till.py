@@ -146,7 +146,7 @@ async def open_till(url: str, sandbox: Sandbox, patience: Patience = QUICK) -> A
         key_id=sandbox.key_id,
         key_secret=sandbox.key_secret,
         base_url=sandbox.base_url,
-        timeout_s=0.5,
+        timeout_s=2.0,
     )
     async with open_room(url, WallTime()) as room, Visitor(sandbox) as buyer:
         till = Till(room, gateway, buyer, patience)

@@ -27,8 +27,13 @@ class Attack:
         self.port = port
         self.token = token
         self.count = count
-        self.ends_at = time.monotonic() + seconds
+        self._seconds = seconds
+        self.begin()
         self.seen: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Count the time from now on: what was prepared until now took none of it."""
+        self.ends_at = time.monotonic() + self._seconds
 
     @property
     def is_on(self) -> bool:
@@ -131,6 +136,7 @@ async def gzip_bombs(attack: Attack) -> None:
     bomb = gzip.compress(bytes(256 << 20), compresslevel=9)
     paths = (WEBHOOK, "/api/v1/escrows", "/nowhere", "/api/v1/demo/token")
     headers = f"Content-Encoding: gzip\r\nAuthorization: Bearer {attack.token}\r\n".encode()
+    attack.begin()
     await attack.again(lambda n: attack.post(paths[n % len(paths)], headers, bomb))
 
 
@@ -138,6 +144,7 @@ async def large_bodies(attack: Attack) -> None:
     """JSON that is slow to read: of 1 MiB, and as much as is taken."""
     bodies = [b'{"milestones":[' + b"{}," * count + b"{}]}" for count in (349_000, 9_990)]
     headers = f"Authorization: Bearer {attack.token}\r\n".encode()
+    attack.begin()
     await attack.again(lambda n: attack.post("/api/v1/escrows", headers, bodies[n % 2]))
 
 
