@@ -30,6 +30,7 @@ from core.storage.condition import Condition
 from core.storage.database import Database, fetch, in_thread, on_wire, reading, writing
 from core.storage.ledger import Ledger
 from core.storage.link import Link
+from core.storage.listing import newest, versions
 from core.storage.plan import Plan, listed
 from core.storage.recon import Recon
 from core.storage.row import Book, Known, PostingRow, chunks, latest_payee, payee_row
@@ -142,18 +143,15 @@ class Store:
         before: tuple[int, str] | None,
         limit: int,
     ) -> list[Escrow]:
-        """List escrows, newest first, that every one of `parties` belongs to."""
-        c = t.escrows.c
-        statement = sa.select(c.body).order_by(c.create_time_us.desc(), c.escrow_id.desc())
-        for user_id in parties:
-            statement = statement.where(
-                sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
-            )
-        if status is not None:
-            statement = statement.where(c.status == status.value)
-        if before is not None:
-            statement = statement.where(sa.tuple_(c.create_time_us, c.escrow_id) < before)
-        return [load_row(row.body) for row in await self._rows(statement.limit(limit))]
+        """List escrows, newest first, that every one of `parties` (two at most) belongs to."""
+        statement = newest(
+            t.escrows.c.body,
+            parties=parties,
+            statuses=() if status is None else (status,),
+            before=before,
+            limit=limit,
+        )
+        return [load_row(row.found) for row in await self._rows(statement)]
 
     async def events_after(self, escrow_id: str, after: int, limit: int) -> list[bytes]:
         """Read serialized events of one escrow after a version (exclusive), oldest first."""
@@ -204,22 +202,18 @@ class Store:
 
     async def versions_of(self, user_id: str, since_us: int = 0) -> dict[str, int]:
         """Answer the version of each escrow of a user that changed since a time."""
-        c = t.escrows.c
-        mine = sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
-        statement = sa.select(c.escrow_id, c.version).where(mine, c.update_time_us >= since_us)
-        return {row.escrow_id: row.version for row in await self._rows(statement)}
+        rows = await self._rows(versions(user_id, since_us))
+        return {row.escrow_id: row.version for row in rows}
 
     async def open_of(self, user_id: str, limit: int) -> list[str]:
         """List the escrows of a user that have not ended, the newest first."""
-        c = t.escrows.c
-        mine = sa.or_(c.buyer_id == user_id, c.seller_id == user_id, c.arbiter_id == user_id)
-        statement = (
-            sa.select(c.escrow_id)
-            .where(mine, c.status.not_in([status.value for status in FINAL]))
-            .order_by(c.create_time_us.desc(), c.escrow_id.desc())
-            .limit(limit)
+        statement = newest(
+            t.escrows.c.escrow_id,
+            parties=[user_id],
+            statuses=set(Status) - FINAL,
+            limit=limit,
         )
-        return [row.escrow_id for row in await self._rows(statement)]
+        return [row.found for row in await self._rows(statement)]
 
     async def unpaid_of(self, user_id: str, *, towards: str = "", limit: int) -> int:
         """Count the escrows that a user created and nobody has paid, up to `limit`.

@@ -174,5 +174,8 @@ async def test_balances_and_names_of_an_older_ledger_are_worked_out(
     rows = await ledger.entries(escrow_id="", account="razorpay:on_hold", after=None, limit=20)
     assert sorted((row.entity_id, row.amount_minor) for row in rows) == [("", -800), ("trf_1", 800)]
     told = [r.getMessage() for r in caplog.records if r.name == migrations.__name__]
-    assert told == [f"balances: the postings of {n} escrows are summed" for n in (1, 2)]
+    assert told == [
+        *(f"balances: the postings of {n} escrows are summed" for n in (1, 2)),
+        *(f"lists: {n} of 10 indexes of the escrows are made" for n in range(1, 11)),
+    ]
     await engine.dispose()

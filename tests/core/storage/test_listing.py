@@ -1,0 +1,309 @@
+"""What a list, a wait or a feed reads is found by an index, however much there is beside it."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from core.law.command import Caller
+from core.law.status import Status
+from core.storage import store as stores
+from core.storage.database import Database, fetch, in_thread, on_wire
+from core.storage.link import Link
+from core.storage.plan import Plan
+from core.storage.store import Store
+from tests.core.law.story import START_US
+from tests.core.room import Room
+
+OTHERS, MANY, FEW = 24_000, 12_000, 3
+PAGE = 20
+# Rows that a read of one page may touch: a page for each part of its question, and some to spare.
+MOST_ROWS = 20 * PAGE
+# SQLite's own instructions: a row costs about ten to forty, and a walk over MANY takes far more.
+MOST_STEPS = 40_000
+BIG = ("escrows", "events", "owed", "checks", "inbox", "payee_changes", "payees", "orders")
+
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
+# The newest are of others; `many` is in each role, mostly at the end, and disputes are rare.
+_ESCROWS = """
+    INSERT INTO escrows (escrow_id, version, status, buyer_id, seller_id, arbiter_id,
+        create_time_us, update_time_us, deadline_us, last_hash, body, created_by)
+    SELECT '{who}-' || CAST(1000000 + n.i AS TEXT), 1,
+        CASE WHEN n.i % 3000 = 0 THEN 'DISPUTED' WHEN n.i % 7 = 0 THEN 'HELD' ELSE 'RELEASED' END,
+        {buyer}, {seller}, {arbiter}, e.create_time_us + {age} + n.i, e.create_time_us + n.i,
+        e.create_time_us + n.i, e.last_hash, e.body, {buyer}
+    FROM n, escrows e WHERE e.escrow_id = :template
+"""
+_FILLED = [
+    (
+        OTHERS,
+        _ESCROWS.format(
+            who="other",
+            buyer="'buyer-' || CAST(n.i % 2400 AS TEXT)",
+            seller="'seller-' || CAST(n.i % 1200 AS TEXT)",
+            arbiter="''",
+            age=10_000_000,
+        ),
+    ),
+    *(
+        (MANY // 3, _ESCROWS.format(who=who, **roles, age=0))
+        for who, roles in {
+            "buys": {"buyer": "'many'", "seller": "'shop'", "arbiter": "''"},
+            "sells": {
+                "buyer": "'buyer-' || CAST(n.i % 2400 AS TEXT)",
+                "seller": "'many'",
+                "arbiter": "''",
+            },
+            "judges": {"buyer": "'client'", "seller": "'shop'", "arbiter": "'many'"},
+        }.items()
+    ),
+    (FEW, _ESCROWS.format(who="few", buyer="'few'", seller="'many'", arbiter="'judge'", age=0)),
+    (
+        OTHERS,
+        "INSERT INTO events (escrow_id, version, cause, fingerprint, type, create_time_us, body)"
+        " SELECT 'other-' || CAST(1000000 + n.i AS TEXT), 1, 'cause-' || CAST(n.i AS TEXT),"
+        " v.fingerprint, v.type, v.create_time_us, v.body"
+        " FROM n, events v WHERE v.escrow_id = :template",
+    ),
+    *(
+        (
+            OTHERS,
+            f"INSERT INTO {table} ({columns}) SELECT {key} || CAST(1000000 + n.i AS TEXT),"
+            f" {START_US} + n.i, {rest} FROM n WHERE :template > ''",
+        )
+        for table, columns, key, rest in (
+            ("owed", "escrow_id, due_us, version, stirs, attempts", "'other-'", "1, 0, 0"),
+            ("checks", "escrow_id, due_us, attempts", "'other-'", "0"),
+        )
+    ),
+    (
+        OTHERS,
+        "INSERT INTO payee_changes (user_id, due_us) SELECT 'seller-' || CAST(n.i AS TEXT),"
+        f" {START_US} + n.i FROM n WHERE :template > ''",
+    ),
+    (
+        OTHERS,
+        "INSERT INTO inbox (event_id, receive_time_us, body, outcome)"
+        f" SELECT 'evt-' || CAST(n.i AS TEXT), {START_US} + n.i, v.body,"
+        " CASE WHEN n.i % 1000 = 0 THEN NULL ELSE 'APPLIED' END"
+        " FROM n, events v WHERE v.escrow_id = :template AND v.version = 1",
+    ),
+    (
+        OTHERS,
+        "INSERT INTO payees (user_id, version, account_id, cause, fingerprint, create_time_us)"
+        " SELECT 'seller-' || CAST(n.i AS TEXT), 1, 'acc_1', 'p-' || CAST(n.i AS TEXT),"
+        f" v.fingerprint, {START_US} FROM n, events v"
+        " WHERE v.escrow_id = :template AND v.version = 1",
+    ),
+]
+
+
+class Asked(NamedTuple):
+    """A statement as the driver got it."""
+
+    text: str
+    values: tuple[Any, ...]
+
+
+Case = Callable[[Store], Awaitable[Any]]
+
+
+def _page(status: Status | None = None, before: bool = False, parties: str = "") -> Case:
+    # Between the newest and the oldest of everybody.
+    key = (START_US + MANY // 6, "n") if before else None
+    names = sorted(parties.split())
+    return lambda store: store.escrows(parties=names, status=status, before=key, limit=PAGE)
+
+
+def _lists() -> dict[str, Case]:
+    users = ("", "many", "few", "many few", "many shop", "client many", "few judge", "buyer-5 many")
+    return {
+        f"escrows of {user or 'everybody'}, {status}, {before}": _page(status, before, user)
+        for user in users
+        for status in (None, Status.HELD, Status.DISPUTED, Status.SPLIT)
+        # What two users share in one status has no index of its own: where it is this little,
+        # PostgreSQL finds and sorts it.
+        if status is not Status.HELD or " " not in user
+        for before in (False, True)
+    }
+
+
+async def _lease(store: Store) -> None:
+    async with store.write() as transaction:
+        taken = await transaction.owed.lease(
+            lease_id="l", now_us=START_US * 2, until_us=START_US * 2, limit=PAGE
+        )
+        assert len(taken) == PAGE
+        await transaction.owed.lease_one(
+            "other-1000099", lease_id="l", now_us=START_US, until_us=START_US
+        )
+        await transaction.due_checks(now_us=START_US * 2, limit=PAGE)
+
+
+_SOON_US = START_US + 30
+CASES: dict[str, Case] = {
+    **_lists(),
+    "open of many": lambda s: s.open_of("many", PAGE),
+    "open of few": lambda s: s.open_of("few", PAGE),
+    "unpaid": lambda s: s.unpaid_of("few", limit=PAGE),
+    "changed of few": lambda s: s.versions_of("few"),
+    "leases and checks": _lease,
+    "is anything owed": lambda s: s.is_owed(_SOON_US),
+    "deadlines": lambda s: s.overdue(START_US * 2, PAGE),
+    "webhooks": lambda s: s.waiting_webhooks(START_US * 2, PAGE),
+    "payees due": lambda s: s.due_payees(_SOON_US, PAGE),
+    "payee": lambda s: s.payee("seller-77"),
+    "payee's events": lambda s: s.payee_events("seller-77", 0, PAGE),
+    "order": lambda s: s.owner_of_order("order_77"),
+    "escrow": lambda s: s.escrow("other-1000077"),
+    "several": lambda s: s.several([f"other-{at}" for at in range(1000100, 1000110)]),
+    "versions": lambda s: s.versions([f"other-{at}" for at in range(1000100, 1000110)]),
+    "parties": lambda s: s.parties([f"other-{at}" for at in range(1000100, 1000110)]),
+    "events": lambda s: s.events_after("other-1000077", 0, PAGE),
+    "events of each": lambda s: s.events_after_each(
+        [(f"other-{at}", 0) for at in range(1000100, 1000105)], PAGE
+    ),
+    "event": lambda s: s.event("other-1000077", 1),
+    "cause": lambda s: s.known("cause-77"),
+    "revocations": lambda s: s.revocations(START_US),
+}
+
+
+async def test_an_index_finds_what_is_read_whatever_stands_beside_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = room.store._engine
+    await _fill(room)
+    asked: list[Asked] = []
+
+    def driven(_c: Any, _cursor: Any, text: str, values: Any, *_: Any) -> None:
+        asked.append(Asked(text, tuple(values)))
+
+    async def planned(engine: Database, plan: Plan, **given: Any) -> Any:
+        compiled = plan.postgres if engine.links is not None else plan.lite
+        asked.append(Asked(compiled.text, compiled.values(given)))
+        return await fetch(engine, plan, **given)
+
+    event.listen(database.sync_engine, "before_cursor_execute", driven)
+    monkeypatch.setattr(stores, "fetch", planned)
+    problems = []
+    for name, case in CASES.items():
+        asked.clear()
+        await case(room.store)
+        reads = [one for one in asked if one.text.lstrip().startswith(("SELECT", "WITH"))]
+        assert reads, name
+        for one in reads:
+            explain = _postgres if room.store.is_postgres else _sqlite
+            problems += [f"{name}: {said}" for said in await explain(database, one)]
+    assert not problems, "\n".join(problems)
+
+
+async def test_a_walk_over_what_a_user_has_would_be_noticed(room: Room) -> None:
+    await _fill(room)
+    database, is_postgres = room.store._engine, room.store.is_postgres
+    explain, place = (_postgres, "$1") if is_postgres else (_sqlite, "?")
+    bad = (
+        f"SELECT body FROM escrows WHERE status <> {place} ORDER BY version LIMIT 20",
+        f"SELECT body FROM escrows WHERE body > {place} ORDER BY escrow_id DESC LIMIT 20",
+        f"SELECT count(*) FROM escrows WHERE buyer_id || '' = {place}",
+    )
+    for text in bad:
+        assert await explain(database, Asked(text, ("many" if "body >" not in text else "~",)))
+
+
+async def _fill(room: Room) -> None:
+    """Write what many others have, and what one user has very much of."""
+    template = await room.create(arbiter_id="")
+    async with room.store.write() as transaction:
+        for count, text in _FILLED:
+            statement = sa.text(_with_numbers(text, count))
+            await transaction._connection.execute(statement, {"template": template})
+    async with room.store._engine.connect() as connection:
+        if room.store.is_postgres:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(sa.text("VACUUM ANALYZE"))
+
+
+def _with_numbers(text: str, count: int) -> str:
+    return _NUMBERS.format(count=count) + text
+
+
+async def _sqlite(database: Database, asked: Asked) -> list[str]:
+    """Say what is wrong with how SQLite goes about a read."""
+
+    def look(connection: Any) -> tuple[list[str], int]:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {asked.text}", asked.values).fetchall()
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 100
+            return 0
+
+        connection.set_progress_handler(count, 100)
+        connection.execute(asked.text, asked.values).fetchall()
+        connection.set_progress_handler(None, 0)
+        return [row[3] for row in rows], steps
+
+    plan, steps = await in_thread(database, look)
+    scans = [
+        f"{line} in {asked.text}"
+        for line in plan
+        if re.match(rf"SCAN ({'|'.join(BIG)})\b", line) and " INDEX " not in line
+    ]
+    return scans + ([f"{steps} steps: {plan}"] if steps > MOST_STEPS else [])
+
+
+async def _postgres(database: Database, asked: Asked) -> list[str]:
+    """Say what is wrong with how PostgreSQL goes about a read."""
+
+    async def look(driver: Any, _link: Link) -> Any:
+        text = f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.text}"
+        return await driver.fetchval(text, *asked.values)
+
+    found = await on_wire(database, look)
+    # Where SQLAlchemy has set the connection up, it is read already.
+    plan = json.loads(found) if isinstance(found, str) else found
+    return [said for node in _nodes(plan[0]["Plan"]) for said in _judged(node)]
+
+
+def _nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node, *(below for part in node.get("Plans", ()) for below in _nodes(part))]
+
+
+def _judged(node: dict[str, Any]) -> list[str]:
+    name = f"{node['Node Type']} {node.get('Index Name') or node.get('Relation Name', '')}"
+    removed = sum(count for key, count in node.items() if key.startswith("Rows Removed"))
+    rows = round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    said = [f"{name} touches {rows} rows"] if rows > MOST_ROWS else []
+    if node["Node Type"].endswith("Seq Scan") and node["Relation Name"] in BIG[:-1]:
+        said.append(f"{name} reads it all")
+    return said
+
+
+async def test_a_list_has_what_is_shared_newest_first_and_nothing_twice(room: Room) -> None:
+    people = ("ann", "bob", "cy")
+    made = [
+        (await room.create(caller=Caller(b), buyer_id=b, seller_id=s, arbiter_id=a), {b, s, a})
+        for b in people
+        for s in people
+        for a in ("", *people)
+        if b != s and a not in (b, s)
+    ]
+    newest = made[::-1]
+    for parties in ([], ["ann"], ["bob"], ["ann", "cy"], ["ann", "nobody"]):
+        wanted = [one for one, who in newest if set(parties) <= who]
+        found: list[str] = []
+        before = None
+        while page := await room.store.escrows(
+            parties=parties, status=Status.INITIATED, before=before, limit=2
+        ):
+            found += [escrow.escrow_id for escrow in page]
+            before = (page[-1].create_time_us, page[-1].escrow_id)
+        assert found == wanted
+    assert await room.store.open_of("ann", 3) == [one for one, who in newest if "ann" in who][:3]
+    assert set(await room.store.versions_of("ann")) == {one for one, who in made if "ann" in who}
