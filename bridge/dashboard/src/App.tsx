@@ -1,4 +1,4 @@
-import { MantineProvider } from '@mantine/core';
+import { Alert, MantineProvider } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createBrowserRouter, RouterProvider } from 'react-router';
@@ -11,6 +11,7 @@ import { ListPage } from './pages/ListPage';
 import { LoginPage } from './pages/LoginPage';
 import { MissingPage } from './pages/MissingPage';
 import { SettingsPage } from './pages/SettingsPage';
+import { addressProblem } from './services/address';
 import { theme } from './theme';
 
 const RETRIES_MAX = 4;
@@ -30,11 +31,18 @@ const router = createBrowserRouter([
 ]);
 
 export function App() {
+  const [problem] = useState(addressProblem);
   return (
     <MantineProvider theme={theme} defaultColorScheme="auto">
-      <AuthProvider>
-        <Session />
-      </AuthProvider>
+      {problem ? (
+        <Alert role="alert" color="red" title="This page is not set up" m="lg">
+          {problem}
+        </Alert>
+      ) : (
+        <AuthProvider>
+          <Session />
+        </AuthProvider>
+      )}
     </MantineProvider>
   );
 }

@@ -94,8 +94,12 @@ export class WebSocketService {
     return this.#subscriptions.wanted();
   }
 
-  /** Connects as the token's user. Does nothing if it is connected with the same token. */
+  /**
+   * Connects as the token's user. Does nothing if it is connected with the same token. Throws TypeError
+   * if `VITE_API_URL` cannot be used.
+   */
   readonly connect = (token: string): void => {
+    if (this.#options.address === undefined) socketAddress();
     if (token === this.token && this.#status !== 'disconnected') return;
     if (this.token !== null && token !== this.token) this.#subscriptions.forgetVersions();
     this.#credential.set(token);
