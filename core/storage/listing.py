@@ -7,6 +7,7 @@ own, no further than the list is long, and the parts are put together.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _E = t.escrows.c
 _HAS_ARBITER = sa.text("arbiter_id > ''")
 _ROLES = (_E.buyer_id, _E.seller_id, _E.arbiter_id)
 _Terms = tuple[Any, ...]
+_MOST = sa.bindparam("most", type_=sa.Integer)
 
 
 def newest(
@@ -29,14 +31,28 @@ def newest(
     statuses: Collection[Status] = (),
     before: tuple[int, str] | None = None,
     limit: int,
-) -> sa.Select[Any]:
+) -> tuple[sa.Select[Any], dict[str, Any]]:
     """Select a column, as `found`, of the newest escrows that all of at most two parties share.
 
     Without `statuses`, whatever their status; `before` is the key of the last one that is known.
+    Answers the statement, and what is bound to it.
     """
-    states: list[_Terms] = [(_E.status == status.value,) for status in sorted(statuses)]
+    bound: dict[str, Any] = {f"user_{at}": user for at, user in enumerate(parties)}
+    if before is not None:
+        bound |= {"before_us": before[0], "before_id": before[1]}
+    form = _newest(column, len(parties), tuple(sorted(statuses)), before is not None)
+    return form, bound | {"most": limit}
+
+
+@functools.cache
+def _newest(
+    column: sa.Column[str], users: int, statuses: tuple[Status, ...], goes_on: bool
+) -> sa.Select[Any]:
+    """Make each form once: to build one costs more than to run it."""
+    states: list[_Terms] = [(_E.status == status.value,) for status in statuses]
+    parties = [sa.bindparam(f"user_{at}", type_=sa.String) for at in range(users)]
     parts = [
-        _part(column, (*roles, *state), before, limit)
+        _part(column, (*roles, *state), goes_on)
         for roles in _roles(parties)
         for state in states or [()]
     ]
@@ -44,7 +60,19 @@ def newest(
         return parts[0]
     rows = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
     key = (rows.c.create_time_us.desc(), rows.c.escrow_id.desc())
-    return sa.select(rows.c.found).order_by(*key).limit(limit)
+    return sa.select(rows.c.found).order_by(*key).limit(_MOST)
+
+
+def _part(column: sa.Column[str], terms: _Terms, goes_on: bool) -> sa.Select[Any]:
+    """Select what one walk over one index finds."""
+    key = (_E.create_time_us, _E.escrow_id)
+    statement = sa.select(column.label("found"), *key).where(*terms)
+    if goes_on:
+        # The time is said beside the pair, for which not every planner takes an index.
+        time_us = sa.bindparam("before_us", type_=sa.BigInteger)
+        pair = sa.tuple_(time_us, sa.bindparam("before_id", type_=sa.String))
+        statement = statement.where(_E.create_time_us <= time_us, sa.tuple_(*key) < pair)
+    return statement.order_by(*(one.desc() for one in key)).limit(_MOST)
 
 
 def versions(user_id: str, since_us: int) -> sa.Select[Any]:
@@ -57,19 +85,7 @@ def versions(user_id: str, since_us: int) -> sa.Select[Any]:
     return sa.select(sa.union_all(*parts).subquery())
 
 
-def _part(
-    column: sa.Column[str], terms: _Terms, before: tuple[int, str] | None, limit: int
-) -> sa.Select[Any]:
-    """Select what one walk over one index finds."""
-    key = (_E.create_time_us, _E.escrow_id)
-    statement = sa.select(column.label("found"), *key).where(*terms)
-    if before is not None:
-        # The time is said beside the pair, for which not every planner takes an index.
-        statement = statement.where(_E.create_time_us <= before[0], sa.tuple_(*key) < before)
-    return statement.order_by(*(one.desc() for one in key)).limit(limit)
-
-
-def _roles(parties: Sequence[str]) -> list[_Terms]:
+def _roles(parties: Sequence[Any]) -> list[_Terms]:
     """Answer the ways in which all of these users may be in one escrow; no escrow fits two."""
     if not parties:
         return [()]
@@ -82,7 +98,7 @@ def _roles(parties: Sequence[str]) -> list[_Terms]:
     return [way for pair in pairs for way in _shared(*pair)]
 
 
-def _shared(user: str, other: str) -> list[_Terms]:
+def _shared(user: Any, other: Any) -> list[_Terms]:
     """Answer the ways in which a user buys from another, or has him as arbiter."""
     judges = _judges(other)
     return [
@@ -92,5 +108,5 @@ def _shared(user: str, other: str) -> list[_Terms]:
     ]
 
 
-def _judges(user: str) -> _Terms:
+def _judges(user: Any) -> _Terms:
     return (_E.arbiter_id == user, _HAS_ARBITER)

@@ -144,14 +144,14 @@ class Store:
         limit: int,
     ) -> list[Escrow]:
         """List escrows, newest first, that every one of `parties` (two at most) belongs to."""
-        statement = newest(
+        statement, bound = newest(
             t.escrows.c.body,
             parties=parties,
             statuses=() if status is None else (status,),
             before=before,
             limit=limit,
         )
-        return [load_row(row.found) for row in await self._rows(statement)]
+        return [load_row(row.found) for row in await self._rows(statement, **bound)]
 
     async def events_after(self, escrow_id: str, after: int, limit: int) -> list[bytes]:
         """Read serialized events of one escrow after a version (exclusive), oldest first."""
@@ -207,13 +207,13 @@ class Store:
 
     async def open_of(self, user_id: str, limit: int) -> list[str]:
         """List the escrows of a user that have not ended, the newest first."""
-        statement = newest(
+        statement, bound = newest(
             t.escrows.c.escrow_id,
             parties=[user_id],
             statuses=set(Status) - FINAL,
             limit=limit,
         )
-        return [row.found for row in await self._rows(statement)]
+        return [row.found for row in await self._rows(statement, **bound)]
 
     async def unpaid_of(self, user_id: str, *, towards: str = "", limit: int) -> int:
         """Count the escrows that a user created and nobody has paid, up to `limit`.
