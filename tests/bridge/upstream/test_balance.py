@@ -12,7 +12,7 @@ from tests.fakes.core import FakeCore
 from tests.fakes.relay import Relay, to_port
 from tests.fakes.wait import until
 
-SOON: dict[str, Any] = {"standing_every_s": 0.05, "standing_s": 0.3, "backoff_last_s": 0.1}
+SOON: dict[str, Any] = {"standing_every_s": 0.05, "backoff_last_s": 0.1}
 COUNT = 20
 ESCROWS = [f"e{number}" for number in range(COUNT)]
 
@@ -92,7 +92,7 @@ async def test_streams_and_calls_leave_a_core_that_is_connected_and_silent(
 ) -> None:
     async with Relay(to_port(pair[0].port)) as relay:
         addresses = (f"127.0.0.1:{relay.port}", pair[1].address)
-        bridge = await bridge_of(start_bridge, *addresses)
+        bridge = await bridge_of(start_bridge, *addresses, standing_s=0.3)
         async with bridge.browser() as browser:
             await subscribe(browser, pair[0])
             relay.fall_silent(is_deaf=True)

@@ -18,7 +18,7 @@ from tests.fakes.bridge import SECRET, Bridge, token
 from tests.fakes.core import FakeCore
 from tests.fakes.wait import until
 
-SOON: dict[str, Any] = {"standing_every_s": 0.02, "standing_s": 0.3, "backoff_last_s": 0.1}
+SOON: dict[str, Any] = {"standing_every_s": 0.02, "backoff_last_s": 0.1}
 
 
 async def ready(bridge: Bridge) -> tuple[int, str]:
