@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,21 +39,6 @@ class OwedWriter:
                 .values(lease_id=lease_id, lease_until_us=until_us)
             )
         return [Owed(lease_id=lease_id, **row._mapping) for row in rows]
-
-    async def leases(self, escrow_ids: Collection[str]) -> dict[str, str]:
-        """Answer who works on these escrows, and keep that from changing until the commit."""
-        c = t.owed.c
-        found: dict[str, str] = {}
-        for chunk in chunks(sorted(escrow_ids)):
-            statement = (
-                sa.select(c.escrow_id, c.lease_id)
-                .where(c.escrow_id.in_(chunk), c.lease_id.is_not(None))
-                .order_by(c.escrow_id)
-                .with_for_update()
-            )
-            rows = await self._connection.execute(statement)
-            found.update((row.escrow_id, row.lease_id) for row in rows)
-        return found
 
     async def renew(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,8 +58,3 @@ def one_of(column: sa.Column[Any], name: str, is_postgres: bool) -> sa.ColumnEle
 def listed(items: Collection[str], is_postgres: bool) -> Any:
     """The parameter that `one_of` compares with."""
     return sorted(items) if is_postgres else json.dumps(sorted(items))
-
-
-def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[Any]]:
-    """Turn rows into one list for each column."""
-    return [[row[name] for row in rows] for name in names]

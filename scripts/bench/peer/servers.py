@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _API_KEY = "the key of a benchmark"
 _CHANNEL = "escrow"
 
 
-class Peer:
+class Peer(ABC):
     """A running server. Sockets open `url` and take `steps`; what it is told it tells them all."""
 
     name = ""
@@ -39,8 +40,9 @@ class Peer:
         self.process.kill()
         self.port.close()
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     def environment(self, _folder: Path) -> dict[str, str]:
         return {"JWT_SECRET": JWT_SECRET}
