@@ -23,9 +23,11 @@ from tests.fakes.visitor import Visitor
 
 ACCOUNT = "acc_12345678901234"
 LIMIT_S = 20.0
+# Less than a call may take in all, which is less than a lease: no call outlives its lease.
+GATEWAY_TIMEOUT_S = 1.5
 QUICK = Patience(
-    lease_s=1.0,
-    call_s=0.6,
+    lease_s=2.0,
+    call_s=1.6,
     listing_s=1.0,
     pending_first_s=0.01,
     pending_last_s=0.1,
@@ -146,7 +148,7 @@ async def open_till(url: str, sandbox: Sandbox, patience: Patience = QUICK) -> A
         key_id=sandbox.key_id,
         key_secret=sandbox.key_secret,
         base_url=sandbox.base_url,
-        timeout_s=2.0,
+        timeout_s=GATEWAY_TIMEOUT_S,
     )
     async with open_room(url, WallTime()) as room, Visitor(sandbox) as buyer:
         till = Till(room, gateway, buyer, patience)
