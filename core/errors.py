@@ -65,6 +65,12 @@ class Reason(enum.Enum):
         False,
         "`page_token` does not come from an answer with the same filter.",
     )
+    POSITION_UNKNOWN = (
+        "OUT_OF_RANGE",
+        False,
+        "`after_position` is beyond the newest position: the database is another one or was"
+        " restored from a backup. Read everything anew.",
+    )
     SIGNATURE_INVALID = (
         "INVALID_ARGUMENT",
         False,

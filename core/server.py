@@ -15,6 +15,8 @@ from escrow.v1 import (
     admin_service_pb2_grpc,
     escrow_service_pb2,
     escrow_service_pb2_grpc,
+    feed_service_pb2,
+    feed_service_pb2_grpc,
     ledger_service_pb2,
     ledger_service_pb2_grpc,
     payment_service_pb2,
@@ -34,6 +36,7 @@ from core.rooms import Loop, Rooms, loops, opened
 from core.service import reflection
 from core.service.admin import AdminService
 from core.service.escrow import EscrowService
+from core.service.feed import FeedService
 from core.service.guard import Guard
 from core.service.ids import NewIds
 from core.service.ledger import LedgerService
@@ -100,6 +103,7 @@ SERVICES = [
     payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"].full_name,
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+    feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"].full_name,
 ]
 
 
@@ -221,6 +225,7 @@ def _add_services(
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminService(store, revoker, revocations, now_us=rooms.now_us), server
     )
+    feed_service_pb2_grpc.add_FeedServiceServicer_to_server(FeedService(), server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable(names, server)

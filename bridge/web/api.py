@@ -16,6 +16,7 @@ from aiohttp import web
 from escrow.v1 import (
     admin_service_pb2,
     escrow_service_pb2,
+    feed_service_pb2,
     ledger_service_pb2,
     payment_service_pb2,
 )
@@ -78,6 +79,7 @@ ROUTES = routes_of(
     payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
+    feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"],
 )
 
 

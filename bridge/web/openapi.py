@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 
 from bridge.web.doors import DOORS
 from bridge.web.transcode import Route, is_plain
@@ -79,6 +79,8 @@ class _Document:
     def __init__(self, comments: dict[str, str]) -> None:
         self._comments = comments
         self._schemas: dict[str, Schema] = {"Error": _ERROR}
+        # Which RPC has a name to itself.
+        self._named: dict[str, str] = {}
 
     def of(self, routes: Iterable[Route]) -> Schema:
         paths: dict[str, dict[str, Schema]] = {}
@@ -86,9 +88,9 @@ class _Document:
         for route in routes:
             path = re.sub(r"=[^}]*\}", "}", route.template)
             operation = paths.setdefault(path, {})[route.method.lower()] = self._operation(route)
-            bindings[route.rpc.name] += 1
-            if bindings[route.rpc.name] > 1:
-                operation["operationId"] += str(bindings[route.rpc.name])
+            bindings[route.rpc.full_name] += 1
+            if bindings[route.rpc.full_name] > 1:
+                operation["operationId"] += str(bindings[route.rpc.full_name])
         bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         return {
             "openapi": "3.1.0",
@@ -102,7 +104,7 @@ class _Document:
     def _operation(self, route: Route) -> Schema:
         comment = self._comments.get(route.rpc.full_name, "")
         operation: Schema = {
-            "operationId": route.rpc.name,
+            "operationId": self._id(route.rpc),
             "tags": [route.rpc.containing_service.name],
             "summary": comment.partition(". ")[0].rstrip("."),
             "description": comment,
@@ -116,6 +118,11 @@ class _Document:
             schema = self._body(route)
             operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
         return operation
+
+    def _id(self, rpc: MethodDescriptor) -> str:
+        """Answer an RPC's name, with its service's where another service has an RPC of that name."""
+        is_first = self._named.setdefault(rpc.name, rpc.full_name) == rpc.full_name
+        return rpc.name if is_first else rpc.containing_service.name + rpc.name
 
     def _in_path(self, route: Route) -> Iterator[Schema]:
         fields = dict(_leaves(route.rpc.input_type))

@@ -10,6 +10,7 @@ import jwt
 from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as escrows
+from escrow.v1 import feed_service_pb2 as feed
 from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 from google.protobuf.message import Message
@@ -25,23 +26,26 @@ from tests.fakes.visitor import Visitor
 SECRET = "a secret for the tests of core, 32 bytes and more"
 WEBHOOK_SECRET = "whsec_of_the_tests"
 LIMIT_S = 20.0
+FILES: tuple[Any, ...] = (escrows, payments, admin, ledger, feed)
+# By the names of their requests, which are their own names but where two are alike.
 DESCRIPTORS = {
-    method.name: method
-    for file in (escrows.DESCRIPTOR, payments.DESCRIPTOR, admin.DESCRIPTOR, ledger.DESCRIPTOR)
-    for service in file.services_by_name.values()
+    method.input_type.name.removesuffix("Request"): method
+    for file in FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-# The calls of the books are for two roles only, whoever the parties are.
+# The calls of the books and of the feed are for two roles only, whoever the parties are.
 UNARY = sorted(
     name
     for name, method in DESCRIPTORS.items()
-    if not method.server_streaming and method.containing_service.name != "LedgerService"
+    if not method.server_streaming
+    and method.containing_service.name not in ("LedgerService", "FeedService")
 )
 
 
 def messages_of(name: str) -> Any:
     """The module that has the messages of a call."""
-    return next(m for m in (escrows, payments, admin, ledger) if hasattr(m, f"{name}Request"))
+    return next(m for m in FILES if hasattr(m, f"{name}Request"))
 
 
 def token(user_id: str, *roles: str, secret: str = SECRET, **claims: Any) -> str:
@@ -81,10 +85,12 @@ class Counter:
 
     async def send(self, name: str, body: bytes, bearer: str | None) -> bytes:
         """Call with bytes, whatever they are."""
-        service = DESCRIPTORS[name].containing_service.full_name
+        rpc = DESCRIPTORS[name]
         metadata = [] if bearer is None else [("authorization", f"Bearer {bearer}")]
         try:
-            method: Any = self.channel.unary_unary(f"/{service}/{name}")
+            method: Any = self.channel.unary_unary(
+                f"/{rpc.containing_service.full_name}/{rpc.name}"
+            )
             answer: bytes = await method(body, metadata=metadata, timeout=LIMIT_S)
         except grpc.aio.AioRpcError as error:
             raise Failed(error) from None

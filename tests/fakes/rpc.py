@@ -47,8 +47,9 @@ class Api:
             self.services = sorted(told.get_services())
             # Look everything up now: the pool asks the server for what it does not know.
             ours = [name for name in self.services if name.startswith(PACKAGE)]
+            # By the names of their requests, which are their own names but where two are alike.
             self.methods: dict[str, MethodDescriptor] = {
-                method.name: method
+                method.input_type.name.removesuffix("Request"): method
                 for name in ours
                 for method in pool.FindServiceByName(name).methods
             }

@@ -87,6 +87,8 @@ TABLE = {
     "IngestWebhook": Row(KEEPERS, {}, "ROLE_MISSING", False),
     "WatchMany": Row({"service", "bridge"}, {}, "ROLE_MISSING", False),
     "WatchRevocations": Row(KEEPERS, {}, "ROLE_MISSING", False),
+    "WatchEvents": Row(KEEPERS, {}, "ROLE_MISSING", False),
+    "FeedServiceListEvents": Row(KEEPERS, {}, "ROLE_MISSING", False),
     "RevokeTokens": Row(
         KEEPERS,
         {"user_id": "somebody-else", "issued_before": "2020-01-01T00:00:00Z"},
@@ -97,7 +99,7 @@ TABLE = {
 # For everybody with a token, but only about themselves.
 FOR_ALL = {"ListEscrows", "GetDefaults"}
 # Streams, and what only the webhook door passes on.
-NO_ROUTE = {"WatchEscrow", "WatchMany", "WatchRevocations", "IngestWebhook"}
+NO_ROUTE = {"WatchEscrow", "WatchMany", "WatchEvents", "WatchRevocations", "IngestWebhook"}
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ UNARY = [
     "CheckBooks",
     "GetLastCheck",
     "RevokeTokens",
+    "FeedServiceListEvents",
 ]
 
 

@@ -18,7 +18,7 @@ from tests.fakes.process import Process
 from tests.fakes.stack import Client, Port, Stack
 from tests.fakes.wait import until
 
-SERVICES = [f"escrow.v1.{name}Service" for name in ("Admin", "Escrow", "Ledger", "Payment")]
+SERVICES = [f"escrow.v1.{name}Service" for name in ("Admin", "Escrow", "Feed", "Ledger", "Payment")]
 DRAIN_LIMIT_S = 8.0
 GRPCURL_LIMIT_S = 30.0
 
