@@ -19,6 +19,16 @@ interface Event {
   old_status: string;
 }
 
+interface Claims {
+  sub: string;
+  exp: number;
+}
+
+/** Whose a connection is, and until when. */
+interface Identity extends Claims {
+  timers: ReturnType<typeof setTimeout>[];
+}
+
 interface Frame {
   type: string;
   id?: string;
@@ -87,7 +97,7 @@ export class FakeBridge extends Bridge {
   readonly #sockets: WebSocketServer;
   readonly #events = new Map<string, Event[]>();
   readonly #watching = new Map<Socket, Set<string>>();
-  readonly #users = new Map<Socket, string>();
+  readonly #identities = new Map<Socket, Identity>();
   #parties = new Map<string, string[]>();
   #made = 0;
   /** Every frame that came from a client. */
@@ -97,6 +107,14 @@ export class FakeBridge extends Bridge {
   isSilent = false;
   refuseWith: number | null = null;
   pingInterval_s = 25;
+  /** How far the server's clock is ahead of this device's. */
+  ahead_s = 0;
+  /** How long before the end of a token its connection is told. */
+  notice_s = 30;
+  /** Tokens that are refused, as revoked ones are. */
+  readonly refused = new Set<string>();
+  /** Whether the keys are away, so that no token can be checked. */
+  isKeyless = false;
   /** The answer to the next subscribe, in place of the usual one. */
   nextError: { code: string; message: string; retry: boolean } | null = null;
 
@@ -153,8 +171,13 @@ export class FakeBridge extends Bridge {
   token(user: string, ttl_s = 3600): string {
     this.#made += 1;
     const jti = this.#made;
-    const claims = { sub: user, jti, exp: Math.floor(Date.now() / 1000) + ttl_s, roles: ['user'] };
+    const claims = { sub: user, jti, exp: Math.floor(this.now_s) + ttl_s, roles: ['user'] };
     return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
+  }
+
+  /** The server's time. */
+  get now_s(): number {
+    return Date.now() / 1000 + this.ahead_s;
   }
 
   override async close(): Promise<void> {
@@ -165,7 +188,7 @@ export class FakeBridge extends Bridge {
   }
 
   #isParty(socket: Socket, escrowId: string): boolean {
-    return this.#parties.get(escrowId)?.includes(this.#users.get(socket) ?? '') ?? false;
+    return this.#parties.get(escrowId)?.includes(this.#identities.get(socket)?.sub ?? '') ?? false;
   }
 
   /** Tells every client whether events arrive. */
@@ -179,15 +202,49 @@ export class FakeBridge extends Bridge {
     this.handshakes.push({ protocols, url: request.url });
     if (this.refuseWith !== null) return socket.close(this.refuseWith);
     const token = protocols?.split(/,\s*/)[1] ?? '';
-    const claims = JSON.parse(atob(token.split('.')[1] ?? '')) as { sub: string; exp: number };
-    this.#users.set(socket, claims.sub);
+    const claims = this.#check(token);
+    if (!claims) return socket.close(4401, 'The token is missing, invalid or expired.');
+    this.#identify(socket, claims);
     this.#watching.set(socket, new Set());
-    socket.on('close', () => this.#watching.delete(socket));
+    socket.on('close', () => {
+      this.#watching.delete(socket);
+      this.#identities.get(socket)?.timers.forEach(clearTimeout);
+    });
     socket.on('message', (data) => this.#hear(socket, JSON.parse((data as Buffer).toString()) as Frame));
     const { sub: user_id, exp: expires_at } = claims;
-    const time = Math.floor(Date.now() / 1_000);
+    const time = Math.floor(this.now_s);
     const ping_interval = this.pingInterval_s;
     send(socket, { type: 'connected', user_id, expires_at, time, ping_interval });
+  }
+
+  /** Answers what a token says; null if it is expired or refused. */
+  #check(token: string): Claims | null {
+    const claims = JSON.parse(atob(token.split('.')[1] ?? '')) as Claims;
+    return claims.exp <= this.now_s || this.refused.has(token) ? null : claims;
+  }
+
+  /** Tells the connection when its token is about to expire, and ends it when it has. */
+  #identify(socket: Socket, claims: Claims): void {
+    this.#identities.get(socket)?.timers.forEach(clearTimeout);
+    const left_ms = (claims.exp - this.now_s) * 1000;
+    const code = 'TOKEN_EXPIRING';
+    const tell = () => send(socket, { type: 'error', code, message: 'Soon.', retry: true });
+    const timers = [
+      setTimeout(tell, Math.max(0, left_ms - this.notice_s * 1000)),
+      setTimeout(() => socket.close(4401), left_ms),
+    ];
+    this.#identities.set(socket, { ...claims, timers });
+  }
+
+  #authenticate(socket: Socket, token: string, id: string | undefined): void {
+    const refuse = (code: string, retry: boolean) =>
+      send(socket, { type: 'error', code, message: 'The previous token stays.', retry, id });
+    if (this.isKeyless) return refuse('UNAVAILABLE', true);
+    const claims = this.#check(token);
+    if (!claims) return refuse('TOKEN_INVALID', false);
+    if (claims.sub !== this.#identities.get(socket)?.sub) return refuse('USER_MISMATCH', false);
+    this.#identify(socket, claims);
+    send(socket, { type: 'authenticated', expires_at: claims.exp, id });
   }
 
   #hear(socket: Socket, frame: Frame): void {
@@ -195,7 +252,7 @@ export class FakeBridge extends Bridge {
     if (this.isSilent) return;
     const { id } = frame;
     if (frame.type === 'ping') send(socket, { type: 'pong', id });
-    if (frame.type === 'auth') send(socket, { type: 'authenticated', expires_at: 9e9, id });
+    if (frame.type === 'auth') this.#authenticate(socket, frame.token ?? '', id);
     if (frame.type === 'subscribe') this.#subscribe(socket, frame);
     if (frame.type === 'unsubscribe') {
       this.#watching.get(socket)?.delete(frame.escrow_id ?? '');

@@ -243,7 +243,11 @@ test('a refreshed token is kept for the next page load, without a new connection
   expect(bridge.handshakes).toHaveLength(1);
 });
 
-test('an expired token, or what is not a token, is refused before it is sent', () => {
+test('an expired token, or what is not a token, is refused before it is sent', async () => {
+  // A connection before this one has told what the server's time is.
+  await connected();
+  wsService.disconnect();
+  const before = bridge.handshakes.length;
   let auth!: ReturnType<typeof useAuth>;
   function Who() {
     auth = useAuth();
@@ -256,7 +260,7 @@ test('an expired token, or what is not a token, is refused before it is sent', (
   );
   expect(() => auth.login('nonsense')).toThrow('This is not a token.');
   expect(() => auth.login(bridge.token('asha', -1))).toThrow('This token has expired.');
-  expect(bridge.handshakes).toEqual([]);
+  expect(bridge.handshakes).toHaveLength(before);
 });
 
 test("StrictMode's double mount makes one subscription, and two components share it", async () => {

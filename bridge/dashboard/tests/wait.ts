@@ -9,3 +9,12 @@ export async function until(what: string, condition: () => boolean): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, STEP_MS));
   }
 }
+
+/** A promise that the test itself settles. */
+export function deferred(): { promise: Promise<string>; resolve: (value: string) => void } {
+  let resolve: (value: string) => void = () => undefined;
+  const promise = new Promise<string>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

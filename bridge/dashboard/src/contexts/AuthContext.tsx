@@ -12,6 +12,8 @@ import {
   useState,
   type ReactNode,
 } from 'react';
+import { readClaims } from '../services/claims.js';
+import { serverClock } from '../services/clock.js';
 import { wsService, type RefreshToken } from '../services/websocket.js';
 
 export interface User {
@@ -26,7 +28,10 @@ export interface Auth {
   user: User | null;
   /** Why the server ended the last session; null if the user logged out. */
   ended: 'expired' | 'refused' | null;
-  /** Throws TypeError if it is not a token, RangeError if it has expired. */
+  /**
+   * Throws TypeError if it is not a token, RangeError if it has expired by the server's clock. Before
+   * the server has said its time, the token is sent, and `ended` tells what the server says.
+   */
   login: (token: string) => void;
   logout: () => void;
 }
@@ -44,20 +49,8 @@ const AuthContext = createContext<Auth | null>(null);
 
 /** Reads the user from a token. Does not check the signature: the server does that. */
 export function readToken(token: string): User {
-  const [, payload = ''] = token.split('.');
-  let claims: { sub?: unknown; exp?: unknown; roles?: unknown } | null;
-  try {
-    const text = atob(payload.replace(/-/g, '+').replace(/_/g, '/'));
-    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-    claims = JSON.parse(new TextDecoder().decode(bytes)) as typeof claims;
-  } catch {
-    throw new TypeError('This is not a token.');
-  }
-  if (typeof claims?.sub !== 'string' || typeof claims.exp !== 'number') {
-    throw new TypeError('This token does not name a user and an expiry time.');
-  }
-  const roles = Array.isArray(claims.roles) ? claims.roles.map(String) : ['user'];
-  return { user_id: claims.sub, roles, expires_at: claims.exp };
+  const { sub, roles, exp } = readClaims(token);
+  return { user_id: sub, roles, expires_at: exp };
 }
 
 export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
@@ -92,8 +85,8 @@ export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
     const undos = [
       wsService.on('connected', follow),
       wsService.on('authenticated', follow),
-      wsService.on('disconnected', ({ code }) => {
-        if (code < 4400 || code > 4403) return;
+      wsService.on('disconnected', ({ code, will_reconnect }) => {
+        if (will_reconnect || code < 4400 || code > 4403) return;
         setEnded(code === TOKEN_EXPIRED_CODE ? 'expired' : 'refused');
         keep(null);
       }),
@@ -143,6 +136,7 @@ function storedToken(): string | null {
   }
 }
 
+/** By the server's clock. While its time is not known, the server is asked: it refuses the token. */
 function isExpired(user: User): boolean {
-  return user.expires_at <= Date.now() / 1000;
+  return user.expires_at <= (serverClock.now_s() ?? 0);
 }

@@ -1,4 +1,5 @@
-/** Times on screen, in the reader's own time zone. */
+/** Times on screen, in the reader's own time zone. What is now, the server says. */
+import { now_ms as present_ms } from '../services/clock';
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['day', 86_400],
@@ -8,7 +9,7 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
 /** `just now`, `5 minutes ago`, `yesterday`; the date if it is more than a week ago. */
-export function ago(time: string, now_ms: number = Date.now()): string {
+export function ago(time: string, now_ms: number = present_ms()): string {
   const elapsed_s = (Date.parse(time) - now_ms) / 1000;
   if (Number.isNaN(elapsed_s)) return '';
   if (Math.abs(elapsed_s) > 7 * 86_400) return dateOf(time);
@@ -30,7 +31,7 @@ export function clockTime(time: string): string {
 }
 
 /** `Thu 3 Dec, 3:02 pm IST`; with the year if it is not the present one. */
-export function moment(time: string, now_ms: number = Date.now()): string {
+export function moment(time: string, now_ms: number = present_ms()): string {
   const date = new Date(time);
   const isThisYear = date.getFullYear() === new Date(now_ms).getFullYear();
   const day = date.toLocaleDateString('en-IN', {

@@ -28,7 +28,10 @@ export interface ReconnectingMessage {
   type: 'reconnecting';
   /** 1 for the first after a loss. */
   attempt: number;
+  /** The number of quick attempts. */
   max_attempts: number;
+  /** Whether the quick attempts are used up, and slow ones follow. */
+  is_slow: boolean;
   delay_ms: number;
 }
 

@@ -2,68 +2,59 @@
  * Live updates from the bridge: one connection for the page, which reconnects by itself.
  *
  * `connect(token)` opens it and keeps it open until `disconnect()`. After a loss it tries to reconnect
- * up to five times, three seconds apart. The count starts over after a success, when the page becomes
- * visible, and when the network is back. Every subscription resumes after the last version seen, so
- * that no event is missed and none comes twice.
+ * five times, three seconds apart, and then slowly while the page is visible. The count starts over
+ * after a success, when the page becomes visible, and when the network is back. Every subscription
+ * resumes after the last version seen, so that no event is missed and none comes twice.
  */
 import { socketAddress } from './address.js';
-import { about, Comeback, isFinal } from './comeback.js';
-import { Connection } from './connection.js';
-import { Credential, type RefreshToken } from './credential.js';
-import type { ErrorFrame, EventFrame, ServerFrame } from './frames.js';
+import { claimsOf } from './claims.js';
+import type { ServerFrame } from './frames.js';
 import { Listeners, type Handler, type MessageType } from './listeners.js';
-import { PageEvents } from './page.js';
-import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js';
+import { DEFAULTS, type ServiceOptions } from './options.js';
+import { Session, type ConnectionStatus } from './session.js';
+import { Subscriber } from './subscriber.js';
 
 export type * from './frames.js';
 export type * from './listeners.js';
-export type { RefreshToken } from './credential.js';
+export type { ServiceOptions } from './options.js';
+export type { RefreshToken } from './renewal.js';
+export type { ConnectionStatus } from './session.js';
 export { EVERYTHING } from './subscriptions.js';
 
-export type ConnectionStatus = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
-
-export interface ServiceOptions {
-  /** The socket's address. By default made from VITE_API_URL or the page's origin. */
-  address: string | undefined;
-  /** The number of attempts to reconnect after a loss. */
-  maxAttempts: number;
-  /** The time between two attempts, at random up to a quarter more or less. */
-  intervalMs: number;
-  /** How long a ping may stay unanswered before the connection counts as lost. */
-  silenceMs: number;
-  /** Called when the token is about to expire. */
-  refreshToken: RefreshToken | undefined;
-}
-
-const MAX_ATTEMPTS = 5;
-const INTERVAL_MS = 3_000;
-const SILENCE_MS = 10_000;
-/** How long an unused subscription is kept, so that a remount finds it. */
-const LINGER_MS = 100;
 export class WebSocketService {
   readonly #listeners = new Listeners();
   readonly #statusListeners = new Set<() => void>();
-  readonly #subscriptions = new Subscriptions();
-  readonly #comeback = new Comeback();
-  readonly #credential = new Credential();
-  readonly #page = new PageEvents(
-    () => this.#wake(),
-    () => this.#connection?.drop('The network is off.'),
-  );
-  #options: ServiceOptions = {
-    address: undefined,
-    maxAttempts: MAX_ATTEMPTS,
-    intervalMs: INTERVAL_MS,
-    silenceMs: SILENCE_MS,
-    refreshToken: undefined,
-  };
-  #status: ConnectionStatus = 'disconnected';
+  #options: ServiceOptions = DEFAULTS;
   /** What the newest `live` frame of this connection said; true before the first. */
   #isLive = true;
-  #connection: Connection | null = null;
-  /** Whether the last close code was final, so that a reconnect would not help. */
-  #isBarred = false;
-  #requests = 0;
+  readonly #session: Session;
+  readonly #subscriber: Subscriber;
+
+  constructor() {
+    const options = () => this.#options;
+    this.#session = new Session(
+      {
+        get options() {
+          return options();
+        },
+        onFrame: (frame) => this.#onFrame(frame),
+        onStatus: () => this.#tellStatus(),
+        onLost: () => this.#subscriber.lost(),
+        tell: (message) => this.#listeners.emit(message),
+      },
+      () => this.#fetch(),
+    );
+    const session = this.#session;
+    this.#subscriber = new Subscriber({
+      get isConnected() {
+        return session.status === 'connected';
+      },
+      get intervalMs() {
+        return options().intervalMs;
+      },
+      send: (frame) => session.send(frame),
+    });
+  }
 
   /** Changes settings, from the next attempt on. */
   configure(options: Partial<ServiceOptions>): void {
@@ -72,62 +63,47 @@ export class WebSocketService {
 
   /** The browser's own socket, or null; `ws?.readyState` is 1 while it is open. */
   get ws(): WebSocket | null {
-    return this.#connection?.ws ?? null;
+    return this.#session.ws;
   }
 
   get status(): ConnectionStatus {
-    return this.#status;
+    return this.#session.status;
   }
 
   /** Whether events arrive: the page is connected, and the server says that it gets them. */
   get isLive(): boolean {
-    return this.#status === 'connected' && this.#isLive;
+    return this.status === 'connected' && this.#isLive;
   }
 
-  /** The token in use: the newest, if it was refreshed. */
+  /** The token in use: the newest that the bridge has taken, if it was refreshed. */
   get token(): string | null {
-    return this.#credential.token;
+    return this.#session.token;
   }
 
   /** The ids of the escrows that are subscribed to, and `*`. */
   get subscriptions(): ReadonlySet<string> {
-    return this.#subscriptions.wanted();
+    return this.#subscriber.wanted();
   }
 
   /**
-   * Connects as the token's user. Does nothing if it is connected with the same token. Throws TypeError
-   * if `VITE_API_URL` cannot be used.
+   * Connects as the token's user. Does nothing if it is connected with the same token. Another token
+   * of the same user resumes every subscription. Throws TypeError if `VITE_API_URL` cannot be used.
    */
   readonly connect = (token: string): void => {
     if (this.#options.address === undefined) socketAddress();
-    if (token === this.token && this.#status !== 'disconnected') return;
-    if (this.token !== null && token !== this.token) this.#subscriptions.forgetVersions();
-    this.#credential.set(token);
-    this.#page.start();
-    this.reconnect();
+    if (token === this.token && this.status !== 'disconnected') return;
+    if (this.token !== null && !isOfSameUser(token, this.token)) this.#subscriber.forget();
+    this.#session.connect(token);
   };
 
   /** Closes the connection and forgets the token. Subscriptions stay, for the next `connect`. */
   readonly disconnect = (): void => {
-    const wasOn = this.token !== null;
-    this.#page.stop();
-    this.#credential.set(null);
-    this.#leave();
-    this.#subscriptions.forgetVersions();
-    if (!wasOn) return;
-    this.#setStatus('disconnected');
-    this.#tellDisconnected(1000, 'This page closed the connection.', false);
+    this.#subscriber.forget();
+    this.#session.disconnect();
   };
 
   /** Tries to connect now and counts the attempts anew, for example when the user asks for it. */
-  readonly reconnect = (): void => {
-    if (this.token === null) return;
-    this.#isBarred = false;
-    this.#leave();
-    this.#comeback.reset();
-    this.#setStatus('connecting');
-    this.#open();
-  };
+  readonly reconnect = (): void => this.#session.reconnect();
 
   /**
    * Subscribes to an escrow, or with `*` to all escrows of the user. Match each call with one
@@ -135,8 +111,7 @@ export class WebSocketService {
    * unsubscribe send a frame.
    */
   readonly subscribe = (escrowId: string): (() => void) => {
-    const subscription = this.#subscriptions.add(escrowId);
-    if (subscription.request === null || subscription.isRefused) this.#ask(subscription);
+    this.#subscriber.add(escrowId);
     let isUndone = false;
     return () => {
       if (!isUndone) this.unsubscribe(escrowId);
@@ -144,17 +119,10 @@ export class WebSocketService {
     };
   };
 
-  readonly unsubscribe = (escrowId: string): void => {
-    const subscription = this.#subscriptions.get(escrowId);
-    if (!subscription || subscription.wanted === 0) return;
-    subscription.wanted -= 1;
-    if (subscription.wanted === 0) setTimeout(() => this.#release(subscription), LINGER_MS);
-  };
+  readonly unsubscribe = (escrowId: string): void => this.#subscriber.remove(escrowId);
 
   /** Sends a ping; `pong` answers. */
-  readonly ping = (): void => {
-    this.#connection?.probe();
-  };
+  readonly ping = (): void => this.#session.probe();
 
   /** Calls the handler for every message of a type, synchronously and in order; answers its undo. */
   readonly on = <T extends MessageType>(type: T, handler: Handler<T>): (() => void) =>
@@ -169,163 +137,31 @@ export class WebSocketService {
   #onFrame(frame: ServerFrame): void {
     switch (frame.type) {
       case 'connected':
-        this.#connected(frame.expires_at);
+        this.#setLive(true);
         break;
       case 'live':
         this.#setLive(frame.live);
         break;
-      case 'authenticated':
-        this.#credential.lasts(frame.expires_at);
-        break;
-      case 'reconnect':
-        this.#comeback.leaveAfter(frame.after_ms, () => {
-          this.#connection?.drop('the server asked to reconnect');
-        });
-        break;
       case 'error':
-        this.#failed(frame);
+        this.#subscriber.refused(frame);
         break;
       case 'subscribed':
-        if (!this.#subscriptions.takesSnapshot(frame)) return;
+        if (!this.#subscriber.takesSnapshot(frame)) return;
         break;
       case 'payment_status':
       case 'status_change':
       case 'escrow_update':
-        if (!this.#takesEvent(frame)) return;
+        if (!this.#subscriber.takesEvent(frame)) return;
         break;
     }
     this.#listeners.emit(frame);
-    if (frame.type === 'connected') this.#askAll();
+    if (frame.type === 'connected') this.#subscriber.askAll();
   }
 
-  #onEnd(code: number, reason: string): void {
-    const before = this.#status;
-    this.#connection = null;
-    this.#subscriptions.unask();
-    this.#comeback.cancel();
-    this.#isBarred = isFinal(code);
-    const isSpent = this.#comeback.attempts >= this.#options.maxAttempts;
-    const willReconnect = !this.#isBarred && !isSpent;
-    this.#setStatus(willReconnect ? 'reconnecting' : 'disconnected');
-    if (before !== 'connected' && !this.#isBarred) {
-      this.#tellError('CONNECTION_FAILED', reason || 'The server cannot be reached.');
-    }
-    if (before !== 'reconnecting' || !willReconnect) {
-      this.#tellDisconnected(code, reason, willReconnect);
-    }
-    // A handler may have called `disconnect` or `connect`.
-    if (willReconnect && this.#status === 'reconnecting') this.#tryLater();
-  }
-
-  #connected(expiresAt_s: number): void {
-    this.#comeback.reset();
-    this.#credential.lasts(expiresAt_s);
-    this.#isLive = true;
-    this.#setStatus('connected');
-  }
-
-  #takesEvent(frame: EventFrame): boolean {
-    // An unused subscription would note this event as seen, and its next user would miss it. End it now.
-    for (const id of [frame.escrow_id, EVERYTHING]) {
-      const subscription = this.#subscriptions.get(id);
-      if (subscription?.wanted === 0) this.#release(subscription);
-    }
-    return this.#subscriptions.takesEvent(frame);
-  }
-
-  #failed(frame: ErrorFrame): void {
-    if (frame.code === 'TOKEN_EXPIRING') void this.#refresh();
-    const subscription = this.#subscriptions.answered(frame.id, frame.escrow_id);
-    if (!subscription) return;
-    subscription.isPending = false;
-    subscription.isRefused = true;
-    if (frame.retry) setTimeout(() => this.#askAgain(subscription), about(this.#options.intervalMs));
-  }
-
-  #askAgain(subscription: Subscription): void {
-    if (subscription.isRefused && subscription.wanted > 0) this.#ask(subscription);
-  }
-
-  #askAll(): void {
-    const ids = [...this.#subscriptions.wanted()];
-    // Subscriptions to single escrows go first: they bring the missed events in order.
-    ids.sort((a, b) => Number(a === EVERYTHING) - Number(b === EVERYTHING));
-    for (const id of ids) {
-      const subscription = this.#subscriptions.get(id);
-      if (subscription && subscription.request === null) this.#ask(subscription);
-    }
-  }
-
-  #ask(subscription: Subscription): void {
-    if (this.#status !== 'connected' || !this.#connection) return;
-    this.#requests += 1;
-    const id = `s${this.#requests}`;
-    const after = this.#subscriptions.ask(subscription, id);
-    const frame = { type: 'subscribe' as const, escrow_id: subscription.escrowId, id };
-    this.#connection.send(after === undefined ? frame : { ...frame, after });
-  }
-
-  #release(subscription: Subscription): void {
-    const current = this.#subscriptions.get(subscription.escrowId);
-    if (current !== subscription || subscription.wanted > 0) return;
-    this.#subscriptions.drop(subscription.escrowId);
-    if (subscription.request === null) return;
-    this.#connection?.send({ type: 'unsubscribe', escrow_id: subscription.escrowId });
-  }
-
-  async #refresh(): Promise<void> {
+  async #fetch(): Promise<string> {
     const { refreshToken } = this.#options;
-    if (!refreshToken) return;
-    try {
-      const token = await this.#credential.renew(refreshToken);
-      if (token !== null) this.#connection?.send({ type: 'auth', token });
-    } catch (error) {
-      this.#tellError('TOKEN_REFRESH_FAILED', String(error));
-    }
-  }
-
-  #open(): void {
-    if (!this.#credential.isStale || !this.#options.refreshToken) return this.#openNow();
-    void this.#refresh().then(() => this.#openNow());
-  }
-
-  #openNow(): void {
-    const { token } = this;
-    if (token === null || this.#connection) return;
-    const { address = socketAddress(), silenceMs } = this.#options;
-    try {
-      this.#connection = new Connection(address, token, silenceMs, {
-        onFrame: (frame) => this.#onFrame(frame),
-        onEnd: (code, reason) => this.#onEnd(code, reason),
-      });
-    } catch (error) {
-      // The browser throws before it connects if the address or the token cannot be used at all.
-      this.#onEnd(4400, String(error));
-    }
-  }
-
-  #leave(): void {
-    this.#comeback.cancel();
-    this.#connection?.close();
-    this.#connection = null;
-    this.#subscriptions.unask();
-  }
-
-  #tryLater(): void {
-    const { intervalMs, maxAttempts } = this.#options;
-    const delay_ms = this.#comeback.plan(intervalMs, () => this.#open());
-    this.#listeners.emit({
-      type: 'reconnecting',
-      attempt: this.#comeback.attempts,
-      max_attempts: maxAttempts,
-      delay_ms: Math.round(delay_ms),
-    });
-  }
-
-  #setStatus(status: ConnectionStatus): void {
-    if (status === this.#status) return;
-    this.#status = status;
-    this.#tellStatus();
+    if (!refreshToken) throw new Error('There is no refreshToken.');
+    return refreshToken();
   }
 
   #setLive(isLive: boolean): void {
@@ -337,20 +173,11 @@ export class WebSocketService {
   #tellStatus(): void {
     for (const callback of [...this.#statusListeners]) callback();
   }
+}
 
-  #tellDisconnected(code: number, reason: string, will_reconnect: boolean): void {
-    this.#listeners.emit({ type: 'disconnected', code, reason, will_reconnect });
-  }
-
-  #tellError(code: string, message: string): void {
-    this.#listeners.emit({ type: 'error', code, message, retry: true });
-  }
-
-  #wake(): void {
-    if (this.token === null || this.#isBarred) return;
-    if (this.#status === 'connected') this.#connection?.probe();
-    else if (!this.#connection && !this.#comeback.isAwaitingSlot) this.reconnect();
-  }
+function isOfSameUser(one: string, other: string): boolean {
+  const user = claimsOf(one)?.sub;
+  return user !== undefined && user === claimsOf(other)?.sub;
 }
 
 /** The page's one connection. */

@@ -1,0 +1,110 @@
+/**
+ * Asks for subscriptions and answers for them, over whatever connection there is.
+ *
+ * subscriptions.ts decides which frames are new; this room sends, waits and asks again.
+ */
+import { about } from './comeback.js';
+import type { ClientFrame, ErrorFrame, EventFrame, SubscribedFrame } from './frames.js';
+import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js';
+
+/** How long an unused subscription is kept, so that a remount finds it. */
+const LINGER_MS = 100;
+
+export interface SubscriberOwner {
+  readonly isConnected: boolean;
+  readonly intervalMs: number;
+  send(frame: ClientFrame): void;
+}
+
+export class Subscriber {
+  readonly #owner: SubscriberOwner;
+  readonly #subscriptions = new Subscriptions();
+  #requests = 0;
+
+  constructor(owner: SubscriberOwner) {
+    this.#owner = owner;
+  }
+
+  /** The ids that are in use. */
+  wanted(): Set<string> {
+    return this.#subscriptions.wanted();
+  }
+
+  add(escrowId: string): void {
+    const subscription = this.#subscriptions.add(escrowId);
+    if (subscription.request === null || subscription.isRefused) this.#ask(subscription);
+  }
+
+  remove(escrowId: string): void {
+    const subscription = this.#subscriptions.get(escrowId);
+    if (!subscription || subscription.wanted === 0) return;
+    subscription.wanted -= 1;
+    if (subscription.wanted === 0) setTimeout(() => this.#release(subscription), LINGER_MS);
+  }
+
+  /** Forgets all versions, because another user logs in. */
+  forget(): void {
+    this.#subscriptions.forgetVersions();
+  }
+
+  /** Notes that the connection is lost: every subscription has to be asked for again. */
+  lost(): void {
+    this.#subscriptions.unask();
+  }
+
+  /** Asks for all that is in use. */
+  askAll(): void {
+    const ids = [...this.wanted()];
+    // Subscriptions to single escrows go first: they bring the missed events in order.
+    ids.sort((a, b) => Number(a === EVERYTHING) - Number(b === EVERYTHING));
+    for (const id of ids) {
+      const subscription = this.#subscriptions.get(id);
+      if (subscription && subscription.request === null) this.#ask(subscription);
+    }
+  }
+
+  /** Whether a snapshot is new. */
+  takesSnapshot(frame: SubscribedFrame): boolean {
+    return this.#subscriptions.takesSnapshot(frame);
+  }
+
+  /** Whether a frame of an event is new. */
+  takesEvent(frame: EventFrame): boolean {
+    // An unused subscription would note this event as seen, and its next user would miss it. End it now.
+    for (const id of [frame.escrow_id, EVERYTHING]) {
+      const subscription = this.#subscriptions.get(id);
+      if (subscription?.wanted === 0) this.#release(subscription);
+    }
+    return this.#subscriptions.takesEvent(frame);
+  }
+
+  /** Notes that a subscription was refused, and asks for it again if that may help. */
+  refused(frame: ErrorFrame): void {
+    const subscription = this.#subscriptions.answered(frame.id, frame.escrow_id);
+    if (!subscription) return;
+    subscription.isPending = false;
+    subscription.isRefused = true;
+    if (frame.retry) setTimeout(() => this.#askAgain(subscription), about(this.#owner.intervalMs));
+  }
+
+  #askAgain(subscription: Subscription): void {
+    if (subscription.isRefused && subscription.wanted > 0) this.#ask(subscription);
+  }
+
+  #ask(subscription: Subscription): void {
+    if (!this.#owner.isConnected) return;
+    this.#requests += 1;
+    const id = `s${this.#requests}`;
+    const after = this.#subscriptions.ask(subscription, id);
+    const frame = { type: 'subscribe' as const, escrow_id: subscription.escrowId, id };
+    this.#owner.send(after === undefined ? frame : { ...frame, after });
+  }
+
+  #release(subscription: Subscription): void {
+    const current = this.#subscriptions.get(subscription.escrowId);
+    if (current !== subscription || subscription.wanted > 0) return;
+    this.#subscriptions.drop(subscription.escrowId);
+    if (subscription.request === null) return;
+    this.#owner.send({ type: 'unsubscribe', escrow_id: subscription.escrowId });
+  }
+}
