@@ -1,7 +1,7 @@
 import { Button, Text } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useWebSocket } from '../hooks/useWebSocket';
-import type { ConnectionStatus } from '../services/websocket';
+import type { ConnectionStatus, ReconnectingMessage } from '../services/websocket';
 import classes from './ConnectionState.module.css';
 
 const WORDS: Record<ConnectionStatus, string> = {
@@ -31,14 +31,8 @@ export function ConnectionState() {
 /** Says that the page may be out of date, and what is done about it. Absent while events arrive. */
 export function ConnectionBanner() {
   const { status, isLive, reconnect, on } = useWebSocket();
-  const [attempt, setAttempt] = useState('');
-  useEffect(
-    () =>
-      on('reconnecting', (plan) => {
-        setAttempt(plan.max_attempts ? ` Attempt ${plan.attempt} of ${plan.max_attempts}.` : '');
-      }),
-    [on],
-  );
+  const [plan, setPlan] = useState('Reconnecting…');
+  useEffect(() => on('reconnecting', (message) => setPlan(wordsOf(message))), [on]);
   if (isLive || status === 'connecting') return null;
   if (status === 'connected') {
     return (
@@ -55,7 +49,7 @@ export function ConnectionBanner() {
     <div className={classes.banner} data-status={status}>
       <Text size="sm" role="status">
         {isTrying
-          ? `The connection is lost. What you see may be out of date. Reconnecting…${attempt}`
+          ? `The connection is lost. What you see may be out of date. ${plan}`
           : 'You are offline. What you see may be out of date.'}
       </Text>
       <Button size="compact-sm" variant="default" onClick={reconnect}>
@@ -63,4 +57,9 @@ export function ConnectionBanner() {
       </Button>
     </div>
   );
+}
+
+function wordsOf(plan: ReconnectingMessage): string {
+  if (plan.is_slow) return 'This page keeps trying, but less often.';
+  return `Reconnecting… Attempt ${plan.attempt} of ${plan.max_attempts}.`;
 }
