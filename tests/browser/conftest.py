@@ -1,5 +1,6 @@
 """A Chromium, a stack, and users at their screens."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, async_playwright
 
+from tests.browser.library import NODE, Answer, OpenTab, Tab, compile_library, open_tab
 from tests.browser.stack import DASHBOARD, Api, Stack
 from tests.browser.visitor import Picture, Visit, Visitor
 
@@ -104,6 +106,39 @@ async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
         yield come
     for visitor in visitors:
         assert visitor.mishaps == [], visitor.name
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def library(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client library, compiled."""
+    if not NODE.exists():
+        pytest.skip("needs the extra `web` and npm ci in bridge/dashboard: make test brings both")
+    folder = tmp_path_factory.mktemp("library")
+    await compile_library(folder)
+    return folder
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tab(chromium: Browser, stack: Stack, library: Path) -> AsyncIterator[OpenTab]:
+    """Opens a page with the library. `answers` are the login server's, the last one for ever."""
+    async with AsyncExitStack() as opened:
+
+        async def come(*answers: Answer, lie_s: int | None = None, **options: Any) -> Tab:
+            context = await chromium.new_context()
+            opened.push_async_callback(context.close)
+            tab = await open_tab(context, stack, library, lie_s=lie_s)
+            left = list(answers)
+
+            async def fresh_token() -> Any:
+                told = (left.pop(0) if len(left) > 1 else left[0])()
+                return await told if asyncio.iscoroutine(told) else told
+
+            if answers:
+                await tab.page.expose_function("freshToken", fresh_token)
+            await tab.start(**{"intervalMs": 300, "refreshMs": 1_000, **options})
+            return tab
+
+        yield come
 
 
 @pytest.fixture

@@ -122,6 +122,11 @@ class Api:
         body = {"account_id": f"acc_{tail}"}
         await self._as(user_id, "PUT", f"/api/v1/payees/{user_id}", body)
 
+    async def revoke(self, user_id: str) -> None:
+        """Refuse all tokens that the user has now."""
+        url = f"{self.stack.url}/api/v1/users/{user_id}:revokeTokens"
+        await self._call("POST", url, {}, await self.token("admin", "admin"))
+
     async def version(self, escrow_id: str, user_id: str) -> int:
         return int((await self.escrow(escrow_id, user_id))["version"])
 
