@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import Field, SecretStr, field_validator
@@ -25,6 +26,8 @@ _PREFIXES = (
     "INBOX_",
     "CHECKS_",
 )
+# A server of NATS, with who we are there.
+_NATS_SERVER = r"(nats|tls)://([^\s@/,]+@)?([^\s@/:,\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?"
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
 
@@ -88,11 +91,26 @@ class Settings(SharedSettings):
         default=200, ge=1, description="the same, with one counterparty"
     )
 
+    nats_url: SecretStr | None = Field(
+        default=None,
+        description="`nats://user:password@host:4222`, several servers of one cluster"
+        " comma-separated, `tls://` with TLS; cores then ring one another through NATS, and every"
+        " event goes to JetStream; the same for all cores",
+    )
+
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: str) -> str:
         if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
             raise ValueError("must begin with sqlite+aiosqlite:// or postgresql+asyncpg://")
+        return value
+
+    @field_validator("nats_url")
+    @classmethod
+    def _check_nats(cls, value: SecretStr | None) -> SecretStr | None:
+        servers = value.get_secret_value().split(",") if value is not None else []
+        if not all(re.fullmatch(_NATS_SERVER, server.strip()) for server in servers):
+            raise ValueError("must be nats://host:port or tls://host:port, or several of them")
         return value
 
     @field_validator("core_listen")

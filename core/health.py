@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpc_health.v1 import health_pb2
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _Status = health_pb2.HealthCheckResponse
 # A service of health alone: NOT_SERVING while deadlines wait because of the clock.
 CLOCK = "holdfast.clock"
+# Before the name of a helper: a service of health alone, NOT_SERVING while core is without it.
+HELPER = "holdfast."
 # How often problems are looked for.
 CHECK_EVERY_S = 1.0
 # After so long without a commit one is tried.
@@ -42,17 +44,22 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         heartbeats: Sequence[Heartbeat],
         *,
         clock_problem: Callable[[], str],
+        helpers: Mapping[str, Callable[[], str]] | None = None,
     ) -> None:
+        """`helpers` say what is wrong with what core can do its job without, by their names."""
         super().__init__()
         self._store = store
         self._services = ["", *services]
         self._heartbeats = heartbeats
         self._clock_problem = clock_problem
+        self._helpers = helpers or {}
         self._probing: asyncio.Task[None] | None = None
         self._probed_s = 0.0
         self._told: dict[str, int] = {}
         # Why this core cannot do its job, by the part that is at fault.
         self.problems: dict[str, str] = {}
+        # What it does its job without, and why, by the helper's name.
+        self.degraded: dict[str, str] = {}
 
     async def List(self, _request: health_pb2.HealthListRequest, _context: Any) -> Any:  # noqa: N802
         """Answer every service and its status."""
@@ -89,9 +96,21 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         for name in self.problems.keys() - found.keys():
             log.warning("core can do its job again: %s", name)
         self.problems = found
+        await self._look_at_helpers()
         for name in self._services:
             await self._tell(name, _Status.NOT_SERVING if found else _Status.SERVING)
         await self._tell(CLOCK, _Status.NOT_SERVING if self._clock_problem() else _Status.SERVING)
+
+    async def _look_at_helpers(self) -> None:
+        found = {name: text for name, ask in self._helpers.items() if (text := ask())}
+        for name in found.keys() - self.degraded.keys():
+            log.warning("core is degraded, and does its job without %s: %s", name, found[name])
+        for name in self.degraded.keys() - found.keys():
+            log.warning("core is no longer without %s", name)
+        self.degraded = found
+        for name in self._helpers:
+            status = _Status.NOT_SERVING if name in found else _Status.SERVING
+            await self._tell(f"{HELPER}{name}", status)
 
     async def _tell(self, service: str, status: int) -> None:
         if self._told.get(service) != status:

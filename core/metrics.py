@@ -16,6 +16,7 @@ from core.books.recon import Recon, ReconState
 from core.errors import Refusal
 from core.health import Health
 from core.heartbeat import Heartbeat
+from core.nats.exchange import Vitals as NatsVitals
 from core.storage.condition import Condition
 from core.storage.vital import Vitals
 from holdfast.keys import KeyServer
@@ -40,6 +41,8 @@ class Sources:
     razorpay: Counter[str]
     webhooks: Counter[str]
     clock_problem: Callable[[], str]
+    # What there is to know of NATS; None where it is not used.
+    nats: Callable[[], NatsVitals] | None
     now_us: Callable[[], int]
 
 
@@ -93,6 +96,8 @@ class _Scrape(Collector):
         yield from self._work()
         yield from self._books()
         yield from self._keys()
+        if self._sources.nats is not None:
+            yield from self._nats(self._sources.nats())
 
     def _health(self) -> Iterator[Metric]:
         sources = self._sources
@@ -104,6 +109,10 @@ class _Scrape(Collector):
         for name in sources.health.problems:
             problem.add_metric([name], 1)
         yield problem
+        degraded = _labelled("degraded", "1 for each helper that core does without.", "part")
+        for name in sources.health.degraded:
+            degraded.add_metric([name], 1)
+        yield degraded
         believed = float(not sources.clock_problem())
         yield _gauge("clock_believed", "0 while deadlines wait because of the clock.", believed)
         age = _labelled("loop_age_seconds", "Seconds since a loop last came round.", "loop")
@@ -159,6 +168,11 @@ class _Scrape(Collector):
         if since_us is not None:
             text = "Seconds since the last whole walk began: no escrow was looked at longer ago."
             yield _gauge("books_walk_age_seconds", text, max(now_us - since_us, 0) / US_PER_S)
+
+    def _nats(self, vitals: NatsVitals) -> Iterator[Metric]:
+        yield _gauge("nats_up", "1 while core is connected to NATS.", float(vitals.is_up))
+        text = "Bells by NATS by what became of them."
+        yield _counter("nats_bells", text, "outcome", vitals.bells)
 
     def _keys(self) -> Iterator[Metric]:
         keys = self._sources.keys

@@ -19,6 +19,7 @@ from core.live import bell
 from core.live.feed import Feed
 from core.live.follow import Followers
 from core.live.need import Need
+from core.nats.exchange import Exchange
 from core.razorpay import TIMEOUT_S, Gateway
 from core.settlement import prune
 from core.settlement.compare import Comparer
@@ -46,6 +47,7 @@ class Rooms:
     feed: Feed
     followers: Followers
     need: Need
+    nats: Exchange | None
     gateway: Gateway
     executor: Executor
     settler: Settler
@@ -83,13 +85,18 @@ async def opened(
             if is_alone and engine.file is not None:
                 stack.enter_context(engine.file.alone())
         await upgrade(engine)
-        store, vitals = Store(engine), Vitals(engine)
+        store = Store(engine, notifies=settings.nats_url is None)
+        vitals = Vitals(engine)
         now_us = SteadyClock()
         timekeeper = Timekeeper(store, vitals, now_us)
         await timekeeper.start()
         need = Need()
         feed = Feed(store, need)
         followers = Followers(store, feed, now_us=now_us, need=need)
+        nats = None
+        if settings.nats_url is not None:
+            url = settings.nats_url.get_secret_value()
+            nats = Exchange(url, need=need, feed=feed, followers=followers)
         gateway = Gateway(
             key_id=settings.razorpay_key_id,
             key_secret=settings.razorpay_key_secret.get_secret_value(),
@@ -101,6 +108,8 @@ async def opened(
         def published(committed: Sequence[Committed]) -> None:
             feed.publish(committed)
             followers.publish(committed)
+            if nats is not None:
+                nats.bells.publish(committed)
 
         executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
         settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
@@ -117,6 +126,7 @@ async def opened(
             feed=feed,
             followers=followers,
             need=need,
+            nats=nats,
             gateway=gateway,
             executor=executor,
             settler=settler,
@@ -180,7 +190,9 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("followers", 60, rooms.followers.sweep()),
         _loop("clock", 60, rooms.timekeeper.run()),
     ]
-    if rooms.store.is_postgres:
+    if rooms.nats is not None:
+        made += [_loop(name, 60, run) for name, run in rooms.nats.loops().items()]
+    elif rooms.store.is_postgres:
         made.append(_loop("bell", 60, _listen(rooms, settings)))
     return made
 

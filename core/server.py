@@ -160,6 +160,7 @@ async def serving(
             SERVICES,
             [loop.heartbeat for loop in running],
             clock_problem=lambda: rooms.timekeeper.problem,
+            helpers=rooms.nats.problems if rooms.nats is not None else {},
         )
         watches = Watches(rooms.feed, verifier, pace)
         _add_services(server, rooms, settings, healthy, revoker, verifier.revocations, watches)
@@ -245,6 +246,7 @@ def _metrics(rooms: Rooms, healthy: Health, running: Sequence[Loop], verifier: V
             razorpay=rooms.gateway.outcomes,
             webhooks=rooms.inbox.outcomes,
             clock_problem=lambda: rooms.timekeeper.problem,
+            nats=rooms.nats.vitals if rooms.nats is not None else None,
             now_us=rooms.now_us,
         )
     )

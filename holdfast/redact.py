@@ -45,8 +45,8 @@ _NEAR = 400
 _LOWER, _UPPER, _DIGIT = re.compile("[a-z]"), re.compile("[A-Z]"), re.compile("[0-9]")
 # What may follow on a line of its own when a line break has cut a token.
 _REST = re.compile(r"[\s'\"b]*[A-Za-z0-9_.%\\-]{2,}[\s'\",\\]*")
-# `scheme://user:password@host`
-_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
+# `scheme://user:password@host`, or a token alone before the @.
+_PASSWORD = re.compile(r"(://(?:[^\s:/@]*:(?=[^\s@/]))?)[^\s@/]+@")
 
 
 def redacted(text: str) -> str:

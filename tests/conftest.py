@@ -1,4 +1,4 @@
-"""The databases of the tests: SQLite files in temporary folders, and a real PostgreSQL."""
+"""The databases of the tests, SQLite files and a real PostgreSQL, and a real NATS server."""
 
 import asyncio
 import os
@@ -14,6 +14,8 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from core.storage.database import connect
 from core.storage.migrations import upgrade
+from tests.fakes import nats
+from tests.fakes.nats import Nats
 from tests.fakes.postgres import Postgres, Unavailable
 from tests.fakes.size import FULL, QUICK, Size
 
@@ -115,6 +117,18 @@ async def postgres_url(postgres: Postgres, lazy_postgres: LazyPostgres) -> Async
     yield postgres.url(name)
     await postgres.empty(name)
     lazy_postgres.spare.append(name)
+
+
+@pytest.fixture
+async def nats_server() -> AsyncIterator[Nats]:
+    """A NATS server of this test's own. Skips the test, with the reason, if there is none."""
+    try:
+        server = Nats()
+    except nats.Unavailable as error:
+        pytest.skip(str(error))
+    await server.start()
+    yield server
+    await server.close()
 
 
 @pytest.fixture(scope="session")

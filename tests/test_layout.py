@@ -47,8 +47,14 @@ WINGS = {
         "core.errors",
         "holdfast",
     },
+    "core.nats": {
+        "core.live",
+        "core.execute",
+        "core.heartbeat",
+    },
     "core.health": {"core.storage", "core.heartbeat", "core.errors"},
     "core.metrics": {
+        "core.nats",
         "core.health",
         "core.books",
         "core.storage",
@@ -59,6 +65,7 @@ WINGS = {
     "core.rooms": {
         "core.books",
         "core.live",
+        "core.nats",
         "core.settlement",
         "core.razorpay",
         "core.execute",
@@ -170,7 +177,8 @@ DOORS = {
     },
     "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
     "core.books": {"audit", "fold", "recon"},
-    "core.live": {"feed", "bundle", "watched", "follow", "revoke"},
+    "core.live": {"feed", "bundle", "watched", "follow", "need", "revoke"},
+    "core.nats": {"exchange"},
     "core.service": set(),
     "core.razorpay": set(),  # The package itself: its `__init__` names what it offers.
     "bridge.protocol": {"frames", "errors", "decoder", "handshake"},
@@ -189,6 +197,7 @@ ONLY = {
     "grpc": {"core.service", "core.server", "bridge.upstream"},
     "razorpay": {"core.razorpay"},
     "requests": {"core.razorpay"},
+    "nats": {"core.nats"},
     "aiohttp": {
         "bridge.check",
         "bridge.door",

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 
 from core.errors import Reason, Refusal
 from core.execute import Committed
@@ -50,6 +50,9 @@ class Feed:
         self._fetcher = Fetcher(store, self._remember)
         # How often bells may have been missed.
         self._looks = 0
+        # Escrows to compare with the table before the next sweep.
+        self._unsure: set[str] = set()
+        self._doubted = asyncio.Event()
         self._closed = False
 
     async def close(self) -> None:
@@ -151,14 +154,14 @@ class Feed:
         watched = self._watched.get(escrow_id)
         if watched is None:
             watched = self._watched[escrow_id] = Watched(escrow_id)
-            self._need.add()
+            self._need.add("escrow", escrow_id)
         return watched
 
     def _forget(self, watched: Watched) -> None:
         is_idle = not watched.watchers and not watched.cursors
         if is_idle and self._watched.get(watched.escrow_id) is watched:
             del self._watched[watched.escrow_id]
-            self._need.remove()
+            self._need.remove("escrow", watched.escrow_id)
 
     async def read(self, escrow_id: str, after: int) -> list[bytes]:
         """Read serialized events after a version (exclusive): from memory as far as they are."""
@@ -206,8 +209,10 @@ class Feed:
             self._remember(escrow_id, version, body)
         if len(bodies) == READ_LIMIT:  # There may be more.
             watched.look()
-        elif bodies:  # Nothing found may also mean a cursor that is ahead of the escrow.
+        elif bodies:
             watched.ring(after + len(bodies))
+        else:  # Which may also mean a cursor that is ahead of the escrow.
+            watched.disprove(after)
         return bodies
 
     def _remember(self, escrow_id: str, version: int, body: bytes) -> None:
@@ -221,17 +226,33 @@ class Feed:
         for watched in self._watched.values():
             watched.look()
 
+    def compare(self, escrow_ids: Collection[str]) -> None:
+        """Bells of these may have been missed: compare them with the table soon."""
+        self._unsure.update(escrow_ids)
+        self._doubted.set()
+
     async def sweep(self, every_s: float = SWEEP_S) -> None:
         """Compare what is watched with the table, for ever: the safety net under every bell."""
+        loop = asyncio.get_running_loop()
+        sweep_at_s = loop.time() + every_s
         while True:
             beat()
-            await asyncio.sleep(every_s)
-            if not self._watched:
-                continue
-            try:
-                versions = await self._store.versions(list(self._watched))
-            except Refusal as refusal:
-                log.warning("watched versions could not be compared: %s", refusal)
-                continue
-            for escrow_id, version in versions.items():
-                self.ring(escrow_id, version)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(sweep_at_s):
+                    await self._doubted.wait()
+            self._doubted.clear()
+            unsure, self._unsure = self._unsure, set()
+            if loop.time() >= sweep_at_s:
+                unsure = set(self._watched)
+                sweep_at_s = loop.time() + every_s
+            if unsure:
+                await self._compare(unsure)
+
+    async def _compare(self, escrow_ids: Collection[str]) -> None:
+        try:
+            versions = await self._store.versions(escrow_ids)
+        except Refusal as refusal:
+            log.warning("watched versions could not be compared: %s", refusal)
+            return
+        for escrow_id, version in versions.items():
+            self.ring(escrow_id, version)

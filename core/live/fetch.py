@@ -87,5 +87,7 @@ class Fetcher:
                 continue
             if own and not (is_full and escrow_id == found[-1][0]):
                 cursors[0].watched.ring(after + len(own))
+            elif not own:
+                cursors[0].watched.disprove(after)
             for cursor in cursors:
                 cursor.bells.fetched(cursor, own)

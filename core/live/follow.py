@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from core.errors import Reason, Refusal
@@ -74,6 +74,8 @@ class Followers:
         self._followers: dict[str, set[_Follower]] = {}
         self._strange: set[str] = set()
         self._must_look = False
+        # Users to compare with the table before the next sweep.
+        self._unsure: set[str] = set()
         self._rung = asyncio.Event()
         self._closed = False
 
@@ -100,6 +102,11 @@ class Followers:
         self._must_look = True
         self._rung.set()
 
+    def compare(self, user_ids: Collection[str]) -> None:
+        """Bells of these may have been missed: compare what changed lately with the table soon."""
+        self._unsure.update(user_ids)
+        self._rung.set()
+
     def _ring(self, escrow_id: str, parties: Sequence[str]) -> None:
         for user_id in parties:
             for follower in self._followers.get(user_id, ()):
@@ -119,7 +126,7 @@ class Followers:
         """
         follower = _Follower()
         self._followers.setdefault(user_id, set()).add(follower)
-        self._need.add()
+        self._need.add("user", user_id)
         try:
             cursors = await self._store.versions_of(user_id)
             newest = await self._store.open_of(user_id, MAX_SNAPSHOTS + 1)
@@ -144,7 +151,7 @@ class Followers:
                     yield None
             raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
         finally:
-            self._need.remove()
+            self._need.remove("user", user_id)
             self._followers[user_id].discard(follower)
             if not self._followers[user_id]:
                 del self._followers[user_id]
@@ -178,8 +185,11 @@ class Followers:
             self._rung.clear()
             if self._must_look or loop.time() >= look_at_s:
                 self._must_look = False
-                looked_us = await self._look_again(looked_us)
+                looked_us = await self._look_again(looked_us, list(self._followers))
                 look_at_s = loop.time() + every_s
+            elif self._unsure:
+                unsure, self._unsure = self._unsure, set()
+                await self._look_again(self._now_us(), unsure)
             if self._strange:
                 await self._look_up()
 
@@ -194,11 +204,11 @@ class Followers:
             self._rung.set()
             await asyncio.sleep(RETRY_S)
 
-    async def _look_again(self, looked_us: int) -> int:
+    async def _look_again(self, looked_us: int, user_ids: Collection[str]) -> int:
         now_us = self._now_us()
         since_us = looked_us - round(SKEW_S * US_PER_S)
         try:
-            for user_id in list(self._followers):
+            for user_id in user_ids:
                 for escrow_id in await self._store.versions_of(user_id, since_us):
                     self._ring(escrow_id, (user_id,))
         except Refusal as refusal:

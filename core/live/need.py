@@ -1,22 +1,45 @@
-"""Whether anybody watches here. A process without a watcher need not hear of others' commits."""
+"""What is watched here. A process need not hear of what nobody watches there."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+# What is watched: one escrow, or everything of one user.
+Kind = Literal["escrow", "user"]
 
 
 class Need:
-    """Counts what is watched; `there` is set while there is any."""
+    """Counts who watches what; `there` is set while anything is watched."""
 
     def __init__(self) -> None:
         self.there = asyncio.Event()
-        self._count = 0
+        self._counts: dict[Kind, Counter[str]] = {"escrow": Counter(), "user": Counter()}
+        # Told when the first watcher of something comes, and when the last one goes.
+        self.changed: Callable[[Kind, str], None] = lambda _kind, _name: None
 
-    def add(self) -> None:
-        self._count += 1
-        self.there.set()
+    def add(self, kind: Kind, name: str) -> None:
+        self._counts[kind][name] += 1
+        if self._counts[kind][name] == 1:
+            self.there.set()
+            self.changed(kind, name)
 
-    def remove(self) -> None:
-        self._count -= 1
-        if not self._count:
-            self.there.clear()
+    def remove(self, kind: Kind, name: str) -> None:
+        self._counts[kind][name] -= 1
+        if not self._counts[kind][name]:
+            del self._counts[kind][name]
+            if not any(self._counts.values()):
+                self.there.clear()
+            self.changed(kind, name)
+
+    def wants(self, kind: Kind, name: str) -> bool:
+        """Whether anybody here watches it."""
+        return name in self._counts[kind]
+
+    def __iter__(self) -> Iterator[tuple[Kind, str]]:
+        """All that is watched."""
+        for kind, counts in self._counts.items():
+            for name in counts:
+                yield kind, name

@@ -47,6 +47,11 @@ class Watched:
             self.version = version
             self.wake()
 
+    def disprove(self, after: int) -> None:
+        """The table has nothing after a version: whoever has told of more was wrong."""
+        if self.version > after:
+            self.version = 0
+
     def look(self) -> None:
         """Have everybody read the table, and nobody wait for a reading that has begun before."""
         self.version = 0

@@ -226,6 +226,8 @@ async def run_on_postgres(
     wanted: Wanted,
     now_us: Callable[[], int],
     judge: Judge[Decided],
+    *,
+    notifies: bool,
 ) -> Decided:
     """Run a batch; the connection is in no transaction, before and after."""
     try:
@@ -234,7 +236,7 @@ async def run_on_postgres(
             found = await _read_wire(driver, wanted)
         judged = judge(found, now_us())
         with link.within(STATEMENT_S):
-            await _write_wire(driver, judged.writes)
+            await _write_wire(driver, judged.writes, notifies=notifies)
             await driver.execute("COMMIT")
     except BaseException:
         await _give_up(driver, link)
@@ -268,13 +270,13 @@ async def _read_wire(driver: asyncpg.Connection, wanted: Wanted) -> Found:
     )
 
 
-async def _write_wire(driver: asyncpg.Connection, writes: Writes) -> None:
-    """Write all tables by one statement, which rings the other processes too."""
+async def _write_wire(driver: asyncpg.Connection, writes: Writes, *, notifies: bool) -> None:
+    """Write all tables by one statement, which rings the other processes too if it `notifies`."""
     if not writes.events:
         return
     given: dict[str, Any] = {
         "ids": list(writes.settled),
-        "payloads": list(payloads(writes.rung)),
+        "payloads": list(payloads(writes.rung)) if notifies else [],
     }
     for name, rows in by_table(writes).items():
         for column in _COLUMNS[name]:

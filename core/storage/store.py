@@ -44,8 +44,10 @@ BOOKS_S = 20.0
 class Store:
     """Reads and write transactions on one engine."""
 
-    def __init__(self, engine: Database) -> None:
+    def __init__(self, engine: Database, *, notifies: bool = True) -> None:
+        """With `notifies` a commit on PostgreSQL tells other processes of its escrows (NOTIFY)."""
         self._engine = engine
+        self._notifies = notifies
         file = engine.file
         self.condition = Condition(lacks_room=file.lacks_room) if file else Condition()
         self.is_postgres = engine.dialect.name == "postgresql"
@@ -72,7 +74,9 @@ class Store:
             if self.is_postgres:
 
                 async def trips(driver: asyncpg.Connection, link: Link) -> Decided:
-                    return await run_on_postgres(driver, link, wanted, now_us, judge)
+                    return await run_on_postgres(
+                        driver, link, wanted, now_us, judge, notifies=self._notifies
+                    )
 
                 return await on_wire(self._engine, trips)
             time_us = now_us()

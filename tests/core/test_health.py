@@ -102,6 +102,32 @@ async def test_a_clock_that_is_not_believed_stops_deadlines_alone(room: Room) ->
     assert await status(healthy, CLOCK) == NOT_SERVING
 
 
+async def test_a_helper_that_is_away_degrades_and_keeps_nobody_from_the_job(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = ["connection refused"]
+    healthy = Health(
+        room.store,
+        ["escrow.v1.EscrowService"],
+        [],
+        clock_problem=lambda: "",
+        helpers={"nats": lambda: wrong[0]},
+    )
+    await healthy.look()
+    await healthy.look()
+    assert await status(healthy) == SERVING
+    assert await status(healthy, "holdfast.nats") == NOT_SERVING
+    assert healthy.degraded == {"nats": "connection refused"}
+    assert healthy.problems == {}
+    wrong[0] = ""
+    await healthy.look()
+    assert await status(healthy, "holdfast.nats") == SERVING
+    assert [record.getMessage() for record in caplog.records] == [
+        "core is degraded, and does its job without nats: connection refused",
+        "core is no longer without nats",
+    ]
+
+
 async def test_all_services_are_listed(room: Room) -> None:
     healthy = of(room)
     await healthy.look()

@@ -50,7 +50,7 @@ async def idle(postgres_url: str) -> AsyncIterator[Ear]:
 
 @pytest.fixture
 async def ear(idle: Ear) -> Ear:
-    idle.need.add()
+    idle.need.add("user", "somebody")
     await until(lambda: idle.connections)
     return idle
 
@@ -101,12 +101,12 @@ async def test_bells_wake_a_process_only_while_somebody_watches_there(
         await here.create()
         await asyncio.sleep(0.3)
         assert idle.heard == []
-        idle.need.add()
+        idle.need.add("escrow", "one")
         # What was committed before is looked for in the table.
         await until(lambda: idle.connections == round_number)  # noqa: B023
         escrow_id = await here.create()
         await until(lambda: idle.heard == [(escrow_id, 1)])  # noqa: B023
-        idle.need.remove()
+        idle.need.remove("escrow", "one")
         # A watcher who comes back soon finds it still listening.
         escrow_id = await here.create()
         await until(lambda: (escrow_id, 1) in idle.heard)  # noqa: B023

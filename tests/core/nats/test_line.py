@@ -1,0 +1,81 @@
+"""The line to NATS: what it says of a failure holds no password, and it never gives up."""
+
+import asyncio
+import logging
+
+import pytest
+
+from core.nats import line
+from core.nats.line import Line
+from holdfast.redact import redacted
+from tests.fakes.nats import Nats
+from tests.fakes.port import free_port
+from tests.fakes.wait import running, until
+
+pytestmark = pytest.mark.nats
+
+SECRET = "s3cr3t/@:word"
+PIECES = (SECRET, "s3cr3t", "word")
+
+
+@pytest.mark.parametrize("login", [("holdfast", SECRET), (SECRET, "")], ids=["password", "token"])
+async def test_a_login_is_used_and_never_told(
+    login: tuple[str, str], nats_server: Nats, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    locked = Nats(login=login[0], password=login[1])
+    await locked.start()
+    try:
+        right, wrong = Line(locked.url), Line(locked.url.replace("s3cr3t", "s3cr3t-wrong"))
+        async with running(right.run()), running(wrong.run()):
+            await until(lambda: right.is_up)
+            await until(lambda: "Authorization Violation" in wrong.problem)
+            await locked.kill()
+            await until(lambda: "Connect call failed" in wrong.problem and right.problem)
+            said = caplog.text + repr(caplog.records) + right.problem + wrong.problem
+        assert not [piece for piece in PIECES if piece in said]
+    finally:
+        await locked.close()
+
+
+def test_the_log_takes_logins_out_of_addresses() -> None:
+    for who in ("holdfast:s3cr3t", "s3cr3t", ":s3cr3t", "s3cr3t:"):
+        assert "s3cr3t" not in redacted(f"cannot reach nats://{who}@nats.example:4222 now")
+    assert "nats.example:4222" in redacted("at nats://s3cr3t@nats.example:4222")
+    assert redacted("at nats://nats.example:4222/ for a@b.example") == (
+        "at nats://nats.example:4222/ for a@b.example"
+    )
+
+
+async def test_of_several_servers_one_that_answers_is_enough(nats_server: Nats) -> None:
+    lines = Line(f"nats://127.0.0.1:{free_port()}, {nats_server.url}")
+    async with running(lines.run()):
+        await until(lambda: lines.is_up)
+
+
+async def test_a_connection_that_is_dropped_is_not_handed_out_again(nats_server: Nats) -> None:
+    kept = Line(nats_server.url)
+    async with running(kept.run()):
+        first = await kept.client()
+        kept.drop(first, ValueError("it is broken"))
+        assert kept.problem == "it is broken"
+        second = await kept.client()
+        assert second is not first
+        assert kept.problem == ""
+        # An old connection that fails late says nothing of the new one.
+        kept.drop(first, ValueError("it is broken"))
+        assert kept.is_up
+
+
+async def test_the_end_waits_for_no_silent_server(
+    nats_server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Line(nats_server.url)
+    task = asyncio.create_task(kept.run())
+    client = await kept.client()
+    nats_server.pause()
+    await client.publish("holdfast.test", b"x" * 500_000)
+    async with asyncio.timeout(line.CLOSE_S + 1.0):
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
