@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 
 # Bells that wait to be rung; while NATS is away the oldest are forgotten.
 MAX_WAITING = 10_000
-# The longest version and the longest name that a bell may say.
-MAX_DIGITS, MAX_NAME = 18, 36
+# Digits of a version that a bell may say.
+MAX_DIGITS = 18
+# Characters of an escrow's id that a bell may say.
+MAX_NAME = 36
 # Subscriptions that are made at once, before others have their turn.
 AT_ONCE = 500
 

@@ -110,13 +110,14 @@ def _without(environment: Mapping[str, str], *names: str) -> dict[str, str]:
 
 
 def _bridge_environment(shared: Mapping[str, str], cores: Sequence[Endpoint]) -> dict[str, str]:
-    # The bridge never speaks to Razorpay: its secrets stay with core.
+    # The bridge speaks to core alone: what core speaks to the others with stays with core.
     own = _without(
         shared,
         "RAZORPAY_KEY_SECRET",
         "RAZORPAY_WEBHOOK_SECRET",
         "RAZORPAY_WEBHOOK_SECRET_PREVIOUS",
         "DATABASE_URL",
+        "NATS_URL",
     )
     own.setdefault("CORE_ADDRESS", ",".join(core.address() for core in cores))
     if not own.get("BRIDGE_TOKEN") and own.get("JWT_SECRET"):

@@ -43,6 +43,34 @@ def test_the_defaults_are_the_contracts(environment: pytest.MonkeyPatch) -> None
     assert settings.webhook_secrets == ()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://127.0.0.1:4222",
+        "tls://holdfast:swordfish-nats@nats.example",
+        "nats://swordfish-nats@[::1]:4222/, nats://other.example:4222",
+    ],
+)
+def test_addresses_of_nats_are_taken(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("NATS_URL", url)
+    settings = config.read()
+    assert settings.nats_url is not None
+    assert settings.nats_url.get_secret_value() == url
+    assert "swordfish" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["swordfish", "http://swordfish@nats.example", "nats://a,swordfish", "nats://a:b:swordfish@"],
+)
+def test_what_is_no_address_of_nats_is_refused_untold(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    message = wrong(environment, NATS_URL=url)
+    assert "NATS_URL: must be nats://host:port" in message
+    assert "swordfish" not in message
+
+
 def test_one_message_names_everything(environment: pytest.MonkeyPatch) -> None:
     message = wrong(
         environment,
