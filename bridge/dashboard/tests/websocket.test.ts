@@ -297,6 +297,18 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e1')).toEqual([3]);
   });
 
+  test('* brings the snapshot of an escrow whose own subscription has just ended', async () => {
+    await watch('e1');
+    service.unsubscribe('e1');
+    service.subscribe('*');
+    await subscribed('*');
+    expect(of('subscribed').slice(1)).toMatchObject([
+      { escrow_id: 'e1' },
+      { escrow_id: 'e2' },
+      { escrow_id: '*' },
+    ]);
+  });
+
   test('a subscription that failed for now is tried again', async () => {
     fake.nextError = { code: 'UNAVAILABLE', message: 'Core is away.', retry: true };
     await watch('e1');

@@ -51,7 +51,8 @@ export function useWebSocket(): WebSocketHook {
 /**
  * Subscribes to an escrow while the component is mounted. `*` subscribes to all escrows of the user;
  * null or undefined to none. The handler is called for each message, synchronously and in order. It
- * may change between renders: the newest one is called. Components share one subscription per escrow.
+ * may change between renders: the newest one is called. Components share one subscription per escrow;
+ * one that comes later gets the last known snapshot at once.
  */
 export function useEscrowUpdates(
   escrowId: string | null | undefined,
@@ -69,7 +70,9 @@ export function useEscrowUpdates(
         if (concerns(message.escrow_id)) latest.current(message as EscrowMessage);
       }),
     );
+    const known = wsService.known(escrowId);
     undos.push(wsService.subscribe(escrowId));
+    for (const snapshot of known) latest.current(snapshot);
     return () => undos.forEach((undo) => undo());
   }, [escrowId]);
 }

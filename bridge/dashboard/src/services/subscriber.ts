@@ -5,6 +5,7 @@
  */
 import { about } from './comeback.js';
 import type { ClientFrame, ErrorFrame, EventFrame, SubscribedFrame } from './frames.js';
+import { Snapshots } from './snapshots.js';
 import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js';
 
 /** How long an unused subscription is kept, so that a remount finds it. */
@@ -19,6 +20,7 @@ export interface SubscriberOwner {
 export class Subscriber {
   readonly #owner: SubscriberOwner;
   readonly #subscriptions = new Subscriptions();
+  readonly #snapshots = new Snapshots();
   #requests = 0;
 
   constructor(owner: SubscriberOwner) {
@@ -42,9 +44,23 @@ export class Subscriber {
     if (subscription.wanted === 0) setTimeout(() => this.#release(subscription), LINGER_MS);
   }
 
+  /**
+   * The last known snapshot of an escrow. Of `*` all known ones, and the answer if it has come; none
+   * while nobody has subscribed to it, because escrows may have ended since the last time.
+   */
+  known(escrowId: string): SubscribedFrame[] {
+    const snapshot = this.#snapshots.get(escrowId);
+    if (snapshot) return [snapshot];
+    const everything = this.#subscriptions.get(EVERYTHING);
+    if (escrowId !== EVERYTHING || !everything) return [];
+    const answer = everything.isAnswered ? [{ type: 'subscribed', escrow_id: EVERYTHING } as const] : [];
+    return [...this.#snapshots.all(), ...answer];
+  }
+
   /** Forgets all versions, because another user logs in. */
   forget(): void {
     this.#subscriptions.forgetVersions();
+    this.#snapshots.forget();
   }
 
   /** Notes that the connection is lost: every subscription has to be asked for again. */
@@ -65,17 +81,28 @@ export class Subscriber {
 
   /** Whether a snapshot is new. */
   takesSnapshot(frame: SubscribedFrame): boolean {
-    return this.#subscriptions.takesSnapshot(frame);
+    this.#endUnused(frame.escrow_id);
+    const isNew = this.#subscriptions.takesSnapshot(frame);
+    if (isNew) this.#snapshots.note(frame.escrow_id, frame.version, frame.data);
+    return isNew;
   }
 
   /** Whether a frame of an event is new. */
   takesEvent(frame: EventFrame): boolean {
-    // An unused subscription would note this event as seen, and its next user would miss it. End it now.
-    for (const id of [frame.escrow_id, EVERYTHING]) {
+    this.#endUnused(frame.escrow_id);
+    const isNew = this.#subscriptions.takesEvent(frame);
+    if (isNew && frame.type === 'escrow_update') {
+      this.#snapshots.note(frame.escrow_id, frame.version, frame.data);
+    }
+    return isNew;
+  }
+
+  /** An unused subscription would note a frame as seen, and its next user would miss it. */
+  #endUnused(escrowId: string): void {
+    for (const id of [escrowId, EVERYTHING]) {
       const subscription = this.#subscriptions.get(id);
       if (subscription?.wanted === 0) this.#release(subscription);
     }
-    return this.#subscriptions.takesEvent(frame);
   }
 
   /** Notes that a subscription was refused, and asks for it again if that may help. */

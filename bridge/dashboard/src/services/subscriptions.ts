@@ -27,6 +27,8 @@ export interface Subscription {
   /** Whether that frame had `after`, so that the missed events come before the answer. */
   isResumed: boolean;
   isRefused: boolean;
+  /** Whether it has ever been answered to this user. */
+  isAnswered: boolean;
 }
 
 interface Seen {
@@ -65,6 +67,7 @@ export class Subscriptions {
       isPending: false,
       isResumed: false,
       isRefused: false,
+      isAnswered: false,
     };
     this.#all.set(escrowId, made);
     return made;
@@ -83,6 +86,7 @@ export class Subscriptions {
   /** Forgets all versions, because another user logs in. */
   forgetVersions(): void {
     this.#seen.clear();
+    for (const s of this.#all.values()) s.isAnswered = false;
   }
 
   /** Notes that the connection is lost: every subscription has to be asked for again. */
@@ -126,6 +130,7 @@ export class Subscriptions {
       own !== undefined && (frame.id === own.request || (frame.id === undefined && !this.#hasEverything));
     if (isOwn) {
       own.isPending = false;
+      own.isAnswered = true;
       this.#advance(frame.escrow_id, frame.version);
       return own.wanted > 0;
     }

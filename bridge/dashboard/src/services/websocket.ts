@@ -8,7 +8,7 @@
  */
 import { socketAddress } from './address.js';
 import { claimsOf } from './claims.js';
-import type { ServerFrame } from './frames.js';
+import type { ServerFrame, SubscribedFrame } from './frames.js';
 import { Listeners, type Handler, type MessageType } from './listeners.js';
 import { DEFAULTS, type ServiceOptions } from './options.js';
 import { Session, type ConnectionStatus } from './session.js';
@@ -118,6 +118,13 @@ export class WebSocketService {
       isUndone = true;
     };
   };
+
+  /**
+   * What is known of an escrow already, for a component that subscribes after others: its last
+   * snapshot, if there is one. With `*` all of them while somebody is subscribed to `*`, and then the
+   * answer without data. It may be old while there is no connection.
+   */
+  readonly known = (escrowId: string): SubscribedFrame[] => this.#subscriber.known(escrowId);
 
   readonly unsubscribe = (escrowId: string): void => this.#subscriber.remove(escrowId);
 
