@@ -309,6 +309,17 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     ]);
   });
 
+  test('* brings the snapshot of an escrow that is subscribed to already', async () => {
+    await watch('e1');
+    service.subscribe('*');
+    await subscribed('*');
+    expect(of('subscribed').slice(1)).toMatchObject([
+      { escrow_id: 'e1' },
+      { escrow_id: 'e2' },
+      { escrow_id: '*' },
+    ]);
+  });
+
   test('a subscription that failed for now is tried again', async () => {
     fake.nextError = { code: 'UNAVAILABLE', message: 'Core is away.', retry: true };
     await watch('e1');

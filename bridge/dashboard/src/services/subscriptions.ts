@@ -134,9 +134,12 @@ export class Subscriptions {
       this.#advance(frame.escrow_id, frame.version);
       return own.wanted > 0;
     }
-    if (own !== undefined || !all || all.wanted === 0) return false;
-    const seen = this.#seen.get(frame.escrow_id);
-    if (seen && frame.version !== undefined && frame.version <= seen.version) return false;
+    if (!all || all.wanted === 0) return false;
+    const known = this.#seen.get(frame.escrow_id)?.version ?? -1;
+    // Whoever has just subscribed to `*` is told of everything, also of what others know already.
+    const isTold = all.isAnswered && frame.version === known;
+    if (own !== undefined) return frame.version === known && !isTold && !own.isPending;
+    if (frame.version !== undefined && (frame.version < known || isTold)) return false;
     this.#advance(frame.escrow_id, frame.version);
     return true;
   }
