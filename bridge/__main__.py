@@ -18,7 +18,7 @@ from bridge.server import HUB, bound_ports, create_app, listener, verifier_of
 from bridge.upstream.standing import token_problem
 from bridge.workers.crew import Crew
 from bridge.workers.post import Post
-from holdfast import descriptors, log, metrics
+from holdfast import descriptors, garbage, log, metrics
 from holdfast.tokens import KeysUnavailable
 
 EXIT_CONFIG = 2
@@ -90,6 +90,7 @@ async def _serve(settings: config.Settings, post: Post | None) -> int:
         except (OSError, metrics.PortTaken) as error:
             logger.error("the bridge cannot listen", why=str(error))
             return EXIT_PORT
+        garbage.leave_alone()
         host, port = door.addresses[0][:2]
         logger.info(
             "the bridge is ready" if post is None else "a worker is ready",

@@ -25,7 +25,7 @@ from core.errors import Reason, Refusal
 from core.law.message import US_PER_S
 from core.razorpay import GatewayError
 from core.storage.trouble import explain
-from holdfast import metrics
+from holdfast import garbage, metrics
 from holdfast.log import set_up
 
 log = logging.getLogger("core")
@@ -40,6 +40,7 @@ async def _serve(settings: config.Settings) -> int:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     async with server.serving(settings) as core:
+        garbage.leave_alone()
         waiting = [asyncio.create_task(event.wait()) for event in (stop, core.broken)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:

@@ -101,6 +101,7 @@ class _Batch:
         self.postings: list[dict[str, Any]] = []
         self.orders: list[dict[str, Any]] = []
         self.changed: set[str] = set()
+        self.created: set[str] = set()
         self.to_settle: set[str] = set()
         self.asked_about: set[str] = set()
         # Escrows that need a person from now on.
@@ -162,6 +163,8 @@ class _Batch:
         self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
         self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
         self.changed.add(escrow.escrow_id)
+        if before is None:
+            self.created.add(escrow.escrow_id)
         if before is None or moves_money(before, event):
             self.to_settle.add(escrow.escrow_id)
         if escrow.attentions and (before is None or before.attentions != escrow.attentions):
@@ -190,7 +193,7 @@ class _Batch:
                 {"escrow_id": one, "version": versions[one], "due_us": self.now_us} | again
                 for one in sorted(owing & self.to_settle)
             ],
-            settled=sorted(self.changed - owing),
+            settled=sorted(self.changed - owing - self.created),
             rung=list(versions.items()),
         )
 
@@ -313,7 +316,8 @@ class Executor:
 
     async def _transact(self, asked: Sequence[Asked]) -> None:
         wanted = Wanted(
-            escrow_ids={a.escrow_id for a in asked},
+            # A creation has an id of its own that nobody has had.
+            escrow_ids={a.escrow_id for a in asked if not isinstance(a.command, c.CreateEscrow)},
             causes={a.cause for a in asked},
             leased={a.escrow_id for a in asked if a.lease_id},
         )

@@ -90,6 +90,8 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, verifier: Verifier, pace: Pace) -> None:
         self._verifier = verifier
         self._pace = pace
+        # What each method does behind the guard; a method's handler is always the same.
+        self._guarded: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
         self,
@@ -98,10 +100,19 @@ class Guard(grpc.aio.ServerInterceptor):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        if handler_call_details.method.startswith(_OPEN):
+        method = handler_call_details.method
+        guarded = self._guarded.get(method)
+        if guarded is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            guarded = self._guarded[method] = self._guard(method, handler)
+        return guarded
+
+    def _guard(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        if method.startswith(_OPEN):
             return _readable(handler)
         read = _careful(handler.request_deserializer)
         assert handler.stream_unary is None, "no call of ours streams requests alone"

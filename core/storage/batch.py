@@ -229,15 +229,22 @@ async def run_on_postgres(
     *,
     notifies: bool,
 ) -> Decided:
-    """Run a batch; the connection is in no transaction, before and after."""
+    """Run a batch; the connection is in no transaction, before and after.
+
+    What is written is one statement. Where nothing has to stay locked until then, it is the
+    transaction by itself.
+    """
+    is_alone = not wanted.escrow_ids and not wanted.leased
     try:
         with link.within(STATEMENT_S):
-            await driver.execute("BEGIN")
+            if not is_alone:
+                await driver.execute("BEGIN")
             found = await _read_wire(driver, wanted)
         judged = judge(found, now_us())
         with link.within(STATEMENT_S):
             await _write_wire(driver, judged.writes, notifies=notifies)
-            await driver.execute("COMMIT")
+            if not is_alone:
+                await driver.execute("COMMIT")
     except BaseException:
         await _give_up(driver, link)
         raise

@@ -27,6 +27,11 @@ POOL_SIZE = 10
 POOL_WAIT_S = 5.0
 # How long SQLite waits for a lock.
 SQLITE_BUSY_S = 5.0
+# What one connection to SQLite may cache of the file.
+SQLITE_CACHE_KB = 32_768
+# Pages of SQLite's log after which they are copied into the file: 16 MB. A page that changes often
+# is then copied once for many changes.
+SQLITE_CHECKPOINT_PAGES = 4_000
 # What closing all connections may take before they are cut.
 CLOSE_S = 2.0
 # Taking a connection out of the pool: a wait for one, or a dial.
@@ -88,6 +93,8 @@ def _sqlite(url: str) -> Database:
         pool_timeout=POOL_WAIT_S,
         # It would cost each use a trip to the connection's thread; whoever begins ends it himself.
         pool_reset_on_return=None,
+        # What a connection has cached counts until another one writes: mostly the same one does.
+        pool_use_lifo=True,
         connect_args={"timeout": SQLITE_BUSY_S},
     )
     file = File(engine.url.database or "")
@@ -109,7 +116,13 @@ def _set_up_sqlite(dbapi_connection: Any) -> None:
     # The driver must not begin by itself: what writes begins IMMEDIATE (see _begin_sqlite).
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"cache_size=-{SQLITE_CACHE_KB}",
+        f"wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
