@@ -120,7 +120,7 @@ class _Document:
         return operation
 
     def _id(self, rpc: MethodDescriptor) -> str:
-        """Answer an RPC's name, with its service's where another service has an RPC of that name."""
+        """Answer an RPC's name, with its service's where another has one of that name."""
         is_first = self._named.setdefault(rpc.name, rpc.full_name) == rpc.full_name
         return rpc.name if is_first else rpc.containing_service.name + rpc.name
 
