@@ -25,9 +25,9 @@ from core.law.command import Caller, Command
 from core.law.escrow import Escrow
 from core.law.ledger import postings
 from core.law.message import US_PER_S, escrow_message
-from core.law.record import dump_row, event_message
+from core.law.record import event_message
 from core.law.rules import decide, moves_money, outstanding
-from core.storage.batch import Found, Wanted, Writes
+from core.storage.batch import Found, Wanted, Writes, escrow_row, place_row
 from core.storage.row import Known, Loaded
 from core.storage.store import Store
 
@@ -98,6 +98,7 @@ class _Batch:
         self.answers: list[Answer | Known | Refusal] = []
         self.committed: list[Committed] = []
         self.events: list[dict[str, Any]] = []
+        self.places: list[dict[str, Any]] = []
         self.postings: list[dict[str, Any]] = []
         self.orders: list[dict[str, Any]] = []
         self.changed: set[str] = set()
@@ -142,6 +143,7 @@ class _Batch:
                 "body": body,
             }
         )
+        self.places.append(key | at | place_row(event))
         for position, posting in enumerate(postings(before, event)):
             self.postings.append(
                 key
@@ -181,8 +183,9 @@ class _Batch:
         check_us = self.now_us + round(FIRST_CHECK_S * US_PER_S)
         again = {"attempts": 0, "stirs": 0}
         return Writes(
-            escrows=[_row(self.loaded[one]) for one in changed],
+            escrows=[escrow_row(self.loaded[one]) for one in changed],
             events=self.events,
+            places=self.places,
             postings=self.postings,
             orders=self.orders,
             checks=[
@@ -196,25 +199,6 @@ class _Batch:
             settled=sorted(self.changed - owing - self.created),
             rung=list(versions.items()),
         )
-
-
-def _row(loaded: Loaded) -> dict[str, Any]:
-    escrow: Escrow = loaded.escrow
-    return {
-        "escrow_id": escrow.escrow_id,
-        "version": escrow.version,
-        "status": escrow.status.value,
-        "buyer_id": escrow.buyer_id,
-        "seller_id": escrow.seller_id,
-        "arbiter_id": escrow.arbiter_id,
-        "created_by": escrow.created_by,
-        "attention_code": escrow.attention_code,
-        "create_time_us": escrow.create_time_us,
-        "update_time_us": escrow.update_time_us,
-        "deadline_us": escrow.look_us,
-        "last_hash": loaded.last_hash,
-        "body": dump_row(escrow),
-    }
 
 
 class Executor:

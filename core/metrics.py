@@ -18,6 +18,7 @@ from core.health import Health
 from core.heartbeat import Heartbeat
 from core.nats.exchange import Vitals as NatsVitals
 from core.storage.condition import Condition
+from core.storage.position import Positions
 from core.storage.vital import Vitals
 from holdfast.keys import KeyServer
 
@@ -36,6 +37,7 @@ class Sources:
     heartbeats: Sequence[Heartbeat]
     auditor: Auditor
     recon: Recon
+    positions: Positions
     keys: KeyServer | None
     commands: Counter[str]
     razorpay: Counter[str]
@@ -55,6 +57,9 @@ class _Counted:
     attention: Mapping[str, int] = field(default_factory=dict)
     recon: ReconState | None = None
     audit: AuditState | None = None
+    position: int = 0
+    unplaced: int = 0
+    unplaced_age_s: float = 0.0
 
 
 class Metrics:
@@ -79,11 +84,16 @@ class Metrics:
             attention = await sources.vitals.attention()
             recon = await sources.recon.state()
             audit = await sources.auditor.state()
+            position = await sources.positions.newest()
+            unplaced, oldest_us = await sources.positions.waiting()
         except Refusal:
             return
         now_us = sources.now_us()
         ages_s = {kind: max(now_us - us, 0) / US_PER_S for kind, us in since_us.items()}
-        self._counted = _Counted(time.monotonic(), ages_s, attention, recon, audit)
+        age_s = max(now_us - (oldest_us or now_us), 0) / US_PER_S
+        self._counted = _Counted(
+            time.monotonic(), ages_s, attention, recon, audit, position, unplaced, age_s
+        )
 
 
 class _Scrape(Collector):
@@ -94,6 +104,7 @@ class _Scrape(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._health()
         yield from self._work()
+        yield from self._feed()
         yield from self._books()
         yield from self._keys()
         if self._sources.nats is not None:
@@ -140,6 +151,15 @@ class _Scrape(Collector):
         yield _counter("razorpay_calls", text, "outcome", sources.razorpay)
         text = "Webhooks by what became of them; those not understood are counted beside."
         yield _counter("webhooks", text, "outcome", sources.webhooks)
+
+    def _feed(self) -> Iterator[Metric]:
+        counted = self._counted
+        text = "The newest position of the feed."
+        yield _gauge("feed_position", text, float(counted.position))
+        text = "Events that are committed and have no position yet."
+        yield _gauge("feed_waiting", text, float(counted.unplaced))
+        text = "Seconds since the oldest of them was committed."
+        yield _gauge("feed_waiting_age_seconds", text, counted.unplaced_age_s)
 
     def _books(self) -> Iterator[Metric]:
         audit = self._counted.audit

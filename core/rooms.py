@@ -14,6 +14,7 @@ from core.books.recon import Recon
 from core.clock import SteadyClock, Timekeeper
 from core.config import Settings
 from core.execute import Committed, Executor
+from core.feed.sequence import Sequencer
 from core.heartbeat import Heartbeat
 from core.live import bell
 from core.live.feed import Feed
@@ -48,6 +49,7 @@ class Rooms:
     followers: Followers
     need: Need
     nats: Exchange | None
+    sequencer: Sequencer
     gateway: Gateway
     executor: Executor
     settler: Settler
@@ -105,11 +107,14 @@ async def opened(
         )
         stack.push_async_callback(gateway.close)
 
+        sequencer = Sequencer(store.positions.give, placed=lambda: None)
+
         def published(committed: Sequence[Committed]) -> None:
             feed.publish(committed)
             followers.publish(committed)
             if nats is not None:
                 nats.bells.publish(committed)
+            sequencer.ring()
 
         executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
         settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
@@ -127,6 +132,7 @@ async def opened(
             followers=followers,
             need=need,
             nats=nats,
+            sequencer=sequencer,
             gateway=gateway,
             executor=executor,
             settler=settler,
@@ -190,6 +196,8 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("followers", 60, rooms.followers.sweep()),
         _loop("clock", 60, rooms.timekeeper.run()),
     ]
+    if rooms.store.is_postgres:
+        made.append(_loop("sequencer", 60, rooms.sequencer.run()))
     if rooms.nats is not None:
         made += [_loop(name, 60, run) for name, run in rooms.nats.loops().items()]
     elif rooms.store.is_postgres:

@@ -241,6 +241,7 @@ def _metrics(rooms: Rooms, healthy: Health, running: Sequence[Loop], verifier: V
             heartbeats=[loop.heartbeat for loop in running],
             auditor=rooms.auditor,
             recon=rooms.recon,
+            positions=rooms.store.positions,
             keys=verifier.keys,
             commands=rooms.executor.outcomes,
             razorpay=rooms.gateway.outcomes,

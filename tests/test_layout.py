@@ -47,6 +47,7 @@ WINGS = {
         "core.errors",
         "holdfast",
     },
+    "core.feed": {"core.storage", "core.heartbeat", "core.errors"},
     "core.nats": {
         "core.live",
         "core.execute",
@@ -64,6 +65,7 @@ WINGS = {
     },
     "core.rooms": {
         "core.books",
+        "core.feed",
         "core.live",
         "core.nats",
         "core.settlement",
@@ -169,6 +171,7 @@ DOORS = {
         "batch",
         "condition",
         "link",
+        "position",
         "row",
         "store",
         "transaction",
@@ -177,6 +180,7 @@ DOORS = {
     },
     "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
     "core.books": {"audit", "fold", "recon"},
+    "core.feed": {"sequence"},
     "core.live": {"feed", "bundle", "watched", "follow", "need", "revoke"},
     "core.nats": {"exchange"},
     "core.service": set(),

@@ -23,7 +23,12 @@ from core.storage.row import Book
 def check(book: Book) -> list[Finding]:
     """Answer what is wrong with one escrow's record; empty when nothing is."""
     escrow_id = book.escrow.escrow_id
-    problems = [*_check_chain(book), *_check_postings(book), *_check_owed(book)]
+    problems = [
+        *_check_chain(book),
+        *_check_postings(book),
+        *_check_owed(book),
+        *_check_positions(book),
+    ]
     return [Finding(escrow_id, check, message) for check, message in problems]
 
 
@@ -85,3 +90,14 @@ def _check_postings(book: Book) -> Iterator[tuple[str, str]]:
 def _check_owed(book: Book) -> Iterator[tuple[str, str]]:
     if outstanding(book.escrow) and not book.is_owed:
         yield "OWED", "settlement has work that nobody has written down"
+
+
+def _check_positions(book: Book) -> Iterator[tuple[str, str]]:
+    # A version waits or has its position, as of any moment: nothing is in between.
+    known = {*book.placed, *book.unplaced}
+    versions = range(1, min(len(book.events), book.escrow.version) + 1)
+    missing = [version for version in versions if version not in known]
+    if missing:
+        yield "POSITIONS", f"version {missing[0]} has no position, and will get none"
+    if list(book.placed) != sorted(book.placed):
+        yield "POSITIONS", "versions have positions in another order than their own"

@@ -16,7 +16,8 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from core.law.record import load_row
+from core.law.escrow import Event
+from core.law.record import dump_row, load_row
 from core.storage import tables as t
 from core.storage.database import insert_into
 from core.storage.ledger import deltas
@@ -52,6 +53,8 @@ class Writes:
 
     escrows: Sequence[Row] = ()
     events: Sequence[Row] = ()
+    # What the events need to get their positions.
+    places: Sequence[Row] = ()
     postings: Sequence[Row] = ()
     orders: Sequence[Row] = ()
     checks: Sequence[Row] = ()
@@ -60,6 +63,38 @@ class Writes:
     settled: Sequence[str] = ()
     # Whom to tell other processes of: escrow and version.
     rung: Sequence[tuple[str, int]] = field(default=())
+
+
+def escrow_row(loaded: Loaded) -> dict[str, Any]:
+    """Make the row of an escrow as it stands."""
+    escrow = loaded.escrow
+    return {
+        "escrow_id": escrow.escrow_id,
+        "version": escrow.version,
+        "status": escrow.status.value,
+        "buyer_id": escrow.buyer_id,
+        "seller_id": escrow.seller_id,
+        "arbiter_id": escrow.arbiter_id,
+        "created_by": escrow.created_by,
+        "attention_code": escrow.attention_code,
+        "create_time_us": escrow.create_time_us,
+        "update_time_us": escrow.update_time_us,
+        "deadline_us": escrow.look_us,
+        "last_hash": loaded.last_hash,
+        "body": dump_row(escrow),
+    }
+
+
+def place_row(event: Event) -> dict[str, Any]:
+    """Make what is written down with an event's position, so that its readers can choose."""
+    escrow = event.escrow
+    return {
+        "type": event.type.value,
+        "new_status": escrow.status.value,
+        "buyer_id": escrow.buyer_id,
+        "seller_id": escrow.seller_id,
+        "arbiter_id": escrow.arbiter_id,
+    }
 
 
 class Judged(Protocol):
@@ -72,10 +107,13 @@ class Judged(Protocol):
 Decided = TypeVar("Decided", bound=Judged)
 Judge = Callable[[Found, int], Decided]
 
-# The columns that a batch writes, in the order of its statements.
+# The columns that a batch writes, in the order of its statements. SQLite has one writer at a time:
+# the order in which its rows get their ids is the order of the commits.
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "escrows": tuple(column.name for column in t.escrows.columns),
     "events": tuple(column.name for column in t.events.columns),
+    "positions": tuple(column.name for column in t.positions.columns if column.name != "position"),
+    "outbox": tuple(column.name for column in t.outbox.columns),
     "postings": tuple(column.name for column in t.postings.columns),
     "balance_deltas": ("account", "currency", "amount_minor"),
     "orders": ("order_id", "escrow_id"),
@@ -198,11 +236,12 @@ def known_by_cause(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
     return {row[0]: Known(row[1], row[2], bytes(row[3])) for row in rows}
 
 
-def by_table(writes: Writes) -> dict[str, Sequence[Row]]:
+def by_table(writes: Writes, is_postgres: bool) -> dict[str, Sequence[Row]]:
     """The rows of a batch by their tables' names, what they change of balances among them."""
     return {
         "escrows": writes.escrows,
         "events": writes.events,
+        "outbox" if is_postgres else "positions": writes.places,
         "postings": writes.postings,
         "balance_deltas": deltas(writes.postings),
         "orders": writes.orders,
@@ -212,7 +251,7 @@ def by_table(writes: Writes) -> dict[str, Sequence[Row]]:
 
 
 def _write(connection: sqlite3.Connection, writes: Writes) -> None:
-    for name, rows in by_table(writes).items():
+    for name, rows in by_table(writes, False).items():
         if rows:
             insert = _lite_insert(name)
             connection.executemany(insert.text, [insert.values(row) for row in rows])
@@ -285,7 +324,7 @@ async def _write_wire(driver: asyncpg.Connection, writes: Writes, *, notifies: b
         "ids": list(writes.settled),
         "payloads": list(payloads(writes.rung)) if notifies else [],
     }
-    for name, rows in by_table(writes).items():
+    for name, rows in by_table(writes, True).items():
         for column in _COLUMNS[name]:
             given[f"{name}_{column}"] = [row[column] for row in rows]
     wire = _WRITE.postgres
@@ -294,7 +333,8 @@ async def _write_wire(driver: asyncpg.Connection, writes: Writes, *, notifies: b
 
 def _write_all(_is_postgres: bool) -> Any:
     """All inserts as one statement: each table's rows come as one list for each column."""
-    parts: list[Any] = [_insert_lists(name).cte(f"write_{name}") for name in _COLUMNS]
+    names = [name for name in _COLUMNS if name != "positions"]
+    parts: list[Any] = [_insert_lists(name).cte(f"write_{name}") for name in names]
     parts.append(_settled(True).cte("settle"))
     payload = sa.func.unnest(sa.bindparam("payloads", type_=postgresql.ARRAY(sa.Text)))
     ring = sa.func.pg_notify(NOTIFY_CHANNEL, payload.column_valued("payload"))

@@ -165,6 +165,9 @@ class Book:
     events: Sequence[bytes]
     postings: Sequence[PostingRow]
     is_owed: bool
+    # Versions that have a position, in the order of positions; then those that wait for one.
+    placed: Sequence[int]
+    unplaced: Sequence[int]
 
 
 def payee_row(row: sa.Row[Any]) -> PayeeRow:

@@ -32,6 +32,7 @@ from core.storage.ledger import Ledger
 from core.storage.link import Link
 from core.storage.listing import newest, versions
 from core.storage.plan import Plan, listed
+from core.storage.position import Positions
 from core.storage.recon import Recon
 from core.storage.row import Book, Known, PostingRow, chunks, latest_payee, payee_row
 from core.storage.transaction import Transaction
@@ -54,6 +55,7 @@ class Store:
         self.ledger = Ledger(engine)
         self.recon = Recon(engine)
         self.audit = Audit(engine)
+        self.positions = Positions(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
 
@@ -316,10 +318,14 @@ class Store:
             events = await _grouped(connection, sa.select(t.events), t.events, ids)
             postings = await _grouped(connection, sa.select(t.postings), t.postings, ids)
             owed = await _grouped(connection, sa.select(t.owed.c.escrow_id), t.owed, ids)
-            return escrows, events, postings, owed
+            places = sa.select(t.positions.c.escrow_id, t.positions.c.version)
+            placed = await _grouped(connection, places, t.positions, ids)
+            waiting = sa.select(t.outbox.c.escrow_id, t.outbox.c.version)
+            unplaced = await _grouped(connection, waiting, t.outbox, ids)
+            return escrows, events, postings, owed, placed, unplaced
 
         with storage_errors():
-            escrows, events, postings, owed = await reading(
+            escrows, events, postings, owed, placed, unplaced = await reading(
                 self._engine, read, limit_s=BOOKS_S, is_snapshot=True
             )
         return [
@@ -329,6 +335,8 @@ class Store:
                 [bytes(event.body) for event in events[row.escrow_id]],
                 [PostingRow(**posting._mapping) for posting in postings[row.escrow_id]],
                 bool(owed[row.escrow_id]),
+                [place.version for place in placed[row.escrow_id]],
+                [place.version for place in unplaced[row.escrow_id]],
             )
             for row in escrows
         ]

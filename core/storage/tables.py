@@ -89,6 +89,42 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+
+def _place() -> tuple[Column[Any], ...]:
+    """Which event it is, and by what its readers choose. The parties of an escrow never change."""
+    return (
+        Column("escrow_id", _ESCROW_ID, nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("type", String(32), nullable=False),
+        Column("new_status", String(16), nullable=False),
+        Column("buyer_id", _ID, nullable=False),
+        Column("seller_id", _ID, nullable=False),
+        Column("arbiter_id", _ID, nullable=False),
+    )
+
+
+# Append only: where each event stands among those of all escrows, 1, 2, 3 … No position is seen
+# before a smaller one (see `position`).
+positions = Table(
+    "positions",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    *_place(),
+    Index("positions_event", "escrow_id", "version", unique=True),
+    Index("positions_buyer", "buyer_id", "position"),
+    Index("positions_seller", "seller_id", "position"),
+    Index("positions_arbiter", "arbiter_id", "position", **_HAS_ARBITER),
+)
+
+# Events that are committed and have no position yet, as they will stand in `positions`. Empty
+# on SQLite. Without an index, for it is short, and all of it is taken at once.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("create_time_us", BigInteger, nullable=False),
+    *_place(),
+)
+
 # Append only. The postings of one event sum to zero in each currency. What belongs to no escrow
 # stands under Razorpay's own id, as version 0.
 postings = Table(

@@ -96,17 +96,22 @@ class Room:
         await self.tell(escrow_id, create(escrow_id=escrow_id, **changes), caller)
         return escrow_id
 
-    async def paid(self, **changes: Any) -> str:
+    async def paid(self, *, caller: Caller = BUYER, **changes: Any) -> str:
         """Create an escrow that is HELD, of an order and a payment of its own."""
-        escrow_id = await self.create(**changes)
+        escrow_id = await self.create(caller=caller, **changes)
         number = escrow_id[:8]
-        await self.tell(escrow_id, c.RecordOrder(f"{ORDER_ID}{number}"))
+        await self.tell(escrow_id, c.RecordOrder(f"{ORDER_ID}{number}"), caller)
         amount = changes.get("amount_minor", 100_000)
         report = payment(
             payment_id=f"pay_{number}", order_id=f"{ORDER_ID}{number}", amount_minor=amount
         )
         await self.tell(escrow_id, report, RAZORPAY)
         return escrow_id
+
+    async def place(self) -> None:
+        """Let the events that are committed have their positions, as a core does at once."""
+        while self.store.is_postgres and await self.store.positions.give():
+            pass
 
     async def escrow(self, escrow_id: str) -> Escrow:
         escrow = await self.store.escrow(escrow_id)

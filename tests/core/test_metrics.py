@@ -12,7 +12,7 @@ from core.server import serving
 from holdfast.metrics import PortTaken, served
 from scripts.sandbox import Sandbox
 from tests.core.counter import SECRET, Counter
-from tests.core.room import recon_row
+from tests.core.room import Room, recon_row
 from tests.fakes.port import free_port
 
 
@@ -68,6 +68,9 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
                 )
             } <= {name for name, value in told.items() if value == 1}
             assert told['holdfast_core_oldest_work_age_seconds{kind="owed"}'] == 0
+            assert told["holdfast_core_feed_position"] == 0
+            assert told["holdfast_core_feed_waiting"] == 0
+            assert told["holdfast_core_feed_waiting_age_seconds"] == 0
             assert told["holdfast_core_recon_findings"] == 1
             assert 3_600 <= told["holdfast_core_recon_look_age_seconds"] < 3_700
             assert told["holdfast_core_books_findings"] == 0
@@ -91,6 +94,19 @@ async def test_attention_is_counted_by_its_code_and_work_by_its_age(counter: Cou
     async with rooms.store.write() as transaction:
         await transaction.keep_webhook(event_id="late", body=b"{}", now_us=1)
     assert (await rooms.vitals.oldest_work(rooms.now_us()))["inbox"] == 1
+
+
+@pytest.mark.postgres
+async def test_what_waits_for_a_position_is_counted_with_its_age(
+    two_rooms: tuple[Room, Room],
+) -> None:
+    room, positions = two_rooms[0], two_rooms[0].store.positions
+    assert await positions.waiting() == (0, None)
+    first = await room.escrow(await room.create())
+    await room.create()
+    assert await positions.waiting() == (2, first.create_time_us)
+    await room.place()
+    assert (await positions.waiting(), await positions.newest()) == ((0, None), 2)
 
 
 async def test_a_stuck_escrow_is_one_warning_with_its_id_and_code(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -10,6 +12,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.storage.backlog import place_slice
 from core.storage.trouble import Unfit, storage_errors
 
 # Two replicas that start at once must not both migrate (PostgreSQL, advisory locks).
@@ -21,32 +24,40 @@ SLICE = 20_000
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Apply what is missing, in one transaction. Does nothing where nothing is.
+    """Apply what is missing, in one transaction; then give older events their positions.
 
     Raises Refusal STORAGE_UNAVAILABLE, whose cause says more.
     """
     with storage_errors():
         try:
-            await _apply(engine, revision)
+            await _in_turn(engine, functools.partial(_upgrade, revision=revision))
+            while await _in_turn(engine, place_slice):
+                pass
         except CommandError as error:
             raise Unfit(
                 "it was written by a newer version of Holdfast: run that one, or restore a backup"
             ) from error
 
 
-async def _apply(engine: AsyncEngine, revision: str) -> None:
+async def _in_turn(engine: AsyncEngine, step: Callable[[sa.Connection], bool]) -> bool:
+    """Take a step in a transaction, while no other core takes one."""
+
+    def alone(connection: sa.Connection) -> bool:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            connection.execute(sa.text("SET LOCAL lock_timeout = DEFAULT"))
+        return step(connection)
+
     async with engine.connect() as connection:
         await connection.execution_options(writes=True)
         async with connection.begin():
-            await connection.run_sync(_upgrade, revision)
+            return await connection.run_sync(alone)
 
 
-def _upgrade(connection: sa.Connection, revision: str) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'"))
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        connection.execute(sa.text("SET LOCAL lock_timeout = DEFAULT"))
+def _upgrade(connection: sa.Connection, revision: str) -> bool:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+    return False

@@ -37,7 +37,9 @@ def book_of(story: Story) -> Book:
             rows.append(PostingRow(*where, line.account, line.amount_minor, line.currency, 0))
         before = event.escrow
     bodies = [message.SerializeToString() for message in messages]
-    return Book(story.escrow, messages[-1].hash, bodies, rows, outstanding(story.escrow))
+    versions = [message.version for message in messages]
+    owed = outstanding(story.escrow)
+    return Book(story.escrow, messages[-1].hash, bodies, rows, owed, versions[:-1], versions[-1:])
 
 
 def checks(book: Book) -> list[str]:
@@ -52,6 +54,15 @@ def test_a_record_as_it_was_written_is_right(status: Status) -> None:
 
 
 SETTLING = book_of(story_in(Status.SETTLING))
+
+
+def test_an_event_that_no_reader_of_the_feed_will_see_is_found() -> None:
+    *placed, last = SETTLING.placed
+    lost = replace(SETTLING, placed=placed)
+    assert checks(lost) == ["POSITIONS"]
+    assert f"version {last} " in books.check(lost)[0].message
+    mixed = replace(SETTLING, placed=[last, *placed])
+    assert checks(mixed) == ["POSITIONS"]
 
 
 def edited(book: Book, version: int, edit: Callable[[pb.EscrowEvent], object]) -> Book:

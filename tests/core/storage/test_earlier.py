@@ -25,6 +25,7 @@ from scripts import verify
 from tests.core.law.story import ADMIN, BUYER, SELLER, bank_dispute
 from tests.core.room import Room, open_room
 from tests.core.storage.test_migrations import BOTH, Empty
+from tests.core.storage.test_position import assert_in_order, everything
 
 EARLIER = Path(__file__).parent / "earlier"
 LAST_REVISION = "0006"
@@ -77,6 +78,19 @@ async def findings(store: Store) -> list[str]:
 
 async def test_its_books_are_balanced_after_the_migration(room: Room) -> None:
     assert await findings(room.store) == []
+
+
+async def test_its_events_have_positions_and_those_to_come_stand_behind_them(room: Room) -> None:
+    before = await everything(room.store.positions)
+    assert len(before) == len(_earlier()["tables"]["events"])
+    assert_in_order(before)
+    held = await named(room, "held")
+    await room.tell(held.escrow_id, c.AddConfirmation(), BUYER)
+    await room.place()
+    *same, new = await everything(room.store.positions)
+    assert same == before
+    assert (new.escrow_id, new.version) == (held.escrow_id, held.version + 1)
+    assert_in_order([*same, new])
 
 
 async def test_what_it_said_of_attention_is_an_item_of_the_list(room: Room) -> None:

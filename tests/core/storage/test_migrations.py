@@ -177,5 +177,6 @@ async def test_balances_and_names_of_an_older_ledger_are_worked_out(
     assert told == [
         *(f"balances: the postings of {n} escrows are summed" for n in (1, 2)),
         *(f"lists: {n} of 10 indexes of the escrows are made" for n in range(1, 11)),
+        "positions: the events are put in order",
     ]
     await engine.dispose()

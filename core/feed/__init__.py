@@ -1,0 +1,4 @@
+"""The feed: gives events their positions, and hands them on in that order.
+
+The table is the truth and a bell only a hint. Its door is `sequence`.
+"""
