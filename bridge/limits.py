@@ -107,6 +107,10 @@ class Limits:
     standing_every_s: float = 1.0
     # How long core may take to say that it serves before it counts as away.
     standing_s: float = 3.0
+    # How long a socket may be behind core before it is told so: a stream that moves is back sooner.
+    behind_s: float = 1.0
+    # How often a socket that is not live is looked at while core serves.
+    compared_every_s: float = 0.2
     # Events that are read at once to catch up.
     catch_up_events: int = 100
     # The first pause before a stream that failed is opened again; it doubles.

@@ -159,14 +159,6 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     )
     hub = app[HUB] = Hub(shared, app[ORIGINS].admits, query_token=settings.allow_query_token)
     app[WEBHOOKS] = WebhookEndpoint(core, app[BODIES], limits, metrics)
-    telling: set[asyncio.Task[None]] = set()
-
-    def tell() -> None:
-        task = asyncio.create_task(hub.tell_live())
-        telling.add(task)
-        task.add_done_callback(telling.discard)
-
-    standing.changed = tell
     metrics.token_left_s.set_function(lambda: standing.token_left_s)
     metrics.ready.set_function(lambda: float(not standing.problem))
     verifier.revocations.listeners.append(hub.revoke)
@@ -177,7 +169,7 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     ):
         yield
     looking.cancel()
-    await asyncio.gather(looking, *telling, return_exceptions=True)
+    await asyncio.gather(looking, return_exceptions=True)
     await hub.close()
     await watches.close()
     await follows.close()

@@ -60,6 +60,12 @@ class UserSubscription:
     def asked(self) -> tuple[frames.FrameId, ...]:
         return tuple(self._asked) or (None,)
 
+    @property
+    def is_current(self) -> bool:
+        if not self._is_live or self._follow is None:
+            return True
+        return self._follow.is_current and not self._fills
+
     def ask_again(self, frame_id: frames.FrameId) -> None:
         """Answer a repeated subscribe, without snapshots: now, or together with the first."""
         self._asked.append(frame_id)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from bridge.browser.leaving import Leaving
+from bridge.browser.liveness import Liveness
 from bridge.browser.session import Session, Shared
 from bridge.browser.slices import in_slices
 from bridge.browser.socket import SUBPROTOCOL, accept
@@ -46,7 +47,10 @@ class Hub:
         self._of_user: Counter[str] = Counter()
         # Set when there is no session any more.
         self._emptied = asyncio.Event()
-        self._turning = asyncio.create_task(shared.wheel.run())
+        self._liveness = Liveness(
+            self._sessions, shared.standing, shared.watches, shared.follows, shared.limits
+        )
+        self._turning = asyncio.gather(shared.wheel.run(), self._liveness.run())
         shared.metrics.sockets.set_function(lambda: len(self._sessions))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -90,11 +94,6 @@ class Hub:
             identity = session.identity
             if identity.user_id == user_id and revocations.covers(user_id, identity.issued_at):
                 session.end(CloseCode.BAD_TOKEN)
-
-    async def tell_live(self) -> None:
-        """Tell every browser whether events reach it now."""
-        async for session in in_slices(tuple(self._sessions), self._limits.slice_s):
-            session.tell_live()
 
     async def drain(self, *, notice_s: float | None = None) -> None:
         """Shut down: refuse new connections, fail `/readyz`, then tell each browser to reconnect in
@@ -164,6 +163,7 @@ class Hub:
 
     def _forget(self, session: Session) -> None:
         self._sessions.discard(session)
+        self._liveness.forget(session)
         self._forget_one_of(session.identity.user_id)
         if not self._sessions:
             self._emptied.set()

@@ -55,6 +55,11 @@ class Subscriptions:
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._checking: set[asyncio.Task[None]] = set()
 
+    @property
+    def are_current(self) -> bool:
+        """Whether all have been compared with core since their streams broke."""
+        return all(one.is_current for one in self._subscriptions.values())
+
     def subscribe(self, command: frames.Subscribe) -> None:
         """Begin a subscription, or answer again if there is one. The answer comes as frames."""
         escrow_id, frame_id = command.escrow_id, command.frame_id

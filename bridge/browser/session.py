@@ -78,6 +78,7 @@ class Session:
         "_stage",
         "_subscriptions",
         "identity",
+        "problem",
         "slot",
     )
 
@@ -90,6 +91,8 @@ class Session:
     ) -> None:
         self.identity = identity
         self.slot = NOWHERE
+        # Why the browser was told that it is not live; empty while it is.
+        self.problem = ""
         self._socket = socket
         self._shared = shared
         self._on_over = on_over
@@ -115,15 +118,19 @@ class Session:
                 self.identity.user_id, self.identity.expires_at, limits.ping_interval_s
             )
         )
-        if self._shared.standing.problem:
-            self.tell_live()
+        self.tell_live(self._shared.standing.problem)
         self._look_soon()
         self._socket.listen(self)
 
-    def tell_live(self) -> None:
-        """Tell the browser whether events reach it now."""
-        problem = self._shared.standing.problem
-        if self._stage is Stage.OPEN:
+    @property
+    def is_current(self) -> bool:
+        """Whether every subscription has been compared with core since its stream broke."""
+        return self._subscriptions.are_current
+
+    def tell_live(self, problem: str) -> None:
+        """Tell the browser that it is live, or why not, unless it was told so before."""
+        if self._stage is Stage.OPEN and problem != self.problem:
+            self.problem = problem
             self._outbox.put(frames.live(not problem, problem))
 
     def admits(self) -> bool:

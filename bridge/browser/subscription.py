@@ -26,6 +26,12 @@ class Subscription(Protocol):
         """The ids of the subscribe commands that wait for an answer; one None if none waits."""
         ...
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the socket has all that core had when the stream was opened last. True before
+        the first answer, which says so itself."""
+        ...
+
     def ask_again(self, frame_id: frames.FrameId, /) -> None:
         """Answer a repeated subscribe: now, or together with the first."""
 
@@ -73,6 +79,12 @@ class EscrowSubscription:
     @property
     def asked(self) -> tuple[frames.FrameId, ...]:
         return tuple(self._asked) or (None,)
+
+    @property
+    def is_current(self) -> bool:
+        if not self.is_live or self._watch is None:
+            return True
+        return self._watch.line is not None and self.version >= self._watch.due
 
     def ask_again(self, frame_id: frames.FrameId) -> None:
         self._asked.append(frame_id)

@@ -54,6 +54,8 @@ class Follow(Stream):
         self._versions: dict[str, int] = {}
         # Whether the user has older escrows, which were left out of `_versions`.
         self._is_cut = False
+        # Whether everything was compared since the stream broke last.
+        self.is_current = False
         self._opened = asyncio.Event()
 
     def version(self, escrow_id: str) -> int | None:
@@ -71,11 +73,18 @@ class Follow(Stream):
             raise self.refusal
 
     async def _once(self) -> None:
+        try:
+            await self._hear()
+        finally:
+            self.is_current = False
+
+    async def _hear(self) -> None:
         async with aclosing(self._core.follow(self.key)) as messages:
             snapshots = await self._snapshots(messages)
             async with self._turns:
                 await self._compare(snapshots)
             self._opened.set()
+            self.is_current = True
             self._note_success()
             async for message in messages:
                 if message.WhichOneof("message") == "event":
@@ -186,6 +195,11 @@ class Follows(Streams[Follow]):
         super().__init__(source, most)
         # When core restarts, every follow compares. They take turns.
         self._turns = asyncio.Semaphore(source.limits.comparisons)
+
+    @property
+    def are_current(self) -> bool:
+        """Whether all have been compared since their streams broke."""
+        return all(follow.is_current for follow in self._streams.values())
 
     def hold(self, user_id: str) -> Follow:
         """Find or open the follow of a user, and keep it open until `release`.

@@ -26,11 +26,19 @@ class Watches:
         self._limits = source.limits
         self._most = most
         self._watches: dict[str, Watched] = {}
+        # Those whose stream has broken. They leave when `are_current` is asked for.
+        self._resuming: set[Watched] = set()
         self._loop = asyncio.get_running_loop()
         self._lines = Lines(source, resume=self._resume, retry=self._retry, ended=self._ended)
 
     def count(self) -> int:
         return len(self._watches)
+
+    @property
+    def are_current(self) -> bool:
+        """Whether all are open: none waits to be asked for again."""
+        self._resuming = {one for one in self._resuming if one.line is None and one.refusal is None}
+        return not self._resuming
 
     async def close(self) -> None:
         await self._lines.close()
@@ -73,6 +81,7 @@ class Watches:
         """Ask for a watch again, after the version that was delivered."""
         if watch.refusal is not None or watch.line or watch.asking is not None:
             return
+        self._resuming.add(watch)
         viewer = next(iter(watch.subscribers), None)
         if viewer is None:
             self._end(watch, CoreError("UNAVAILABLE", "Core is unavailable. Try again."))

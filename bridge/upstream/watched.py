@@ -44,6 +44,7 @@ class Watched:
         "_snapshot",
         "_source",
         "asking",
+        "due",
         "failures",
         "joining",
         "key",
@@ -59,6 +60,8 @@ class Watched:
         self.key = escrow_id
         # The newest version that is delivered, or being delivered, to every subscriber.
         self.version = 0
+        # The version that core had when it was asked for the watch last.
+        self.due = 0
         self.subscribers: set[Viewer] = set()
         # Those who are not subscribers yet.
         self.joining = 0
@@ -92,6 +95,7 @@ class Watched:
 
     def begin(self, opened: service.WatchOpened, after: int) -> None:
         """Take core's first answer: a snapshot, or else the events after `after` come next."""
+        self.due = opened.version
         if opened.HasField("snapshot"):
             self.version = opened.version
             self._snapshot = frames.snapshot(opened.snapshot)

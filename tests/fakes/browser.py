@@ -61,6 +61,13 @@ class Browser:
             pass
         return frame
 
+    async def through(self, kind: str) -> list[dict[str, Any]]:
+        """Answer every frame up to the next one of a type, and that one as the last."""
+        frames = [await self._read()]
+        while frames[-1]["type"] != kind:
+            frames.append(await self._read())
+        return frames
+
     async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Send a frame and take the next one as its answer."""
         await self.send(kind, **fields)

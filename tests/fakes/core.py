@@ -96,6 +96,13 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
             self._server = None
         self.watching = 0
 
+    async def break_streams(self) -> None:
+        """End every WatchMany, while all else goes on."""
+        async with self.bell:
+            for many in self.many:
+                many.is_broken = True
+            self.bell.notify_all()
+
     async def set_serving(self, serving: bool) -> None:
         told = health_pb2.HealthCheckResponse
         await self._health.set("", told.SERVING if serving else told.NOT_SERVING)

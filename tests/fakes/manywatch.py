@@ -39,6 +39,7 @@ class ManyWatch:
         self.places: dict[int, Place] = {}
         self._answers: list[service.WatchNews] = []
         self._requests = 0
+        self.is_broken = False
         self._opening: list[asyncio.Task[None]] = []
 
     async def serve(
@@ -47,7 +48,7 @@ class ManyWatch:
         hearing = asyncio.create_task(self._hear(requests))
         try:
             yield self._tally()
-            while True:
+            while not self.is_broken:
                 news = self._answers + self._events()
                 self._answers = []
                 if news:
@@ -114,8 +115,13 @@ class ManyWatch:
     async def _rung(self) -> bool:
         def is_behind() -> bool:
             records = self._core.records
-            return bool(self._answers) or any(
-                len(records.get(one.escrow_id, ())) > one.version for one in self.places.values()
+            return (
+                self.is_broken
+                or bool(self._answers)
+                or any(
+                    len(records.get(one.escrow_id, ())) > one.version
+                    for one in self.places.values()
+                )
             )
 
         async with self._core.bell:
