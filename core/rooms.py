@@ -27,10 +27,11 @@ from core.settlement.compare import Comparer
 from core.settlement.deadline import Clock
 from core.settlement.look import order_of
 from core.settlement.override import Overrider
+from core.settlement.patience import Patience
 from core.settlement.prune import Pruner
 from core.settlement.recon import SettlementReports
 from core.settlement.reconcile import Reconciler, Schedule
-from core.settlement.settle import Patience, Settler
+from core.settlement.settle import Settler
 from core.settlement.webhook import Inbox
 from core.storage.database import connect
 from core.storage.migrations import upgrade

@@ -45,8 +45,8 @@ from core.service.payment import PaymentService
 from core.service.share import Pace, Shares
 from core.service.watches import Watches
 from core.settlement.checkout import Checkout
+from core.settlement.patience import Patience
 from core.settlement.reconcile import Reconciled
-from core.settlement.settle import Patience
 from core.storage.row import Drift
 from holdfast import descriptors
 from holdfast.metrics import served

@@ -20,8 +20,10 @@ from core.errors import Refusal
 from core.heartbeat import beat
 from core.law.escrow import Escrow
 from core.settlement.compare import Finding
+from core.storage import audit
 from core.storage.row import AuditRow, Book, FindingRow
 from core.storage.store import Store
+from core.storage.trip.step import Steps
 
 log = logging.getLogger(__name__)
 
@@ -119,13 +121,14 @@ class Auditor:
         if state is not None and state.due_us > now_us:
             return None  # Asked first, for an idle core must not write.
         lease_id = uuid.uuid4().hex
-        async with self._store.write() as transaction:
-            taken = await transaction.audit.lease(
+        taken = await self._store.transact(
+            audit.lease(
                 lease_id=lease_id,
                 now_us=now_us,
                 until_us=now_us + _us(LEASE_S),
                 changes_us=now_us - _us(every_s + OVERLAP_S),
             )
+        )
         if taken is None:
             return None
         try:
@@ -136,18 +139,17 @@ class Auditor:
             raise
 
     async def _give_back(self, lease_id: str, *, due_us: int) -> None:
-        async with self._store.write() as transaction:
-            await transaction.audit.give_back(lease_id, due_us=due_us)
+        await self._store.transact(audit.give_back(lease_id, due_us=due_us))
 
     async def state(self) -> AuditState | None:
         """Answer what all cores together have done and found; None before the first check."""
-        audit = self._store.audit
-        progress = await audit.state()
+        stored = self._store.audit
+        progress = await stored.state()
         if progress is None:
             return None
-        found = await audit.findings(MAX_FINDINGS)
+        found = await stored.findings(MAX_FINDINGS)
         findings = tuple(Finding(one.escrow_id, one.check_name, one.message) for one in found)
-        count = await audit.count_findings()
+        count = await stored.count_findings()
         return AuditState(progress, findings, count)
 
     async def check(self, *, escrow_id: str = "", with_razorpay: bool = False) -> Result:
@@ -241,8 +243,7 @@ class _Round:
 
     async def _changed(self) -> AsyncIterator[list[str]]:
         after = (self._state.changes_us, "")
-        audit = self._store.audit
-        while page := await audit.changed(after, self._begin_us, PAGE):
+        while page := await self._store.audit.changed(after, self._begin_us, PAGE):
             yield [escrow_id for _, escrow_id in page]
             after = page[-1]
 
@@ -262,11 +263,14 @@ class _Round:
         self._findings += findings
         rows = [FindingRow(one.escrow_id, one.check, one.message) for one in findings]
         until_us = self._auditor.now_us() + _us(LEASE_S)
-        async with self._store.write() as transaction:
-            if not await transaction.audit.renew(self._lease_id, until_us, **progress):
+
+        def keep() -> Steps[None]:
+            if not (yield from audit.renew(self._lease_id, until_us, **progress)):
                 raise _LeaseLost
             if ids:
-                await transaction.audit.replace(ids, rows)
+                yield from audit.replace(ids, rows)
+
+        await self._store.transact(keep())
 
     async def _walk(self) -> bool:
         """Go on with the walk as far as the time asks for; answers whether it came to its end."""
@@ -312,14 +316,15 @@ class _Round:
 
     async def _end(self) -> Result:
         now_us = self._auditor.now_us()
-        async with self._store.write() as transaction:
-            await transaction.audit.give_back(
+        await self._store.transact(
+            audit.give_back(
                 self._lease_id,
                 check_time_us=now_us,
                 escrows_checked=self._checked,
                 changes_us=self._begin_us - _us(OVERLAP_S),
                 due_us=self._begin_us + _us(self._every_s),
             )
+        )
         return Result(now_us, self._checked, tuple(self._findings))
 
 

@@ -20,6 +20,7 @@ from core.errors import Refusal
 from core.heartbeat import beat
 from core.settlement.compare import Finding
 from core.settlement.recon import ReconLine, SettlementReports
+from core.storage import recon
 from core.storage.row import ReconFinding, ReconRow
 from core.storage.store import Store
 
@@ -165,16 +166,14 @@ class Recon:
         now_us = self._now_us()
         if not await self._store.recon.is_due(now_us):
             return None
-        async with self._store.write() as transaction:
-            until_us = now_us + round(LEASE_S * US_PER_S)
-            return await transaction.recon.lease(
-                lease_id=lease_id, now_us=now_us, until_us=until_us
-            )
+        until_us = now_us + round(LEASE_S * US_PER_S)
+        return await self._store.transact(
+            recon.lease(lease_id=lease_id, now_us=now_us, until_us=until_us)
+        )
 
     async def _give_back(self, day: str, lease_id: str) -> None:
         due_us = self._now_us() + round(RETRY_S * US_PER_S)
-        async with self._store.write() as transaction:
-            await transaction.recon.give_back(day, lease_id=lease_id, due_us=due_us)
+        await self._store.transact(recon.give_back(day, lease_id=lease_id, due_us=due_us))
 
     async def _judge(self, day: date, lines: Sequence[ReconLine]) -> list[Verdict]:
         ids = {
@@ -183,9 +182,9 @@ class Recon:
             for one in (line.entity_id, line.payment_id, line.dispute_id, line.settlement_id)
             if one
         }
-        recon = self._store.recon
+        stored = self._store.recon
         matcher = Matcher(
-            await recon.movements(ids), await recon.explained(ids, but_day=day.isoformat())
+            await stored.movements(ids), await stored.explained(ids, but_day=day.isoformat())
         )
         verdicts: list[Verdict] = []
         for number, line in enumerate(lines):

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 US_PER_S = 1_000_000
 # Snapshots that are loaded at once.
 PAGE = 100
+# Users whose changes one read looks for. Each such read passes over all that has changed lately.
+MAX_USERS = 5_000
 # Snapshots that one follower gets, the newest escrows first.
 MAX_SNAPSHOTS = 10_000
 # How far replicas' clocks may differ before a lost bell stays lost until the next event.
@@ -208,14 +210,14 @@ class Followers:
         now_us = self._now_us()
         since_us = looked_us - round(SKEW_S * US_PER_S)
         try:
-            for user_id in user_ids:
-                for escrow_id in await self._store.versions_of(user_id, since_us):
-                    self._ring(escrow_id, (user_id,))
+            for users in _pages(list(user_ids), MAX_USERS):
+                for escrow_id, parties in (await self._store.changed_of(users, since_us)).items():
+                    self._ring(escrow_id, parties)
         except Refusal as refusal:
             log.warning("followed escrows could not be compared: %s", refusal)
             return looked_us
         return now_us
 
 
-def _pages(ids: list[str]) -> list[list[str]]:
-    return [ids[i : i + PAGE] for i in range(0, len(ids), PAGE)]
+def _pages(ids: list[str], size: int = PAGE) -> list[list[str]]:
+    return [ids[i : i + size] for i in range(0, len(ids), size)]

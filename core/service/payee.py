@@ -16,7 +16,9 @@ from core.service.check import Check
 from core.service.guard import caller
 from core.storage.row import PayeeRow
 from core.storage.store import Store
-from core.storage.transaction import Transaction
+from core.storage.trip import owed
+from core.storage.trip import payee as payees
+from core.storage.trip.step import Steps
 
 # How often a change is tried that another one of the same payee overtook.
 MAX_TRIES = 3
@@ -109,41 +111,39 @@ class Payees:
 
     async def _change(self, request: Given, user_id: str, change: Change) -> rpc.Payee:
         for _ in range(MAX_TRIES):
-            async with self._store.write() as transaction:
-                payee = await self._changed(transaction, request, user_id, change)
+            who, now_us = caller(), self._now_us()
+            payee = await self._store.transact(self._changed(request, user_id, change, who, now_us))
             if payee is not None:
                 self._ring_settlement()
                 return _message(payee)
         raise Refusal(Reason.OVERLOADED, "This payee is being changed; try again.")
 
-    async def _changed(
-        self, transaction: Transaction, request: Given, user_id: str, change: Change
-    ) -> Payee | None:
+    def _changed(
+        self, request: Given, user_id: str, change: Change, who: Caller, now_us: int
+    ) -> Steps[Payee | None]:
         """Answer the payee after the change, or None where another call was faster."""
-        who = caller()
         cause, fingerprint = check.cause(who, request.request_id), check.fingerprint(request)
-        await transaction.payees.lock(user_id)
-        known = await transaction.payees.by_cause(cause)
+        yield from payees.lock(user_id)
+        known = yield from payees.by_cause(cause)
         if known is not None:
             _require_same(known, fingerprint)
             return known.payee
-        now_us = self._now_us()
-        before = await transaction.payees.latest(user_id)
+        before = yield from payees.latest(user_id)
         # An account that Razorpay refuses and has never paid is replaced at once: nothing could be
         # taken away with it, and the money waits for a good one.
-        is_useless = before is not None and await transaction.payees.has_only_been_refused(
-            user_id, before.account_id
+        is_useless = before is not None and (
+            yield from payees.has_only_been_refused(user_id, before.account_id)
         )
         after = change(before, who, now_us, 0 if is_useless else self._wait_us)
         # Whoever names an account again wants what waits for it to be tried again.
-        await transaction.owed.make_due(now_us=now_us, seller_id=user_id)
+        yield from owed.make_due(now_us=now_us, seller_id=user_id)
         if after is None:
             assert before is not None, "the first account is always news"
             if not request.request_id:
                 return before
             # Or a late repeat of this call could undo what was changed since.
             after = law.name_again(before, who.user_id, now_us)
-        is_added = await transaction.payees.add(PayeeRow(after, cause, fingerprint))
+        is_added = yield from payees.add(PayeeRow(after, cause, fingerprint))
         return after if is_added else None
 
 

@@ -20,6 +20,9 @@ from core.law.command import CLOCK, PassDeadline
 from core.law.payee import pass_time
 from core.storage.row import PayeeRow
 from core.storage.store import Store
+from core.storage.trip import owed
+from core.storage.trip import payee as payees
+from core.storage.trip.step import Steps
 
 log = logging.getLogger(__name__)
 
@@ -91,18 +94,21 @@ class Clock:
 
     async def _change_payee(self, user_id: str) -> bool:
         """Once, however many replicas look: the lock and the version see to it."""
-        async with self._store.write() as transaction:
-            await transaction.payees.lock(user_id)
-            before = await transaction.payees.latest(user_id)
-            now_us = self._now_us()
+        now_us = self._now_us()
+
+        def change() -> Steps[bool]:
+            yield from payees.lock(user_id)
+            before = yield from payees.latest(user_id)
             after = pass_time(before, CLOCK.user_id, now_us) if before else None
             if after is None:
                 return False
             cause = f"clock:payee:{user_id}:v{after.version}"
-            is_added = await transaction.payees.add(PayeeRow(after, cause, b""))
+            is_added = yield from payees.add(PayeeRow(after, cause, b""))
             if is_added:
-                await transaction.owed.make_due(now_us=now_us, seller_id=user_id)
+                yield from owed.make_due(now_us=now_us, seller_id=user_id)
             return is_added
+
+        return await self._store.transact(change())
 
     async def _pass(self, escrow_id: str, version: int) -> None:
         await self._executor.execute(

@@ -23,9 +23,10 @@ from core.law.words import money
 from core.razorpay import Gateway, GatewayError, GatewayRefused, Transfer
 from core.settlement.act import Found, is_alive, live, refunds_of, transfers_of
 from core.settlement.look import look_at
-from core.settlement.settle import Patience, is_under_way
+from core.settlement.patience import Patience, is_under_way
 from core.storage.row import Owed
 from core.storage.store import Store
+from core.storage.trip import owed
 
 US_PER_S = 1_000_000
 # How long it waits for a step of settlement's that is under way.
@@ -107,13 +108,14 @@ class Overrider:
         while True:
             await self._judge(command, escrow_id, caller)
             now_us = self._now_us()
-            async with self._store.write() as transaction:
-                work = await transaction.owed.lease_one(
+            work = await self._store.transact(
+                owed.lease_one(
                     escrow_id,
                     lease_id=uuid.uuid4().hex,
                     now_us=now_us,
                     until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 )
+            )
             if work is not None:
                 return work
             if loop.time() >= until_s:
@@ -139,10 +141,9 @@ class Overrider:
 
     async def _give_back(self, work: Owed) -> None:
         """Let settlement go on, with what is wanted now."""
-        async with self._store.write() as transaction:
-            await transaction.owed.give_back(
-                work, due_us=self._now_us(), attempts=0, seen_version=work.version
-            )
+        await self._store.transact(
+            owed.give_back(work, due_us=self._now_us(), attempts=0, seen_version=work.version)
+        )
         self._ring_settlement()
 
 

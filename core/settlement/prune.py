@@ -14,6 +14,7 @@ from core.errors import Refusal
 from core.heartbeat import beat
 from core.settlement.webhook import APPLIED, DUPLICATE, IGNORED
 from core.storage.store import Store
+from core.storage.trip import inbox
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,7 @@ class Pruner:
         for outcome in (APPLIED, DUPLICATE, IGNORED):
             while old := await self._store.old_webhooks(outcome, before_us, SLICE):
                 beat()
-                async with self._store.write() as transaction:
-                    pruned += await transaction.forget_webhooks(old)
+                pruned += await self._store.transact(inbox.forget(old))
                 slices += 1
                 if slices % TELL_EVERY == 0:
                     log.info("inbox: %d old webhooks are pruned, and there are more", pruned)

@@ -33,6 +33,7 @@ from core.settlement.compare import compare
 from core.settlement.look import look_at, order_of
 from core.settlement.report import Report, dispute_report, payment_report, refund_report
 from core.storage.store import Store
+from core.storage.trip import question
 
 log = logging.getLogger(__name__)
 
@@ -129,15 +130,10 @@ class Reconciler:
     async def look_due(self) -> int:
         """Ask about the escrows that are due, a page of them; answers how many there were."""
         now_us = self._now_us()
-        async with self._store.write() as transaction:
-            due = await transaction.due_checks(now_us=now_us, limit=PAGE)
-            claimed_us = now_us + round(CLAIM_S * US_PER_S)
-            await transaction.check_again(
-                [
-                    {"escrow_id": escrow_id, "due_us": claimed_us, "attempts": attempts}
-                    for escrow_id, attempts in due
-                ]
-            )
+        claimed_us = now_us + round(CLAIM_S * US_PER_S)
+        due = await self._store.transact(
+            question.claim(now_us=now_us, until_us=claimed_us, limit=PAGE)
+        )
         await asyncio.gather(*(self._look_after(*one) for one in due))
         return len(due)
 
@@ -151,12 +147,11 @@ class Reconciler:
         assert escrow is not None, "only an escrow that exists is asked about"
         now_us = self._now_us()
         wait_s = self._schedule.next_s(escrow, attempts, now_us)
-        async with self._store.write() as transaction:
-            if wait_s is None:
-                return await transaction.check_no_more([escrow_id])
-            due_us = now_us + round(wait_s * US_PER_S)
-            row = {"escrow_id": escrow_id, "due_us": due_us, "attempts": attempts + 1}
-            return await transaction.check_again([row])
+        if wait_s is None:
+            return await self._store.transact(question.ask_no_more(escrow_id))
+        due_us = now_us + round(wait_s * US_PER_S)
+        asking = question.ask_at(escrow_id, due_us=due_us, attempts=attempts + 1)
+        return await self._store.transact(asking)
 
     async def run_disputes(
         self, *, first_s: float = FIRST_DISPUTES_S, every_s: float = DISPUTES_EVERY_S

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
@@ -44,13 +43,16 @@ from core.settlement.act import (
     Unhold,
     Wait,
 )
-from core.settlement.asked import has_no_key, is_shown, mark, must_wait_for
+from core.settlement.asked import has_no_key, mark, must_wait_for
 from core.settlement.look import look_at
+from core.settlement.patience import Patience, is_under_way
 from core.settlement.report import Report, tags
 from core.settlement.step import next_step
 from core.storage.row import Owed
 from core.storage.store import Store
-from core.storage.transaction import Transaction
+from core.storage.trip import owed
+from core.storage.trip import payee as payees
+from core.storage.trip.step import Steps, Work
 
 log = logging.getLogger(__name__)
 
@@ -63,31 +65,6 @@ POLL_S = 1.0
 DRAIN_S = 9.0
 # Steps of one escrow under one lease; the longest honest way takes about ten for a part.
 MAX_STEPS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long settlement waits, in seconds."""
-
-    # How long a worker keeps an escrow without being heard of; then another takes it over.
-    lease_s: float = 15.0
-    # How long a call that changes something may take, its wait for a free thread included: one that
-    # has not begun by then never does.
-    call_s: float = 10.0
-    # How long after a call of unknown outcome its listing is not yet believed. Above the longest
-    # call, so that one that is still on its way cannot be made twice.
-    listing_s: float = 20.0
-    # The first pause while Razorpay works on a transfer or refund; it doubles.
-    pending_first_s: float = 0.2
-    # The longest such pause.
-    pending_last_s: float = 60.0
-    # The first pause after an error; it doubles.
-    error_first_s: float = 0.5
-    # The longest such pause.
-    error_last_s: float = 60.0
-    # The pause after a refusal of Razorpay where nobody can ask for another try: no part is
-    # settling.
-    stuck_s: float = 3_600.0
 
 
 class Settler:
@@ -161,14 +138,15 @@ class Settler:
         now_us = self._now_us()
         if free <= 0 or not await self._store.is_owed(now_us):
             return []
-        async with self._store.write() as transaction:
-            taken = await transaction.owed.lease(
+        taken = await self._store.transact(
+            owed.lease(
                 # A new id each time, because a slow worker of this process has lost its lease too.
                 lease_id=uuid.uuid4().hex,
                 now_us=now_us,
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 limit=free,
             )
+        )
         tasks = [asyncio.create_task(self._work(work)) for work in taken]
         for task in tasks:
             self._working.add(task)
@@ -202,7 +180,7 @@ class Settler:
                 return await self._give_back(work, escrow, 0.0)
             if escrow.version == reported_version:
                 # The report changed nothing. Wait, or this loop would spin.
-                return await self._give_back(work, escrow, self._pending_s(work))
+                return await self._give_back(work, escrow, self._patience.pending_s(work.attempts))
             try:
                 found = await look_at(self._gateway, escrow)
                 payee = await self._store.payee(escrow.seller_id)
@@ -215,7 +193,9 @@ class Settler:
                 if step is None or isinstance(step, Blocked):
                     return await self._rest(work, escrow, None, account_id)
                 if isinstance(step, Wait):
-                    return await self._give_back(work, escrow, self._pending_s(work))
+                    return await self._give_back(
+                        work, escrow, self._patience.pending_s(work.attempts)
+                    )
                 reported_version = escrow.version if isinstance(step, Report) else None
                 work = await self._act(work, escrow, step, found)
                 refused = None
@@ -225,7 +205,7 @@ class Settler:
                 refused = step  # The listing may have been old, so look once more.
             except GatewayError as error:
                 log.info("settling %s waits: %s", work.escrow_id, error)
-                return await self._give_back(work, escrow, self._error_s(work))
+                return await self._give_back(work, escrow, self._patience.error_s(work.attempts))
         log.error("settling %s took more than %d steps", work.escrow_id, MAX_STEPS)
         return None
 
@@ -313,19 +293,22 @@ class Settler:
         """
         now_us = self._now_us()
         asked_us = (asked_us or now_us) if asked else None
-        async with self._store.write() as transaction:
-            is_ours = await transaction.owed.renew(
+        is_ours = await self._store.transact(
+            owed.renew(
                 work,
                 until_us=now_us + round(self._patience.lease_s * US_PER_S),
                 asked=asked,
                 asked_us=asked_us,
                 seen_version=seen_version,
             )
-            if not is_ours and seen_version is not None:
-                await transaction.owed.give_back(
-                    work, due_us=now_us, attempts=work.attempts, seen_version=seen_version
-                )
+        )
         if not is_ours:
+            if seen_version is not None:
+                await self._store.transact(
+                    owed.give_back(
+                        work, due_us=now_us, attempts=work.attempts, seen_version=seen_version
+                    )
+                )
             raise Refusal(Reason.OVERLOADED, "the escrow has changed, or another process has it")
         return replace(work, asked=asked, asked_us=asked_us)
 
@@ -347,55 +330,43 @@ class Settler:
         self, work: Owed, escrow: Escrow, wait_s: float | None, account_id: str | None
     ) -> None:
         """Wait for a person, unless the seller has another account by now than was looked at."""
-        async with self._store.write() as transaction:
+        due_us, at_once_us = self._due_us(wait_s), self._now_us()
+
+        def rest() -> Steps[int | None]:
             # A change of it that has looked for what is owed before this was, and that is not
             # committed yet, would be missed: it holds this lock until it is.
-            await transaction.payees.lock(escrow.seller_id)
-            payee = await transaction.payees.latest(escrow.seller_id)
+            yield from payees.lock(escrow.seller_id)
+            payee = yield from payees.latest(escrow.seller_id)
             is_same = (payee.account_id if payee else None) == account_id
-            await self._end(transaction, work, escrow, wait_s if is_same else 0.0)
+            until_us = due_us if is_same else at_once_us
+            yield from _end(work, escrow, until_us)
+            return until_us
+
+        self._look_at(await self._store.transact(rest()))
 
     async def _give_back(self, work: Owed, escrow: Escrow, wait_s: float) -> None:
-        async with self._store.write() as transaction:
-            await self._end(transaction, work, escrow, wait_s)
+        due_us = self._due_us(wait_s)
+        await self._store.transact(_end(work, escrow, due_us))
+        self._look_at(due_us)
 
-    async def _end(
-        self, transaction: Transaction, work: Owed, escrow: Escrow, wait_s: float | None
-    ) -> None:
-        """End the lease and say when to look again; None waits to be stirred."""
-        due_us = None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)
-        await transaction.owed.give_back(
-            work, due_us=due_us, attempts=work.attempts + 1, seen_version=escrow.version
-        )
+    def _due_us(self, wait_s: float | None) -> int | None:
+        """Answer when to look again; None waits to be stirred."""
+        return None if wait_s is None else self._now_us() + round(wait_s * US_PER_S)
+
+    def _look_at(self, due_us: int | None) -> None:
         if due_us is not None:
             self._next_look_us = min(due_us, self._next_look_us or due_us)
 
     async def _drop(self, work: Owed, escrow: Escrow | None) -> None:
-        async with self._store.write() as transaction:
-            await transaction.owed.drop(
-                work, seen_version=escrow.version if escrow else work.version
-            )
-
-    def _pending_s(self, work: Owed) -> float:
-        return _backoff_s(
-            work.attempts, self._patience.pending_first_s, self._patience.pending_last_s
-        )
-
-    def _error_s(self, work: Owed) -> float:
-        return _backoff_s(work.attempts, self._patience.error_first_s, self._patience.error_last_s)
+        seen_version = escrow.version if escrow else work.version
+        await self._store.transact(owed.drop(work, seen_version=seen_version))
 
 
-def _backoff_s(attempts: int, first_s: float, last_s: float) -> float:
-    """Double from the first to the last; vary by half, so that replicas do not retry in step."""
-    wait_s = min(first_s * 2.0 ** min(attempts, 30), last_s)
-    return wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-
-
-def is_under_way(work: Owed, found: Mapping[str, Found], now_us: int, patience: Patience) -> bool:
-    """Whether the last call that was written down may still come to be done or to be shown."""
-    if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
-        return False
-    return now_us < work.asked_us + round(patience.listing_s * US_PER_S)
+def _end(work: Owed, escrow: Escrow, due_us: int | None) -> Work[None]:
+    """End the lease, and say when to look again."""
+    return owed.give_back(
+        work, due_us=due_us, attempts=work.attempts + 1, seen_version=escrow.version
+    )
 
 
 def _stuck(step: Step, refusal: GatewayRefused) -> Stuck:

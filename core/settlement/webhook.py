@@ -21,6 +21,7 @@ from core.settlement.delivery import News, NotUnderstood, read
 from core.settlement.look import needs_order
 from core.settlement.report import Report, payment_report
 from core.storage.store import Store
+from core.storage.trip import inbox, owed, question
 
 log = logging.getLogger(__name__)
 
@@ -87,10 +88,9 @@ class Inbox:
             raise Refusal(Reason.SIGNATURE_INVALID, "The signature does not belong to these bytes.")
         news = _read(body)
         event_id = _checked(event_id) or f"sha256:{hashlib.sha256(body).hexdigest()}"
-        async with self._store.write() as transaction:
-            outcome = await transaction.keep_webhook(
-                event_id=event_id, body=body, now_us=self._now_us()
-            )
+        outcome = await self._store.transact(
+            inbox.keep(event_id=event_id, body=body, now_us=self._now_us())
+        )
         if outcome is not None:
             self.outcomes[DUPLICATE] += 1
             return DUPLICATE
@@ -185,13 +185,11 @@ class Inbox:
     async def _check_soon(self, about: News | NotUnderstood) -> None:
         escrow_id = await self._escrow_of(about)
         if escrow_id is not None:
-            async with self._store.write() as transaction:
-                row = {"escrow_id": escrow_id, "due_us": self._now_us(), "attempts": 0}
-                await transaction.check_again([row])
+            asking = question.ask_at(escrow_id, due_us=self._now_us(), attempts=0)
+            await self._store.transact(asking)
 
     async def _finish(self, event_id: str, outcome: str) -> None:
-        async with self._store.write() as transaction:
-            await transaction.finish_webhook(event_id=event_id, outcome=outcome)
+        await self._store.transact(inbox.finish(event_id=event_id, outcome=outcome))
 
     async def _tell(self, news: News, *, may_ask: bool) -> str:
         escrow_id = await self._escrow_of(news)
@@ -207,8 +205,8 @@ class Inbox:
             return await self._execute(escrow, payment_report(news.payment, order))
         if news.command is not None:
             return await self._execute(escrow, Report(news.command, news.cause))
-        async with self._store.write() as transaction:
-            await transaction.owed.make_due(now_us=self._now_us(), escrow_id=escrow.escrow_id)
+        stirred = owed.make_due(now_us=self._now_us(), escrow_id=escrow.escrow_id)
+        await self._store.transact(stirred)
         self._ring_settlement()
         return IGNORED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -10,9 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.storage import tables as t
-from core.storage.database import Database, Unbroken, insert_into, reading
+from core.storage.database import Database, insert_into, reading
 from core.storage.link import STATEMENT_S
+from core.storage.plan import Plan, one_of
 from core.storage.row import AuditRow, FindingRow
+from core.storage.trip.lease import NO_LEASE, NOW_US, is_held, take
+from core.storage.trip.step import Step, Steps, found, write
 from core.storage.trouble import storage_errors
 
 # Characters of a finding; what Razorpay says may be long.
@@ -22,12 +26,8 @@ COUNT_S = 60.0
 
 _ONLY = 1
 _AUDIT, _FINDINGS, _ESCROWS = t.audit.c, t.audit_findings.c, t.escrows.c
-_FREE = {"lease_id": None, "lease_until_us": None}
-
-
-_STATE = sa.select(*(_AUDIT[name] for name in AuditRow.__dataclass_fields__)).where(
-    _AUDIT.audit_id == _ONLY
-)
+_PROGRESS = [_AUDIT[name] for name in AuditRow.__dataclass_fields__]
+_STATE = sa.select(*_PROGRESS).where(_AUDIT.audit_id == _ONLY)
 
 
 class Audit:
@@ -101,62 +101,80 @@ class Audit:
             return await reading(self._engine, read, limit_s=limit_s)
 
 
-class AuditWriter:
-    """What one write transaction does to the state of the checks."""
+def lease(*, lease_id: str, now_us: int, until_us: int, changes_us: int) -> Steps[AuditRow | None]:
+    """Take the next check if it is due and nobody else has it.
 
-    def __init__(self, connection: Unbroken, is_postgres: bool) -> None:
-        self._connection = connection
-        self._is_postgres = is_postgres
+    `changes_us` is where the first of all checks begins.
+    """
+    yield from write(_BEGIN, due_us=now_us, changes_us=changes_us)
+    given = {"holder": lease_id, "now_us": now_us, "until_us": until_us}
+    taken: AuditRow | None = yield from Step(
+        _LEASE, given, lambda rows: AuditRow(*rows[0]) if rows else None
+    )
+    return taken
 
-    async def lease(
-        self, *, lease_id: str, now_us: int, until_us: int, changes_us: int
-    ) -> AuditRow | None:
-        """Take the next check if it is due and nobody else has it.
 
-        `changes_us` is where the first of all checks begins.
-        """
-        first = {"audit_id": _ONLY, "due_us": now_us, "changes_us": changes_us}
-        zero = {"escrows_checked": 0, "walk_after_id": "", "walk_checked": 0, "walk_total": 0}
-        insert = insert_into(t.audit, self._is_postgres).values(first | zero)
-        await self._connection.execute(insert.on_conflict_do_nothing())
-        free = sa.or_(_AUDIT.lease_until_us.is_(None), _AUDIT.lease_until_us < now_us)
-        taken = (
-            sa.update(t.audit)
-            .where(_AUDIT.audit_id == _ONLY, _AUDIT.due_us <= now_us, free)
-            .values(lease_id=lease_id, lease_until_us=until_us)
+def renew(lease_id: str, until_us: int, **progress: Any) -> Step[bool]:
+    """Write down progress and keep the lease; False when it is ours no more."""
+    return _update(lease_id, lease_until_us=until_us, **progress)
+
+
+def give_back(lease_id: str, **progress: Any) -> Step[bool]:
+    """Write down progress, if the lease is still ours, and end it."""
+    return _update(lease_id, **NO_LEASE, **progress)
+
+
+def replace(escrow_ids: Collection[str], found_now: Sequence[FindingRow]) -> Steps[None]:
+    """Write down what is wrong with these escrows now, in place of what was."""
+    yield from write(_FORGET, ids=frozenset(escrow_ids))
+    places: Counter[str] = Counter()
+    for one in found_now:
+        yield from write(
+            _FIND,
+            escrow_id=one.escrow_id,
+            position=places[one.escrow_id],
+            check_name=one.check_name,
+            message=one.message[:MAX_MESSAGE],
         )
-        if not (await self._connection.execute(taken)).rowcount:
-            return None
-        return AuditRow(**(await self._connection.execute(_STATE)).one()._mapping)
+        places[one.escrow_id] += 1
 
-    async def renew(self, lease_id: str, until_us: int, **progress: Any) -> bool:
-        """Write down progress and keep the lease; False when it is ours no more."""
-        return await self._update(lease_id, lease_until_us=until_us, **progress)
 
-    async def give_back(self, lease_id: str, **progress: Any) -> None:
-        """Write down progress, if the lease is still ours, and end it."""
-        await self._update(lease_id, **_FREE, **progress)
+def _update(holder: str, **values: Any) -> Step[bool]:
+    given = {f"new_{name}": value for name, value in values.items()}
+    return found(_changed(frozenset(values)), holder=holder, **given)
 
-    async def _update(self, holder: str, **values: Any) -> bool:
-        mine = sa.update(t.audit).where(_AUDIT.audit_id == _ONLY, _AUDIT.lease_id == holder)
-        return bool((await self._connection.execute(mine.values(**values))).rowcount)
 
-    async def replace(self, escrow_ids: Collection[str], found: Sequence[FindingRow]) -> None:
-        """Write down what is wrong with these escrows now, in place of what was."""
-        await self._connection.execute(
-            sa.delete(t.audit_findings).where(_FINDINGS.escrow_id.in_(escrow_ids))
-        )
-        places: Counter[str] = Counter()
-        rows: list[dict[str, Any]] = []
-        for one in found:
-            rows.append(
-                {
-                    "escrow_id": one.escrow_id,
-                    "position": places[one.escrow_id],
-                    "check_name": one.check_name,
-                    "message": one.message[:MAX_MESSAGE],
-                }
-            )
-            places[one.escrow_id] += 1
-        if rows:
-            await self._connection.execute(sa.insert(t.audit_findings), rows)
+@functools.cache
+def _changed(names: frozenset[str]) -> Plan:
+    def make(_is_postgres: bool) -> Any:
+        mine = sa.update(t.audit).where(_AUDIT.audit_id == _ONLY, is_held(t.audit))
+        values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in sorted(names)}
+        return mine.values(values).returning(_AUDIT.audit_id)
+
+    return Plan(make)
+
+
+def _begin(is_postgres: bool) -> Any:
+    """Make the one row, unless it is there."""
+    first: dict[str, Any] = {name: sa.bindparam(name) for name in ("due_us", "changes_us")}
+    zero = {"escrows_checked": 0, "walk_after_id": "", "walk_checked": 0, "walk_total": 0}
+    insert = insert_into(t.audit, is_postgres).values({"audit_id": _ONLY} | first | zero)
+    return insert.on_conflict_do_nothing()
+
+
+def _lease(_is_postgres: bool) -> Any:
+    due = sa.select(_AUDIT.audit_id).where(_AUDIT.audit_id == _ONLY, _AUDIT.due_us <= NOW_US)
+    return take(t.audit, due).returning(*_PROGRESS)
+
+
+def _find(_is_postgres: bool) -> Any:
+    columns = t.audit_findings.columns
+    return sa.insert(t.audit_findings).values({one.name: sa.bindparam(one.name) for one in columns})
+
+
+_BEGIN, _LEASE, _FIND = Plan(_begin), Plan(_lease), Plan(_find)
+_FORGET = Plan(
+    lambda is_postgres: sa.delete(t.audit_findings).where(
+        one_of(_FINDINGS.escrow_id, "ids", is_postgres)
+    )
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -148,6 +148,15 @@ class Unbroken:
         self, statement: sa.Executable, parameters: Any = None
     ) -> sa.CursorResult[Any]:
         return await self._link.unbroken(self._connection.execute(statement, parameters))
+
+    async def fetch(
+        self, plan: Plan, given: Mapping[str, Any], is_postgres: bool
+    ) -> Sequence[Sequence[Any]]:
+        """Run a planned statement; answers its rows."""
+        compiled = plan.postgres if is_postgres else plan.lite
+        asking = self._connection.exec_driver_sql(compiled.text, compiled.values(given))
+        result = await self._link.unbroken(asking)
+        return result.all() if result.returns_rows else []
 
 
 @contextlib.asynccontextmanager

@@ -24,30 +24,37 @@ class Plan:
     @functools.cached_property
     def lite(self) -> Compiled:
         """The statement as SQLite's driver takes it."""
-        return Compiled(self._make(False), _SQLITE)
+        return Compiled(self._make(False), _SQLITE, is_postgres=False)
 
     @functools.cached_property
     def postgres(self) -> Compiled:
         """The statement as asyncpg takes it."""
-        return Compiled(self._make(True), _POSTGRES)
+        return Compiled(self._make(True), _POSTGRES, is_postgres=True)
 
 
 class Compiled:
     """The text of a statement, and the order in which it takes its parameters."""
 
-    def __init__(self, statement: Any, dialect: Any) -> None:
+    def __init__(self, statement: Any, dialect: Any, *, is_postgres: bool) -> None:
+        self._is_postgres = is_postgres
         compiled = statement.compile(dialect=dialect)
         self.text = str(compiled)
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed: Mapping[str, Any] = compiled.params
 
     def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Put parameters in the order of the text; those the statement itself knows go along."""
+        """Put parameters in the order of the text; those the statement itself knows go along.
+
+        A set goes along as `listed` has it.
+        """
         fixed = self._fixed
-        return tuple(given[name] if name in given else fixed[name] for name in self._names)
+        values = (given[name] if name in given else fixed[name] for name in self._names)
+        return tuple(
+            listed(one, self._is_postgres) if isinstance(one, frozenset) else one for one in values
+        )
 
 
-def one_of(column: sa.Column[Any], name: str, is_postgres: bool) -> sa.ColumnElement[bool]:
+def one_of(column: sa.ColumnElement[Any], name: str, is_postgres: bool) -> sa.ColumnElement[bool]:
     """Compare with a list that comes as one parameter (see `listed`), however long it is."""
     if is_postgres:
         return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(sa.Text)))

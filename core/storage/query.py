@@ -6,10 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from core.law.status import Status
 from core.storage import tables as t
 from core.storage.plan import Plan, one_of
+from core.storage.trip.lease import NOW_US, is_free
 
-_E, _V, _O = t.escrows.c, t.events.c, t.owed.c
+_E, _V, _O, _I = t.escrows.c, t.events.c, t.owed.c, t.inbox.c
+_MOST = sa.bindparam("most", type_=sa.Integer)
 
 ESCROW = Plan(lambda _: sa.select(_E.body).where(_E.escrow_id == sa.bindparam("escrow_id")))
 SEVERAL = Plan(
@@ -34,13 +37,49 @@ def _event(_is_postgres: bool) -> sa.Select[Any]:
 
 def _events_after(_is_postgres: bool) -> sa.Select[Any]:
     which = (_V.escrow_id == sa.bindparam("escrow_id"), _V.version > sa.bindparam("after"))
-    return sa.select(_V.body).where(*which).order_by(_V.version).limit(sa.bindparam("most"))
+    return sa.select(_V.body).where(*which).order_by(_V.version).limit(_MOST)
 
 
 def _is_owed(_is_postgres: bool) -> sa.Select[Any]:
-    now_us = sa.bindparam("now_us", type_=sa.BigInteger)
-    free = sa.or_(_O.lease_until_us.is_(None), _O.lease_until_us < now_us)
-    return sa.select(_O.escrow_id).where(_O.due_us <= now_us, free).limit(1)
+    return sa.select(_O.escrow_id).where(_O.due_us <= NOW_US, is_free(t.owed)).limit(1)
+
+
+def _unpaid(*more: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    mine = (_E.created_by == sa.bindparam("user_id"), _E.status == Status.INITIATED.value)
+    unpaid = sa.select(sa.literal(1)).where(*mine, *more).limit(_MOST)
+    return sa.select(sa.func.count()).select_from(unpaid.subquery())
+
+
+def _unpaid_towards(_is_postgres: bool) -> sa.Select[Any]:
+    towards: sa.BindParameter[str] = sa.bindparam("towards")
+    return _unpaid(sa.or_(_E.buyer_id == towards, _E.seller_id == towards))
+
+
+def _owner_of_order(_is_postgres: bool) -> sa.Select[Any]:
+    c = t.orders.c
+    return sa.select(c.escrow_id).where(c.order_id == sa.bindparam("order_id"))
+
+
+def _orders_of(_is_postgres: bool) -> sa.Select[Any]:
+    c = t.orders.c
+    return sa.select(c.order_id).where(c.escrow_id == sa.bindparam("escrow_id"))
+
+
+def _due_payees(_is_postgres: bool) -> sa.Select[Any]:
+    c = t.payee_changes.c
+    return sa.select(c.user_id).where(c.due_us <= NOW_US).order_by(c.due_us).limit(_MOST)
+
+
+def _overdue(_is_postgres: bool) -> sa.Select[Any]:
+    passed = sa.select(_E.escrow_id, _E.version).where(_E.deadline_us <= NOW_US)
+    return passed.order_by(_E.deadline_us).limit(_MOST)
+
+
+def _waiting_webhooks(_is_postgres: bool) -> sa.Select[Any]:
+    before_us = sa.bindparam("before_us", type_=sa.BigInteger)
+    waiting = (_I.outcome.is_(None), _I.receive_time_us <= before_us)
+    rows = sa.select(_I.event_id, _I.body).where(*waiting)
+    return rows.order_by(_I.receive_time_us).limit(_MOST)
 
 
 def _after_each(places: int) -> Plan:
@@ -56,11 +95,14 @@ def _after_each(places: int) -> Plan:
             sa.select(_V.escrow_id, _V.version, _V.body)
             .where(sa.or_(*after))
             .order_by(_V.escrow_id, _V.version)
-            .limit(sa.bindparam("most"))
+            .limit(_MOST)
         )
     )
 
 
 EVENT, EVENTS_AFTER, IS_OWED = Plan(_event), Plan(_events_after), Plan(_is_owed)
+UNPAID, UNPAID_TOWARDS = Plan(lambda _: _unpaid()), Plan(_unpaid_towards)
+OWNER_OF_ORDER, ORDERS_OF = Plan(_owner_of_order), Plan(_orders_of)
+DUE_PAYEES, OVERDUE, WAITING_WEBHOOKS = Plan(_due_payees), Plan(_overdue), Plan(_waiting_webhooks)
 # For so many places at most.
 AFTER_EACH = {places: _after_each(places) for places in (1, 8, 64)}

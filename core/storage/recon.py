@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.law.ledger import BALANCE, Posting
 from core.storage import tables as t
-from core.storage.database import Database, Unbroken, insert_into, reading
+from core.storage.database import Database, Unbroken, fetch, insert_into, reading
 from core.storage.ledger import deltas
+from core.storage.plan import Plan
 from core.storage.row import Movement, ReconFinding, ReconRow, chunks
+from core.storage.trip.lease import NO_LEASE, NOW_US, is_free, is_held, take
+from core.storage.trip.step import Step, write
 from core.storage.trouble import storage_errors
 
 _DAYS, _LINES = t.recon_days.c, t.recon_lines.c
@@ -62,9 +65,8 @@ class Recon:
 
     async def is_due(self, now_us: int) -> bool:
         """Whether a day is due that nobody looks at."""
-        free = sa.or_(_DAYS.lease_until_us.is_(None), _DAYS.lease_until_us < now_us)
-        due = sa.select(_DAYS.day).where(_DAYS.due_us <= now_us, free).limit(1)
-        return bool(await self._rows(due))
+        with storage_errors():
+            return bool(await fetch(self._engine, _IS_DUE, now_us=now_us))
 
     async def last_day(self) -> str | None:
         """Answer the latest day that is known, looked at or not."""
@@ -106,6 +108,33 @@ class Recon:
             return await reading(self._engine, read)
 
 
+def lease(*, lease_id: str, now_us: int, until_us: int) -> Step[str | None]:
+    """Take the oldest day that is due and that nobody else has."""
+    given = {"holder": lease_id, "now_us": now_us, "until_us": until_us}
+    return Step(_LEASE, given, lambda rows: rows[0][0] if rows else None)
+
+
+def give_back(day: str, *, lease_id: str, due_us: int) -> Step[None]:
+    """End a lease without a look."""
+    return write(_GIVE_BACK, of_day=day, holder=lease_id, at_us=due_us)
+
+
+def _lease(_is_postgres: bool) -> Any:
+    due = sa.select(_DAYS.day).where(_DAYS.due_us <= NOW_US).order_by(_DAYS.day).limit(1)
+    return take(t.recon_days, due).returning(_DAYS.day)
+
+
+def _give_back(_is_postgres: bool) -> Any:
+    mine = sa.update(t.recon_days).where(_DAYS.day == sa.bindparam("of_day"), is_held(t.recon_days))
+    return mine.values(due_us=sa.bindparam("at_us"), **NO_LEASE)
+
+
+_LEASE, _GIVE_BACK = Plan(_lease), Plan(_give_back)
+_IS_DUE = Plan(
+    lambda _: sa.select(_DAYS.day).where(_DAYS.due_us <= NOW_US, is_free(t.recon_days)).limit(1)
+)
+
+
 class ReconWriter:
     """What one write transaction does to the settlement reports."""
 
@@ -120,37 +149,9 @@ class ReconWriter:
             insert_into(t.recon_days, self._is_postgres).on_conflict_do_nothing(), rows
         )
 
-    async def lease(self, *, lease_id: str, now_us: int, until_us: int) -> str | None:
-        """Take the oldest day that is due and that nobody else has."""
-        free = sa.or_(_DAYS.lease_until_us.is_(None), _DAYS.lease_until_us < now_us)
-        statement = (
-            sa.select(_DAYS.day)
-            .where(_DAYS.due_us <= now_us, free)
-            .order_by(_DAYS.day)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        day: str | None = (await self._connection.execute(statement)).scalar_one_or_none()
-        if day is not None:
-            taken = sa.update(t.recon_days).where(_DAYS.day == day)
-            values = {"lease_id": lease_id, "lease_until_us": until_us}
-            await self._connection.execute(taken.values(values))
-        return day
-
-    async def give_back(self, day: str, *, lease_id: str, due_us: int) -> None:
-        """End a lease without a look."""
-        mine = sa.update(t.recon_days).where(_DAYS.day == day, _DAYS.lease_id == lease_id)
-        values = {"due_us": due_us, "lease_id": None, "lease_until_us": None}
-        await self._connection.execute(mine.values(values))
-
     async def looked(self, day: str, *, now_us: int, due_us: int | None) -> None:
         """Write down that a day was looked at, and when to look again; ends any lease."""
-        values = {
-            "look_time_us": now_us,
-            "due_us": due_us,
-            "lease_id": None,
-            "lease_until_us": None,
-        }
+        values = {"look_time_us": now_us, "due_us": due_us, **NO_LEASE}
         statement = insert_into(t.recon_days, self._is_postgres).values(day=day, **values)
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=["day"], set_=values)

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from core.law.escrow import Escrow
 from core.law.payee import Payee, PayeeEventType
 from core.storage import tables as t
@@ -170,18 +168,12 @@ class Book:
     unplaced: Sequence[int]
 
 
-def payee_row(row: sa.Row[Any]) -> PayeeRow:
-    """Read a row of the table `payees`."""
-    fields = {**row._mapping}
+def payee_row(row: Sequence[Any]) -> PayeeRow:
+    """Read a whole row of the table `payees`."""
+    fields = dict(zip(t.payees.columns.keys(), row, strict=True))
     cause, fingerprint = fields.pop("cause"), bytes(fields.pop("fingerprint"))
     kind = PayeeEventType(fields.pop("type"))
     return PayeeRow(Payee(type=kind, **fields), cause, fingerprint)
-
-
-def latest_payee(user_id: str) -> sa.Select[Any]:
-    """The query of a seller's payee as it stands."""
-    c = t.payees.c
-    return sa.select(t.payees).where(c.user_id == user_id).order_by(c.version.desc()).limit(1)
 
 
 def chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:

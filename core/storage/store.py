@@ -30,12 +30,15 @@ from core.storage.condition import Condition
 from core.storage.database import Database, fetch, in_thread, on_wire, reading, writing
 from core.storage.ledger import Ledger
 from core.storage.link import Link
-from core.storage.listing import newest, versions
+from core.storage.listing import CHANGED, newest, versions
 from core.storage.plan import Plan, listed
 from core.storage.position import Positions
 from core.storage.recon import Recon
-from core.storage.row import Book, Known, PostingRow, chunks, latest_payee, payee_row
+from core.storage.row import Book, Known, PostingRow, chunks, payee_row
 from core.storage.transaction import Transaction
+from core.storage.trip import step
+from core.storage.trip.payee import latest
+from core.storage.trip.step import Answer, Work
 from core.storage.trouble import explain, storage_errors
 
 # Reading the books of a page of escrows, of which each may have many events.
@@ -89,6 +92,23 @@ class Store:
             judged = await in_thread(self._engine, batch)
             self._engine.require_file()
         return judged
+
+    async def transact(self, work: Work[Answer]) -> Answer:
+        """Run a small transaction as one trip; all of it is done, or nothing (see `trip`)."""
+        async with self._committing():
+            if self.is_postgres:
+
+                async def trips(driver: asyncpg.Connection, link: Link) -> Answer:
+                    return await step.run_on_postgres(driver, link, work)
+
+                return await on_wire(self._engine, trips)
+
+            def one_trip(connection: sqlite3.Connection) -> Answer:
+                return step.run_on_sqlite(connection, work)
+
+            answer = await in_thread(self._engine, one_trip)
+            self._engine.require_file()
+        return answer
 
     @contextlib.asynccontextmanager
     async def _committing(self) -> AsyncIterator[None]:
@@ -206,10 +226,16 @@ class Store:
                 found[row.escrow_id] = tuple(filter(None, row[1:]))
         return found
 
-    async def versions_of(self, user_id: str, since_us: int = 0) -> dict[str, int]:
-        """Answer the version of each escrow of a user that changed since a time."""
-        rows = await self._rows(versions(user_id, since_us))
-        return {row.escrow_id: row.version for row in rows}
+    async def versions_of(self, user_id: str) -> dict[str, int]:
+        """Answer the version of each escrow of a user."""
+        return {row.escrow_id: row.version for row in await self._rows(versions(user_id))}
+
+    async def changed_of(
+        self, user_ids: Collection[str], since_us: int
+    ) -> dict[str, tuple[str, ...]]:
+        """Answer whom each escrow of these users concerns that changed since a time (inclusive)."""
+        rows = await self._fetch(CHANGED, users=frozenset(user_ids), since_us=since_us)
+        return {row[0]: tuple(filter(None, row[1:])) for row in rows}
 
     async def open_of(self, user_id: str, limit: int) -> list[str]:
         """List the escrows of a user that have not ended, the newest first."""
@@ -226,14 +252,9 @@ class Store:
 
         With `towards`, those of them in which that user is buyer or seller.
         """
-        c = t.escrows.c
-        unpaid = sa.select(sa.literal(1)).where(
-            c.created_by == user_id, c.status == Status.INITIATED.value
-        )
-        if towards:
-            unpaid = unpaid.where(sa.or_(c.buyer_id == towards, c.seller_id == towards))
-        counted = sa.select(sa.func.count()).select_from(unpaid.limit(limit).subquery())
-        return int((await self._rows(counted))[0][0])
+        plan = query.UNPAID_TOWARDS if towards else query.UNPAID
+        rows = await self._fetch(plan, user_id=user_id, towards=towards, most=limit)
+        return int(rows[0][0])
 
     async def several(self, escrow_ids: Collection[str]) -> list[Escrow]:
         """Load these escrows, in no order."""
@@ -241,13 +262,12 @@ class Store:
         return [load_row(row[0]) for row in rows]
 
     async def owner_of_order(self, order_id: str) -> str | None:
-        c = t.orders.c
-        rows = await self._rows(sa.select(c.escrow_id).where(c.order_id == order_id))
-        return rows[0].escrow_id if rows else None
+        rows = await self._fetch(query.OWNER_OF_ORDER, order_id=order_id)
+        return rows[0][0] if rows else None
 
     async def payee(self, user_id: str) -> Payee | None:
-        rows = await self._rows(latest_payee(user_id))
-        return payee_row(rows[0]).payee if rows else None
+        wanted = latest(user_id)
+        return wanted.read(await self._fetch(wanted.plan, **wanted.given))
 
     async def payee_events(self, user_id: str, after: int, limit: int) -> list[Payee]:
         """Read a payee's record after a version (exclusive), oldest first."""
@@ -262,9 +282,8 @@ class Store:
 
     async def due_payees(self, now_us: int, limit: int) -> list[str]:
         """List sellers whose new account is to count from now on."""
-        c = t.payee_changes.c
-        statement = sa.select(c.user_id).where(c.due_us <= now_us).order_by(c.due_us).limit(limit)
-        return [row.user_id for row in await self._rows(statement)]
+        rows = await self._fetch(query.DUE_PAYEES, now_us=now_us, most=limit)
+        return [row[0] for row in rows]
 
     async def is_owed(self, now_us: int) -> bool:
         """Whether anything is due that nobody works on."""
@@ -272,25 +291,13 @@ class Store:
 
     async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
         """List escrows whose deadline has passed, with their version, the oldest deadline first."""
-        c = t.escrows.c
-        statement = (
-            sa.select(c.escrow_id, c.version)
-            .where(c.deadline_us <= now_us)
-            .order_by(c.deadline_us)
-            .limit(limit)
-        )
-        return [(row.escrow_id, row.version) for row in await self._rows(statement)]
+        rows = await self._fetch(query.OVERDUE, now_us=now_us, most=limit)
+        return [(row[0], row[1]) for row in rows]
 
     async def waiting_webhooks(self, before_us: int, limit: int) -> list[tuple[str, bytes]]:
         """List webhooks that were stored before a time and not worked off, oldest first."""
-        c = t.inbox.c
-        statement = (
-            sa.select(c.event_id, c.body)
-            .where(c.outcome.is_(None), c.receive_time_us <= before_us)
-            .order_by(c.receive_time_us)
-            .limit(limit)
-        )
-        return [(row.event_id, bytes(row.body)) for row in await self._rows(statement)]
+        rows = await self._fetch(query.WAITING_WEBHOOKS, before_us=before_us, most=limit)
+        return [(row[0], bytes(row[1])) for row in rows]
 
     async def old_webhooks(self, outcome: str, before_us: int, limit: int) -> list[str]:
         """List webhooks that came before a time and were worked off so, oldest first."""
@@ -343,9 +350,7 @@ class Store:
 
     async def orders_of(self, escrow_id: str) -> list[str]:
         """List all Razorpay orders that an escrow has had."""
-        c = t.orders.c
-        rows = await self._rows(sa.select(c.order_id).where(c.escrow_id == escrow_id))
-        return [row.order_id for row in rows]
+        return [row[0] for row in await self._fetch(query.ORDERS_OF, escrow_id=escrow_id)]
 
     async def started_since(self, since_us: int, after_id: str, limit: int) -> list[str]:
         """List escrows with an order that changed since a time, in the order of their ids."""

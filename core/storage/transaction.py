@@ -1,4 +1,7 @@
-"""One write transaction: load, lock, write, append. Everything in it is done, or nothing."""
+"""A write transaction that is held open while it is worked on: rare and large ones.
+
+What runs all the time is one trip (see `trip`).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.storage import tables as t
-from core.storage.audit import AuditWriter
 from core.storage.database import Unbroken, insert_into
 from core.storage.ledger import fold
-from core.storage.owed import OwedWriter
-from core.storage.payee import PayeeWriter
 from core.storage.recon import ReconWriter
-from core.storage.row import Drift, chunks
+from core.storage.row import Drift
+from core.storage.trip.step import Answer, Rows, Step, Work, drive
 
 
 class Transaction:
@@ -23,10 +24,15 @@ class Transaction:
     def __init__(self, connection: Unbroken, is_postgres: bool) -> None:
         self._connection = connection
         self._is_postgres = is_postgres
-        self.owed = OwedWriter(connection)
-        self.payees = PayeeWriter(connection, is_postgres)
         self.recon = ReconWriter(connection, is_postgres)
-        self.audit = AuditWriter(connection, is_postgres)
+
+    async def run(self, work: Work[Answer]) -> Answer:
+        """Run the work of a small transaction as a part of this one."""
+
+        async def fetch(step: Step[Any]) -> Rows:
+            return await self._connection.fetch(step.plan, step.given, self._is_postgres)
+
+        return await drive(work, fetch)
 
     async def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -50,56 +56,6 @@ class Transaction:
             for drift in drifts
         ]
         await self._many(sa.insert(t.balance_deltas), rows)
-
-    async def due_checks(self, *, now_us: int, limit: int) -> list[tuple[str, int]]:
-        """Take escrows that are to be asked about: (escrow id, how often it was asked)."""
-        c = t.checks.c
-        statement = (
-            sa.select(c.escrow_id, c.attempts)
-            .where(c.due_us <= now_us)
-            .order_by(c.due_us)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        return [(row.escrow_id, row.attempts) for row in await self._connection.execute(statement)]
-
-    async def check_again(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Say when escrows are to be asked about next."""
-        for row in rows:
-            await self._connection.execute(
-                sa.update(t.checks).where(t.checks.c.escrow_id == row["escrow_id"]).values(row)
-            )
-
-    async def check_no_more(self, escrow_ids: Sequence[str]) -> None:
-        for chunk in chunks(escrow_ids):
-            await self._connection.execute(
-                sa.delete(t.checks).where(t.checks.c.escrow_id.in_(chunk))
-            )
-
-    async def keep_webhook(self, *, event_id: str, body: bytes, now_us: int) -> str | None:
-        """Store a webhook unless it is there; answer the outcome it has already, or None."""
-        statement = insert_into(t.inbox, self._is_postgres).values(
-            event_id=event_id, body=body, receive_time_us=now_us
-        )
-        c = t.inbox.c
-        # Written over by itself, so that it cannot be pruned between being found and being read.
-        same = statement.on_conflict_do_update(
-            index_elements=["event_id"], set_={"event_id": c.event_id}
-        )
-        rows = await self._connection.execute(same.returning(c.outcome))
-        outcome: str | None = rows.scalar_one()
-        return outcome
-
-    async def forget_webhooks(self, event_ids: Sequence[str]) -> int:
-        """Forget webhooks that are worked off; answer how many of these there were."""
-        c = t.inbox.c
-        old = sa.delete(t.inbox).where(c.event_id.in_(event_ids), c.outcome.is_not(None))
-        return (await self._connection.execute(old)).rowcount
-
-    async def finish_webhook(self, *, event_id: str, outcome: str) -> None:
-        await self._connection.execute(
-            sa.update(t.inbox).where(t.inbox.c.event_id == event_id).values(outcome=outcome)
-        )
 
     async def revoke(
         self,

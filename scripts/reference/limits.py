@@ -31,7 +31,7 @@ NOT_LIMITS = frozenset(
 )
 # Classes whose fields are limits, so that a test may shorten them.
 CLASSES = (
-    ("core.settlement.settle", "Patience"),
+    ("core.settlement.patience", "Patience"),
     ("core.settlement.reconcile", "Schedule"),
     ("bridge.limits", "Limits"),
 )

@@ -9,6 +9,7 @@ from core.law import command as c
 from core.law.command import SETTLEMENT
 from core.law.status import AttentionCode
 from core.server import serving
+from core.storage.trip import inbox
 from holdfast.metrics import PortTaken, served
 from scripts.sandbox import Sandbox
 from tests.core.counter import SECRET, Counter
@@ -91,8 +92,7 @@ async def test_attention_is_counted_by_its_code_and_work_by_its_age(counter: Cou
             problem, escrow_id=escrow.escrow_id, caller=SETTLEMENT, cause="settle:test"
         )
     assert await rooms.vitals.attention() == {"PAYEE_MISSING": 1}
-    async with rooms.store.write() as transaction:
-        await transaction.keep_webhook(event_id="late", body=b"{}", now_us=1)
+    await rooms.store.transact(inbox.keep(event_id="late", body=b"{}", now_us=1))
     assert (await rooms.vitals.oldest_work(rooms.now_us()))["inbox"] == 1
 
 

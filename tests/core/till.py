@@ -13,10 +13,13 @@ from core.law.command import RAZORPAY
 from core.law.escrow import Escrow
 from core.law.payee import register
 from core.razorpay import Gateway
+from core.settlement.patience import Patience
 from core.settlement.report import payment_report
-from core.settlement.settle import Patience, Settler
+from core.settlement.settle import Settler
 from core.storage import tables as t
 from core.storage.row import PayeeRow
+from core.storage.trip import owed
+from core.storage.trip import payee as payees
 from scripts.sandbox import Sandbox
 from tests.core.room import Room, Time, open_room
 from tests.fakes.visitor import Visitor
@@ -79,11 +82,11 @@ class Till:
     async def register(self, account_id: str = ACCOUNT, seller_id: str = "seller-1") -> None:
         async with self.room.store.write() as transaction:
             now_us = self.room.time()
-            await transaction.owed.make_due(now_us=now_us, seller_id=seller_id)
-            latest = await transaction.payees.latest(seller_id)
+            await transaction.run(owed.make_due(now_us=now_us, seller_id=seller_id))
+            latest = await transaction.run(payees.latest(seller_id))
             after = register(latest, seller_id, account_id, seller_id, now_us, 0)
             if after is not None:
-                await transaction.payees.add(PayeeRow(after, f"rpc:{now_us}", b""))
+                await transaction.run(payees.add(PayeeRow(after, f"rpc:{now_us}", b"")))
         self.settler.ring()
 
     async def tell(self, escrow_id: str, command: c.Command, caller: c.Caller) -> None:

@@ -8,7 +8,7 @@ import asyncio
 
 from core import config
 from core.server import serving
-from core.settlement.settle import Patience
+from core.settlement.patience import Patience
 from holdfast.log import set_up
 
 GATEWAY_TIMEOUT_S = 1.5

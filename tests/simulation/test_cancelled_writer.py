@@ -7,6 +7,7 @@ import uuid
 
 from core.storage.database import SQLITE_BUSY_S, connect
 from core.storage.store import Store
+from core.storage.trip import inbox
 
 ROUNDS = 150
 
@@ -17,8 +18,12 @@ async def test_a_cancelled_writer_leaves_no_lock_behind(sqlite_url: str) -> None
     stores = [Store(engine), Store(engine)]
 
     async def write(store: Store) -> None:
-        async with store.write() as transaction:
-            await transaction.keep_webhook(event_id=uuid.uuid4().hex, body=b"{}", now_us=1)
+        keep = inbox.keep(event_id=uuid.uuid4().hex, body=b"{}", now_us=1)
+        if random.random() < 0.5:
+            await store.transact(keep)
+        else:
+            async with store.write() as transaction:
+                await transaction.run(keep)
 
     for _ in range(ROUNDS):
         writers = [asyncio.create_task(write(store)) for store in stores * 2]

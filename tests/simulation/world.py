@@ -38,6 +38,7 @@ from core.storage.batch import Decided, Judge, Wanted
 from core.storage.database import connect
 from core.storage.store import Store
 from core.storage.transaction import Transaction
+from core.storage.trip.step import Work
 from holdfast.tokens import Verifier
 from tests.fakes.gateway import FakeGateway, Fate
 from tests.simulation.threadless import Files
@@ -68,6 +69,12 @@ class MortalStore(Store):
         async with super().write() as transaction:
             yield transaction
         await self._around()
+
+    async def transact(self, work: Work[Answer]) -> Answer:
+        await self._around()
+        answer = await super().transact(work)
+        await self._around()
+        return answer
 
     async def run(
         self, wanted: Wanted, judge: Judge[Decided], *, now_us: Callable[[], int]

@@ -16,6 +16,7 @@ from core.errors import Reason, Refusal
 from core.law.ledger import BALANCE
 from core.settlement.compare import Finding
 from core.settlement.recon import ReconLine, Settlement, SettlementReports
+from core.storage import recon as stored
 from core.storage import tables as t
 from core.storage.row import PostingRow
 from tests.core.room import Room
@@ -340,8 +341,8 @@ async def test_a_day_of_a_core_that_died_is_taken_over_when_its_lease_is_over(
     async with room.store.write() as transaction:
         await transaction.recon.expect({DAY.isoformat(): 1})
         until_us = room.time.us + 60_000_000
-        assert await transaction.recon.lease(
-            lease_id="dead", now_us=room.time.us, until_us=until_us
+        assert await transaction.run(
+            stored.lease(lease_id="dead", now_us=room.time.us, until_us=until_us)
         )
     assert await books.look_due() == []
     room.time.pass_s(61)

@@ -49,12 +49,13 @@ class Counted(Store):
             raise Refusal(Reason.STORAGE_UNAVAILABLE, "away")
         return await super().parties(escrow_ids)
 
-    async def versions_of(self, user_id: str, since_us: int = 0) -> dict[str, int]:
-        versions = await super().versions_of(user_id, since_us)
-        if since_us:
-            self.looks += 1
-            await self.is_quick.wait()
-        return versions
+    async def changed_of(
+        self, user_ids: Collection[str], since_us: int
+    ) -> dict[str, tuple[str, ...]]:
+        changed = await super().changed_of(user_ids, since_us)
+        self.looks += 1
+        await self.is_quick.wait()
+        return changed
 
 
 class Stranger:
@@ -139,6 +140,17 @@ async def test_looking_finds_at_once_what_was_never_rung_for(
     stranger.followers.look()
     await until(lambda: len(stranger.seen) == 2)
     assert set(stranger.seen) == {(escrow_id, 2), (unseen, 1)}
+
+
+async def test_a_look_is_one_read_for_all_who_are_followed(room: Room, stranger: Stranger) -> None:
+    await stranger.follow(NEVER_S)
+    follow = stranger.followers.follow
+    async with aclosing(follow("ann")) as ann, aclosing(follow("bob")) as bob:
+        assert [await anext(one) for one in (ann, bob)] == [SnapshotsEnd(more=False)] * 2
+        await room.create()
+        stranger.followers.look()
+        await until(lambda: stranger.seen)
+    assert stranger.store.looks == 1
 
 
 async def test_looking_is_not_lost_in_a_look_that_has_begun_before(

@@ -13,6 +13,7 @@ from core.law.payee import register
 from core.settlement.deadline import Clock
 from core.storage import tables as t
 from core.storage.row import PayeeRow
+from core.storage.trip import payee as payees
 from tests.core.counter import Counter, Failed, open_counter, pay
 from tests.fakes.wait import until
 
@@ -306,7 +307,7 @@ async def earlier(database_url: str) -> AsyncIterator[Counter]:
         async with counter.core.rooms.store.write() as transaction:
             payee = register(None, SELLER, OLD, "", 1, 0)
             assert payee is not None
-            await transaction.payees.add(PayeeRow(payee, "rpc:8:seller-1:long-ago", b""))
+            await transaction.run(payees.add(PayeeRow(payee, "rpc:8:seller-1:long-ago", b"")))
         yield counter
 
 

@@ -9,6 +9,7 @@ from core.law.payee import call_off, register
 from core.law.status import Status
 from core.settlement.deadline import Clock
 from core.storage.row import PayeeRow
+from core.storage.trip import payee as payees
 from tests.core.law.story import BUYER, INSPECTION_US, SECOND_US, SELLER, WINDOW_US
 from tests.core.room import Room
 
@@ -102,7 +103,9 @@ async def change(room: Room, *seller_ids: str) -> None:
             for account_id in (OLD, NEW):
                 payee = register(payee, seller_id, account_id, seller_id, room.time(), SECOND_US)
                 assert payee is not None
-                await transaction.payees.add(PayeeRow(payee, f"rpc:{seller_id}{account_id}", b""))
+                await transaction.run(
+                    payees.add(PayeeRow(payee, f"rpc:{seller_id}{account_id}", b""))
+                )
 
 
 async def account(room: Room, seller_id: str) -> str:
@@ -131,12 +134,12 @@ async def test_a_call_off_and_the_clock_never_both_win(two_rooms: tuple[Room, Ro
 
     async def keep(seller_id: str) -> bool:
         async with two_rooms[1].store.write() as transaction:
-            await transaction.payees.lock(seller_id)
-            before = await transaction.payees.latest(seller_id)
+            await transaction.run(payees.lock(seller_id))
+            before = await transaction.run(payees.latest(seller_id))
             if before is None or not before.pending_account_id:
                 return False
             after = call_off(before, seller_id, two_rooms[1].time())
-            return await transaction.payees.add(PayeeRow(after, f"rpc:keep:{seller_id}", b""))
+            return await transaction.run(payees.add(PayeeRow(after, f"rpc:keep:{seller_id}", b"")))
 
     changed, *kept = await asyncio.gather(
         clock(two_rooms[0]).look_at_payees(), *(keep(seller_id) for seller_id in sellers[::-1])

@@ -17,6 +17,7 @@ from core.settlement.webhook import (
     WAIT_FOR_ORDER_S,
     Inbox,
 )
+from core.storage.trip import inbox, question
 from tests.core.law.story import BUYER, payment
 from tests.core.room import Room
 from tests.core.settlement.samples import (
@@ -181,12 +182,18 @@ async def test_a_razorpay_that_is_away_is_not_asked_for_each_and_holds_up_no_oth
     async with room.store.write() as transaction:
         for number in range(10):
             raw = json.dumps(WITH_FEE | {"created_at": number}).encode()
-            await transaction.keep_webhook(event_id=f"evt_{number}", body=raw, now_us=number)
+            await transaction.run(inbox.keep(event_id=f"evt_{number}", body=raw, now_us=number))
         clear = json.dumps(OURS["payment.captured"]).encode()
-        await transaction.keep_webhook(event_id="evt_clear", body=clear, now_us=99)
+        await transaction.run(inbox.keep(event_id="evt_clear", body=clear, now_us=99))
     await opened(room, away)._catch_up()
     assert asked == MAX_FAILED_QUESTIONS
     assert (await room.escrow(escrow_id)).status is Status.HELD
+
+
+async def due(room: Room) -> list[tuple[str, int]]:
+    """What Razorpay is to be asked about now."""
+    now_us = room.time()
+    return await room.store.transact(question.claim(now_us=now_us, until_us=now_us, limit=10))
 
 
 async def test_after_a_day_without_the_orders_word_reconciliation_is_left_to_it(
@@ -205,9 +212,7 @@ async def test_after_a_day_without_the_orders_word_reconciliation_is_left_to_it(
     room.time.pass_s(61)
     await inbox._catch_up()
     assert await room.store.waiting_webhooks(2**60, 10) == []
-    async with room.store.write() as transaction:
-        due = await transaction.due_checks(now_us=room.time(), limit=10)
-    assert due == [(escrow_id, 0)]
+    assert await due(room) == [(escrow_id, 0)]
 
 
 @pytest.mark.parametrize(
@@ -228,12 +233,8 @@ async def test_what_is_not_understood_makes_razorpay_be_asked_about_it(
     escrow_id = await agreed(room, is_paid=is_paid)
     sample = json.loads(json.dumps(event(name, **entities)).replace("%", escrow_id))
     inbox = opened(room)
-    async with room.store.write() as transaction:
-        far_us = room.time() + 10**12
-        row = {"escrow_id": escrow_id, "due_us": far_us, "attempts": 7}
-        await transaction.check_again([row])
+    far_us = room.time() + 10**12
+    await room.store.transact(question.ask_at(escrow_id, due_us=far_us, attempts=7))
     assert await deliver(inbox, sample) == IGNORED
     assert inbox.outcomes == {NOT_UNDERSTOOD: 1, IGNORED: 1}
-    async with room.store.write() as transaction:
-        due = await transaction.due_checks(now_us=room.time(), limit=10)
-    assert due == [(escrow_id, 0)]
+    assert await due(room) == [(escrow_id, 0)]

@@ -19,6 +19,7 @@ from core.settlement.act import Found
 from core.settlement.override import WAIT_S, Overrider, require_possible
 from core.storage import tables as t
 from core.storage.row import Owed
+from core.storage.trip import owed
 from scripts.sandbox import Sandbox
 from tests.core.law.story import (
     ADMIN,
@@ -185,10 +186,9 @@ async def mark(till: Till, escrow_id: str, asked: str, asked_us: int) -> None:
 async def taken(till: Till, escrow_id: str) -> Owed:
     """Take the work on an escrow, as a settler does."""
     now_us = till.room.time()
-    async with till.room.store.write() as transaction:
-        work = await transaction.owed.lease_one(
-            escrow_id, lease_id="worker", now_us=now_us, until_us=now_us + 60_000_000
-        )
+    work = await till.room.store.transact(
+        owed.lease_one(escrow_id, lease_id="worker", now_us=now_us, until_us=now_us + 60_000_000)
+    )
     assert work is not None
     return work
 
@@ -200,8 +200,9 @@ async def test_it_waits_for_the_step_that_is_under_way(till: Till) -> None:
     waiting = asyncio.create_task(override(till, escrow_id, 0, WHOLE))
     await asyncio.sleep(0.3)
     assert not waiting.done()
-    async with till.room.store.write() as transaction:
-        await transaction.owed.give_back(work, due_us=None, attempts=0, seen_version=work.version)
+    await till.room.store.transact(
+        owed.give_back(work, due_us=None, attempts=0, seen_version=work.version)
+    )
     settlement = (await waiting).parts[0].settlement
     assert settlement is not None
     assert settlement.refund_minor == WHOLE
@@ -216,10 +217,9 @@ async def test_a_worker_that_takes_over_meanwhile_wins(till: Till) -> None:
 
         async def fetch_payment(self, payment_id: str) -> Any:
             now_us = till.room.time() + 60_000_000
-            async with till.room.store.write() as transaction:
-                await transaction.owed.lease_one(
-                    escrow_id, lease_id="other", now_us=now_us, until_us=now_us + 1
-                )
+            await till.room.store.transact(
+                owed.lease_one(escrow_id, lease_id="other", now_us=now_us, until_us=now_us + 1)
+            )
             return await till.gateway.fetch_payment(payment_id)
 
     slow = Slow.__new__(Slow)

@@ -14,6 +14,8 @@ from core.law.status import Status
 from core.razorpay import Gateway, OutcomeUnknown
 from core.settlement.settle import Settler
 from core.storage.row import PayeeRow
+from core.storage.trip import owed
+from core.storage.trip import payee as payees
 from scripts.sandbox import Sandbox
 from tests.core.counter import Counter
 from tests.core.law.story import BUYER
@@ -120,11 +122,11 @@ async def test_a_change_that_commits_after_settlement_looked_is_not_missed(
             await till.settler.close()  # Until both are decided: no earlier look is to be held up.
         async with till.room.store.write() as slow:
             now_us = till.room.time()
-            await slow.payees.lock(SELLER)
-            await slow.owed.make_due(now_us=now_us, seller_id=SELLER)
+            await slow.run(payees.lock(SELLER))
+            await slow.run(owed.make_due(now_us=now_us, seller_id=SELLER))
             payee = register(None, SELLER, OLD, SELLER, now_us, 0)
             assert payee is not None
-            assert await slow.payees.add(PayeeRow(payee, "rpc:slow", b""))
+            assert await slow.run(payees.add(PayeeRow(payee, "rpc:slow", b"")))
             await till.pay(escrow_id, order_id)
             if released:
                 await till.room.tell(escrow_id, c.ReleaseEscrow(), BUYER)
@@ -132,8 +134,8 @@ async def test_a_change_that_commits_after_settlement_looked_is_not_missed(
             async with asyncio.timeout(LIMIT_S):
                 # Either it waits for us, or it has given the escrow up without having done so.
                 while not await waits_for_a_lock(till):
-                    owed = await till.owed(escrow_id)
-                    if owed is not None and owed.due_us is None and owed.lease_id is None:
+                    waits = await till.owed(escrow_id)
+                    if waits is not None and waits.due_us is None and waits.lease_id is None:
                         break
                     await asyncio.sleep(0.01)
         ended = await till.rests(escrow_id)

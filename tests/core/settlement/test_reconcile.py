@@ -127,14 +127,14 @@ async def test_the_loop_outlives_a_database_that_is_away(
     monkeypatch.setattr(reconcile, "LOOK_EVERY_S", 0.01)
     asking = reconciler(till, ahead_s=6)
     with monkeypatch.context() as away:
-        away.setattr(till.room.store, "write", _away)
+        away.setattr(till.room.store, "transact", _away)
         running = asyncio.create_task(asking.run())
         await until(lambda: "could not be read" in caplog.text)
     await till.reaches(escrow_id, "HELD")
     await _stop(running)
 
 
-def _away() -> Any:
+def _away(_work: Any) -> Any:
     raise Refusal(Reason.STORAGE_UNAVAILABLE, "The database is away.")
 
 

@@ -11,8 +11,10 @@ from core.law import command as c
 from core.law.command import RAZORPAY
 from core.law.status import Status
 from core.razorpay import Gateway, GatewayRefused, GatewayUnavailable, OutcomeUnknown
-from core.settlement.settle import Patience, Settler
+from core.settlement.patience import Patience
+from core.settlement.settle import Settler
 from core.storage.row import Owed
+from core.storage.trip import owed
 from scripts.sandbox import Sandbox
 from tests.core.law.story import ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till
@@ -266,8 +268,7 @@ async def test_no_other_call_is_written_over_one_that_may_still_arrive(
     assert (await till.buyer.state())["reversals"] == []
     # Nobody believes any more that it may arrive.
     settler._patience = replace(PATIENT, listing_s=0.0)
-    async with till.room.store.write() as transaction:
-        await transaction.owed.make_due(now_us=till.room.time(), escrow_id=escrow_id)
+    await till.room.store.transact(owed.make_due(now_us=till.room.time(), escrow_id=escrow_id))
     await settler.look()
     assert len((await till.buyer.state())["reversals"]) == 1
 
@@ -284,8 +285,8 @@ async def test_a_worker_that_lost_its_lease_takes_nothing_back_for_the_bank(
         """Another worker has had the time to pay the seller since this one looked."""
         async with till.room.store.write() as transaction:
             later_us = till.room.time() + 3_600_000_000
-            assert await transaction.owed.lease_one(
-                escrow_id, lease_id="other", now_us=later_us, until_us=later_us + 1
+            assert await transaction.run(
+                owed.lease_one(escrow_id, lease_id="other", now_us=later_us, until_us=later_us + 1)
             )
         return await read(user_id)
 

@@ -14,6 +14,7 @@ from core.law.status import Status
 from core.razorpay import Order, Payment
 from core.settlement.delivery import MAX_BODY_BYTES, read
 from core.settlement.webhook import APPLIED, DUPLICATE, IGNORED, NOT_UNDERSTOOD, Inbox
+from core.storage.trip import inbox as stored
 from tests.core.law.story import BUYER
 from tests.core.room import Room
 
@@ -245,8 +246,7 @@ async def test_what_a_crash_left_unread_is_read_later_and_stops_nothing(
     escrow_id = await with_order(room)
     kept = [b"not even JSON", body("payment.captured", payment=PAYMENT)]
     for number, raw in enumerate(kept):
-        async with room.store.write() as transaction:
-            await transaction.keep_webhook(event_id=f"evt_{number}", body=raw, now_us=number)
+        await room.store.transact(stored.keep(event_id=f"evt_{number}", body=raw, now_us=number))
     await inbox._catch_up()
     assert (await room.escrow(escrow_id)).status is Status.HELD
     assert await room.store.waiting_webhooks(2**60, 10) == []

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,11 +11,11 @@ from sqlalchemy import event
 
 from core.law.command import Caller
 from core.law.status import Status
-from core.storage import store as stores
-from core.storage.database import Database, fetch, in_thread, on_wire
+from core.storage.database import Database, in_thread, on_wire
 from core.storage.link import Link
-from core.storage.plan import Plan
+from core.storage.plan import Compiled
 from core.storage.store import Store
+from core.storage.trip import owed, question
 from tests.core.law.story import START_US
 from tests.core.room import Room
 
@@ -133,24 +133,26 @@ def _lists() -> dict[str, Case]:
 
 
 async def _lease(store: Store) -> None:
-    async with store.write() as transaction:
-        taken = await transaction.owed.lease(
-            lease_id="l", now_us=START_US * 2, until_us=START_US * 2, limit=PAGE
-        )
-        assert len(taken) == PAGE
-        await transaction.owed.lease_one(
-            "other-1000099", lease_id="l", now_us=START_US, until_us=START_US
-        )
-        await transaction.due_checks(now_us=START_US * 2, limit=PAGE)
+    far_us = START_US * 2
+    works = await store.transact(
+        owed.lease(lease_id="l", now_us=far_us, until_us=far_us, limit=PAGE)
+    )
+    assert len(works) == PAGE
+    one = owed.lease_one("other-1000099", lease_id="l", now_us=far_us, until_us=far_us)
+    assert await store.transact(one)
+    claimed = await store.transact(question.claim(now_us=far_us, until_us=far_us, limit=PAGE))
+    assert len(claimed) == PAGE
 
 
 _SOON_US = START_US + 30
+_LATE_US = START_US + OTHERS - 30
 CASES: dict[str, Case] = {
     **_lists(),
     "open of many": lambda s: s.open_of("many", PAGE),
     "open of few": lambda s: s.open_of("few", PAGE),
     "unpaid": lambda s: s.unpaid_of("few", limit=PAGE),
-    "changed of few": lambda s: s.versions_of("few"),
+    "all of few": lambda s: s.versions_of("few"),
+    "changed of many and of few": lambda s: s.changed_of(["many", "few"], _LATE_US),
     "leases and checks": _lease,
     "is anything owed": lambda s: s.is_owed(_SOON_US),
     "deadlines": lambda s: s.overdue(START_US * 2, PAGE),
@@ -183,13 +185,14 @@ async def test_an_index_finds_what_is_read_whatever_stands_beside_it(
     def driven(_c: Any, _cursor: Any, text: str, values: Any, *_: Any) -> None:
         asked.append(Asked(text, tuple(values)))
 
-    async def planned(engine: Database, plan: Plan, **given: Any) -> Any:
-        compiled = plan.postgres if engine.links is not None else plan.lite
-        asked.append(Asked(compiled.text, compiled.values(given)))
-        return await fetch(engine, plan, **given)
+    values_of = Compiled.values
+
+    def planned(compiled: Compiled, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        asked.append(Asked(compiled.text, values_of(compiled, given)))
+        return asked[-1].values
 
     event.listen(database.sync_engine, "before_cursor_execute", driven)
-    monkeypatch.setattr(stores, "fetch", planned)
+    monkeypatch.setattr(Compiled, "values", planned)
     problems = []
     for name, case in CASES.items():
         asked.clear()
@@ -307,3 +310,13 @@ async def test_a_list_has_what_is_shared_newest_first_and_nothing_twice(room: Ro
         assert found == wanted
     assert await room.store.open_of("ann", 3) == [one for one, who in newest if "ann" in who][:3]
     assert set(await room.store.versions_of("ann")) == {one for one, who in made if "ann" in who}
+
+
+async def test_what_has_changed_of_some_users_is_told_with_whom_it_concerns(room: Room) -> None:
+    old = await room.create(caller=Caller("ann"), buyer_id="ann", seller_id="bob")
+    since_us = room.time()
+    new = await room.create(caller=Caller("bob"), buyer_id="bob", seller_id="cy", arbiter_id="ann")
+    await room.create(caller=Caller("bob"), buyer_id="bob", seller_id="cy")
+    assert await room.store.changed_of(["ann", "dee"], since_us) == {new: ("bob", "cy", "ann")}
+    assert set(await room.store.changed_of(["ann"], 0)) == {old, new}
+    assert await room.store.changed_of(["dee"], 0) == {}

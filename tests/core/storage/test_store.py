@@ -7,6 +7,7 @@ from core.law import command as c
 from core.law.status import Status
 from core.storage.batch import NOTIFY_LIMIT, payloads
 from core.storage.row import Owed
+from core.storage.trip import inbox, owed
 from tests.core.law.story import ADMIN, BUYER, SELLER
 from tests.core.room import Room
 
@@ -15,20 +16,19 @@ LEASE_US = 1_000_000
 
 async def lease(room: Room, limit: int = 10) -> list[Owed]:
     now_us = room.time()
-    async with room.store.write() as transaction:
-        return await transaction.owed.lease(
+    return await room.store.transact(
+        owed.lease(
             lease_id=uuid.uuid4().hex, now_us=now_us, until_us=now_us + LEASE_US, limit=limit
         )
+    )
 
 
 async def give_back(room: Room, work: Owed, *, due_us: int | None, seen: int) -> None:
-    async with room.store.write() as transaction:
-        await transaction.owed.give_back(work, due_us=due_us, attempts=1, seen_version=seen)
+    await room.store.transact(owed.give_back(work, due_us=due_us, attempts=1, seen_version=seen))
 
 
 async def make_due(room: Room, **which: str) -> None:
-    async with room.store.write() as transaction:
-        await transaction.owed.make_due(now_us=room.time(), **which)
+    await room.store.transact(owed.make_due(now_us=room.time(), **which))
 
 
 async def test_what_is_leased_is_nobody_elses(room: Room) -> None:
@@ -65,6 +65,21 @@ async def test_work_comes_back_when_it_is_due_and_not_before(room: Room) -> None
     assert again.attempts == 1
 
 
+async def test_what_is_due_the_longest_is_taken_first_and_no_more_than_asked_for(
+    room: Room,
+) -> None:
+    await asyncio.gather(*(room.paid() for _ in range(6)))
+    works = sorted(await lease(room), key=lambda work: work.escrow_id)
+    order = [works[at] for at in (3, 0, 5, 1, 4, 2)]
+    for place, work in enumerate(order):
+        await give_back(room, work, due_us=place, seen=3)
+    taken = [await lease(room, 4), await lease(room, 4)]
+    assert [[work.escrow_id for work in works] for works in taken] == [
+        [work.escrow_id for work in order[:4]],
+        [work.escrow_id for work in order[4:]],
+    ]
+
+
 async def test_what_is_owed_anew_meanwhile_stays_due(room: Room) -> None:
     escrow_id = await room.paid()
     (work,) = await lease(room)
@@ -92,18 +107,19 @@ async def test_a_lease_that_was_lost_can_be_neither_kept_nor_given_back(room: Ro
     room.time.us += LEASE_US
     (work,) = await lease(room)
     async with room.store.write() as transaction:
-        assert not await transaction.owed.renew(lost, until_us=2**60, asked="x", asked_us=1)
-        await transaction.owed.drop(lost, seen_version=99)
-        await transaction.owed.give_back(lost, due_us=0, attempts=0, seen_version=99)
-        assert await transaction.owed.renew(work, until_us=2**60, asked="hold 1", asked_us=2)
+        assert not await transaction.run(owed.renew(lost, until_us=2**60, asked="x", asked_us=1))
+        await transaction.run(owed.drop(lost, seen_version=99))
+        await transaction.run(owed.give_back(lost, due_us=0, attempts=0, seen_version=99))
+        assert await transaction.run(owed.renew(work, until_us=2**60, asked="hold 1", asked_us=2))
     assert await lease(room) == []
 
 
 async def test_what_was_asked_is_handed_to_the_next_worker(room: Room) -> None:
     await room.paid()
     (work,) = await lease(room)
-    async with room.store.write() as transaction:
-        await transaction.owed.renew(work, until_us=room.time(), asked="hold pay_1 0", asked_us=42)
+    await room.store.transact(
+        owed.renew(work, until_us=room.time(), asked="hold pay_1 0", asked_us=42)
+    )
     (again,) = await lease(room)
     assert (again.asked, again.asked_us) == ("hold pay_1 0", 42)
 
@@ -143,13 +159,11 @@ async def test_lists_know_parties_and_status(room: Room) -> None:
 
 async def test_a_webhook_is_kept_once_with_its_outcome(room: Room) -> None:
     async def keep() -> str | None:
-        async with room.store.write() as transaction:
-            return await transaction.keep_webhook(event_id="evt_1", body=b"{}", now_us=1)
+        return await room.store.transact(inbox.keep(event_id="evt_1", body=b"{}", now_us=1))
 
     assert await keep() is None
     assert await room.store.waiting_webhooks(2, 10) == [("evt_1", b"{}")]
-    async with room.store.write() as transaction:
-        await transaction.finish_webhook(event_id="evt_1", outcome="APPLIED")
+    await room.store.transact(inbox.finish(event_id="evt_1", outcome="APPLIED"))
     assert await keep() == "APPLIED"
     assert await room.store.waiting_webhooks(2, 10) == []
 
@@ -159,7 +173,7 @@ async def test_a_transaction_is_done_whole_or_not_at_all(room: Room) -> None:
     (work,) = await lease(room)
     try:
         async with room.store.write() as transaction:
-            await transaction.owed.drop(work, seen_version=9)
+            await transaction.run(owed.drop(work, seen_version=9))
             raise RuntimeError("a crash in the middle")
     except RuntimeError:
         pass
