@@ -39,6 +39,7 @@ from core.storage.pooler import require_sessions
 from core.storage.store import Store
 from core.storage.trouble import storage_errors
 from core.storage.vital import Vitals
+from core.strain import Strain
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Rooms:
     pruner: Pruner
     clock: Clock
     vitals: Vitals
+    strain: Strain
     timekeeper: Timekeeper
     now_us: Callable[[], int]
 
@@ -118,7 +120,15 @@ async def opened(
             sequencer.ring()
 
         executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
-        settler = Settler(store, executor, gateway, now_us=now_us, patience=patience)
+        strain = Strain()
+        settler = Settler(
+            store,
+            executor,
+            gateway,
+            now_us=now_us,
+            patience=patience,
+            is_busy=lambda: strain.is_high,
+        )
         inbox = Inbox(
             store,
             executor,
@@ -151,6 +161,7 @@ async def opened(
                 gateway,
                 now_us=now_us,
                 schedule=Schedule(forget_s=settings.checks_keep_s),
+                is_busy=lambda: strain.is_high,
             ),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
             folder=Folder(store),
@@ -165,6 +176,7 @@ async def opened(
                 ring_settlement=settler.ring,
             ),
             vitals=vitals,
+            strain=strain,
             timekeeper=timekeeper,
             now_us=now_us,
         )
@@ -196,6 +208,7 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("watchers", 60, rooms.feed.sweep()),
         _loop("followers", 60, rooms.followers.sweep()),
         _loop("clock", 60, rooms.timekeeper.run()),
+        _loop("strain", 60, rooms.strain.run()),
     ]
     if rooms.store.is_postgres:
         made.append(_loop("sequencer", 60, rooms.sequencer.run()))

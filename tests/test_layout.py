@@ -53,6 +53,7 @@ WINGS = {
         "core.execute",
         "core.heartbeat",
     },
+    "core.strain": {"core.heartbeat"},
     "core.health": {"core.storage", "core.heartbeat", "core.errors"},
     "core.metrics": {
         "core.nats",
@@ -73,6 +74,7 @@ WINGS = {
         "core.execute",
         "core.storage",
         "core.clock",
+        "core.strain",
         "core.heartbeat",
         "core.config",
     },

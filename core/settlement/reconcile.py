@@ -9,6 +9,7 @@ them are listed every few minutes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ US_PER_S = 1_000_000
 DAY_S = 86_400.0
 # How often the table is asked which escrows are due.
 LOOK_EVERY_S = 1.0
+# How long nobody is asked about after Razorpay has answered for none of a page.
+AWAY_S = 10.0
 # Escrows that one process asks about at once: each is one to six calls.
 MAX_AT_ONCE = 4
 # How long an escrow that is being asked about is left alone by others.
@@ -106,52 +109,66 @@ class Reconciler:
         *,
         now_us: Callable[[], int],
         schedule: Schedule | None = None,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """While `is_busy()`, one is asked about at a time: nobody waits for it."""
         self._store = store
         self._executor = executor
         self._gateway = gateway
         self._now_us = now_us
         self._schedule = schedule or Schedule()
+        self._is_busy = is_busy
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+        self._alone = asyncio.Lock()
+        self._is_away = False
 
     async def run(self) -> None:
         """Ask about what is due, until cancelled."""
         while True:
             try:
                 beat()
-                while await self.look_due():
+                while await self.look_due() and not self._is_away:
                     beat()
             except Refusal as refusal:
                 log.warning("what is to be asked could not be read: %s", refusal)
             except Exception:  # One bad escrow must not stop the loop.
                 log.exception("an escrow could not be asked about")
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(AWAY_S if self._is_away else LOOK_EVERY_S)
 
     async def look_due(self) -> int:
-        """Ask about the escrows that are due, a page of them; answers how many there were."""
+        """Ask about the escrows that are due, a page of them; answers how many there were.
+
+        After a failure of Razorpay there may be very many: they must not keep commands waiting.
+        """
         now_us = self._now_us()
         claimed_us = now_us + round(CLAIM_S * US_PER_S)
         due = await self._store.transact(
             question.claim(now_us=now_us, until_us=claimed_us, limit=PAGE)
         )
-        await asyncio.gather(*(self._look_after(*one) for one in due))
+        answered = await asyncio.gather(*(self._look_after(*one) for one in due))
+        self._is_away = bool(due) and not any(answered)
         return len(due)
 
-    async def _look_after(self, escrow_id: str, attempts: int) -> None:
-        async with self._slots:
+    async def _look_after(self, escrow_id: str, attempts: int) -> bool:
+        """Ask about one, and write down when to ask again; answers whether Razorpay answered."""
+        has_answered = True
+        async with self._slots, self._alone if self._is_busy() else contextlib.nullcontext():
             try:
                 await self.look(escrow_id)
             except (GatewayError, Refusal) as error:
+                has_answered = not isinstance(error, GatewayUnavailable)
                 log.info("asking about %s failed: %s", escrow_id, error)
         escrow = await self._store.escrow(escrow_id)
         assert escrow is not None, "only an escrow that exists is asked about"
         now_us = self._now_us()
         wait_s = self._schedule.next_s(escrow, attempts, now_us)
         if wait_s is None:
-            return await self._store.transact(question.ask_no_more(escrow_id))
-        due_us = now_us + round(wait_s * US_PER_S)
-        asking = question.ask_at(escrow_id, due_us=due_us, attempts=attempts + 1)
-        return await self._store.transact(asking)
+            await self._store.transact(question.ask_no_more(escrow_id))
+        else:
+            due_us = now_us + round(wait_s * US_PER_S)
+            asking = question.ask_at(escrow_id, due_us=due_us, attempts=attempts + 1)
+            await self._store.transact(asking)
+        return has_answered
 
     async def run_disputes(
         self, *, first_s: float = FIRST_DISPUTES_S, every_s: float = DISPUTES_EVERY_S

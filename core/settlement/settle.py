@@ -59,6 +59,8 @@ log = logging.getLogger(__name__)
 US_PER_S = 1_000_000
 # Escrows that one process settles at once.
 MAX_AT_ONCE = 8
+# The same while calls have to wait for the processor.
+BUSY_AT_ONCE = 1
 # How often the table is read without a ring.
 POLL_S = 1.0
 # How long a step under way may take when the process stops: a little above the gateway's time-out.
@@ -78,12 +80,15 @@ class Settler:
         *,
         now_us: Callable[[], int],
         patience: Patience | None = None,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """While `is_busy()`, fewer are settled at once: nobody waits for it as for an answer."""
         self._store = store
         self._executor = executor
         self._gateway = gateway
         self._now_us = now_us
         self._patience = patience or Patience()
+        self._is_busy = is_busy
         self._rung = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._next_look_us: int | None = None
@@ -134,7 +139,7 @@ class Settler:
         return len(taken)
 
     async def _take(self) -> list[asyncio.Task[None]]:
-        free = MAX_AT_ONCE - len(self._working)
+        free = (BUSY_AT_ONCE if self._is_busy() else MAX_AT_ONCE) - len(self._working)
         now_us = self._now_us()
         if free <= 0 or not await self._store.is_owed(now_us):
             return []

@@ -190,6 +190,13 @@ async def _take(database: Database) -> sa.PoolProxiedConnection:
         raise DBAPIError(None, None, error) from error
 
 
+def as_sqlalchemy(error: Exception) -> Exception:
+    """Say what SQLite's driver raised as SQLAlchemy does; other errors are left as they are."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return IntegrityError(None, None, error)
+    return DBAPIError(None, None, error) if isinstance(error, sqlite3.Error) else error
+
+
 async def in_thread(database: Database, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
     """Give a connection of SQLite to a function, in that connection's own thread: one trip.
 
@@ -202,10 +209,8 @@ async def in_thread(database: Database, work: Callable[[sqlite3.Connection], Ans
         try:
             # SQLAlchemy's dialect reaches into the driver at the same place.
             answer: Answer = await driver._execute(work, driver._conn)
-        except sqlite3.IntegrityError as error:
-            raise IntegrityError(None, None, error) from error
         except sqlite3.Error as error:
-            raise DBAPIError(None, None, error) from error
+            raise as_sqlalchemy(error) from error
         finally:
             await greenlet_spawn(pooled.close)
         return answer

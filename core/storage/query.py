@@ -40,6 +40,12 @@ def _events_after(_is_postgres: bool) -> sa.Select[Any]:
     return sa.select(_V.body).where(*which).order_by(_V.version).limit(_MOST)
 
 
+def _revocations(_is_postgres: bool) -> sa.Select[Any]:
+    c = t.revocations.c
+    since = sa.select(c.user_id, c.issued_before_us, c.revoke_time_us)
+    return since.where(c.revoke_time_us >= sa.bindparam("since_us")).order_by(c.revoke_time_us)
+
+
 def _is_owed(_is_postgres: bool) -> sa.Select[Any]:
     return sa.select(_O.escrow_id).where(_O.due_us <= NOW_US, is_free(t.owed)).limit(1)
 
@@ -101,6 +107,7 @@ def _after_each(places: int) -> Plan:
 
 
 EVENT, EVENTS_AFTER, IS_OWED = Plan(_event), Plan(_events_after), Plan(_is_owed)
+REVOCATIONS = Plan(_revocations)
 UNPAID, UNPAID_TOWARDS = Plan(lambda _: _unpaid()), Plan(_unpaid_towards)
 OWNER_OF_ORDER, ORDERS_OF = Plan(_owner_of_order), Plan(_orders_of)
 DUE_PAYEES, OVERDUE, WAITING_WEBHOOKS = Plan(_due_payees), Plan(_overdue), Plan(_waiting_webhooks)

@@ -27,7 +27,14 @@ from core.storage import tables as t
 from core.storage.audit import Audit
 from core.storage.batch import Decided, Judge, Wanted, run_on_postgres, run_on_sqlite
 from core.storage.condition import Condition
-from core.storage.database import Database, fetch, in_thread, on_wire, reading, writing
+from core.storage.database import (
+    Database,
+    fetch,
+    in_thread,
+    on_wire,
+    reading,
+    writing,
+)
 from core.storage.ledger import Ledger
 from core.storage.link import Link
 from core.storage.listing import CHANGED, newest, versions
@@ -39,6 +46,7 @@ from core.storage.transaction import Transaction
 from core.storage.trip import step
 from core.storage.trip.payee import latest
 from core.storage.trip.step import Answer, Work
+from core.storage.trip.together import Outcome, Together
 from core.storage.trouble import explain, storage_errors
 
 # Reading the books of a page of escrows, of which each may have many events.
@@ -61,6 +69,7 @@ class Store:
         self.positions = Positions(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
+        self._together = Together()
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
@@ -94,21 +103,36 @@ class Store:
         return judged
 
     async def transact(self, work: Work[Answer]) -> Answer:
-        """Run a small transaction as one trip; all of it is done, or nothing (see `trip`)."""
+        """Run a small transaction as one trip; all of it is done, or nothing (see `trip`).
+
+        On SQLite those that wait for the writer share a commit. One whose caller is cancelled
+        while it waits is not run.
+        """
+        if not self.is_postgres:
+            return await self._transact_together(work)
+
+        async def trips(driver: asyncpg.Connection, link: Link) -> Answer:
+            return await step.run_on_postgres(driver, link, work)
+
         async with self._committing():
-            if self.is_postgres:
+            return await on_wire(self._engine, trips)
 
-                async def trips(driver: asyncpg.Connection, link: Link) -> Answer:
-                    return await step.run_on_postgres(driver, link, work)
-
-                return await on_wire(self._engine, trips)
-
-            def one_trip(connection: sqlite3.Connection) -> Answer:
-                return step.run_on_sqlite(connection, work)
-
-            answer = await in_thread(self._engine, one_trip)
+    async def _transact_together(self, work: Work[Answer]) -> Answer:
+        async def attempt(run: Callable[[sqlite3.Connection], list[Outcome]]) -> list[Outcome]:
+            outcomes = await in_thread(self._engine, run)
             self._engine.require_file()
-        return answer
+            return outcomes
+
+        answer = self._together.add(work)
+        try:
+            async with self._committing():
+                if not answer.done():
+                    # The others' answers must come, also where this caller is cancelled.
+                    await Link(None).unbroken(self._together.run(attempt))
+                return answer.result()
+        finally:
+            if not answer.cancel():
+                answer.exception()  # Nobody else asks for it, where this caller was cancelled.
 
     @contextlib.asynccontextmanager
     async def _committing(self) -> AsyncIterator[None]:
@@ -127,14 +151,8 @@ class Store:
 
     async def revocations(self, since_us: int) -> list[tuple[str, int, int]]:
         """List (user id, issued before, time of it) of what was revoked since a time, by time."""
-        c = t.revocations.c
-        statement = (
-            sa.select(c.user_id, c.issued_before_us, c.revoke_time_us)
-            .where(c.revoke_time_us >= since_us)
-            .order_by(c.revoke_time_us)
-        )
-        rows = await self._rows(statement)
-        return [(row.user_id, row.issued_before_us, row.revoke_time_us) for row in rows]
+        rows = await self._fetch(query.REVOCATIONS, since_us=since_us)
+        return [(row[0], row[1], row[2]) for row in rows]
 
     async def probe(self) -> None:
         """Commit something that changes nothing for anybody, to learn whether one can.

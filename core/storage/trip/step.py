@@ -51,7 +51,7 @@ def run_on_sqlite(connection: sqlite3.Connection, work: Work[Answer]) -> Answer:
     """Run a transaction; the connection is in no transaction, before and after."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        answer = _drive(connection, iter(work))
+        answer = drive_on_sqlite(connection, work)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -60,7 +60,9 @@ def run_on_sqlite(connection: sqlite3.Connection, work: Work[Answer]) -> Answer:
     return answer
 
 
-def _drive(connection: sqlite3.Connection, steps: Steps[Answer]) -> Answer:
+def drive_on_sqlite(connection: sqlite3.Connection, work: Work[Answer]) -> Answer:
+    """Run each step of a transaction that has begun; answers what the work does."""
+    steps = iter(work)
     told: Any = None
     while True:
         try:

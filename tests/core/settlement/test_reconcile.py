@@ -112,6 +112,30 @@ async def test_an_escrow_that_could_not_be_asked_about_is_asked_about_again(till
     assert (await till.room.escrow(escrow_id)).status is Status.HELD
 
 
+async def test_a_page_of_which_razorpay_answers_nothing_is_the_last_for_a_while(
+    till: Till, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        _, order_id = await till.order()
+        await till.buyer.pay(order_id)
+    await till.buyer.misbehave(api={"error": 1.0})
+    monkeypatch.setattr(reconcile, "PAGE", 1)
+    monkeypatch.setattr(reconcile, "LOOK_EVERY_S", 0.01)
+    caplog.set_level("INFO", "core.settlement.reconcile")
+    asking = reconciler(till, ahead_s=60)
+    running = asyncio.create_task(asking.run())
+    await until(lambda: "asking about" in caplog.text)
+    await asyncio.sleep(0.5)
+    assert caplog.text.count("asking about") == 1
+    await _stop(running)
+    await till.buyer.misbehave()
+    monkeypatch.setattr(reconcile, "AWAY_S", 0.01)
+    before = len(till.room.batches)
+    running = asyncio.create_task(asking.run())
+    await until(lambda: len(till.room.batches) >= before + 2)
+    await _stop(running)
+
+
 async def test_what_is_forgotten_is_not_asked_about_any_more(till: Till) -> None:
     escrow_id, _ = await till.order()
     await till.room.tell(escrow_id, c.CancelEscrow(), BUYER)

@@ -10,6 +10,7 @@ import pytest
 from core.errors import Refusal
 from core.law import command as c
 from core.law.status import Status
+from core.settlement.settle import Settler
 from scripts.sandbox import Sandbox
 from tests.core.law.story import ADMIN, ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till
@@ -285,3 +286,27 @@ async def test_a_late_payment_that_could_not_be_returned_is_tried_again_later(
         await till.buyer.misbehave()
         await till.rests(escrow_id)
         assert (await till.money())["refunds"] == [(100_000, "processed")]
+
+
+async def test_while_core_is_busy_one_escrow_at_a_time_is_settled(till: Till) -> None:
+    await till.settler.close()  # Only the one below settles.
+    await till.register()
+    escrows = [await till.order() for _ in range(4)]
+    for escrow_id, order_id in escrows:
+        await till.pay(escrow_id, order_id)
+    taken: list[int] = []
+    settler = Settler(
+        till.room.store,
+        till.room.executor,
+        till.gateway,
+        now_us=till.room.time,
+        patience=QUICK,
+        is_busy=lambda: len(taken) < 2,
+    )
+    taken.append(await settler.look())
+    taken.append(await settler.look())
+    assert taken == [1, 1]
+    taken.append(await settler.look())
+    assert taken == [1, 1, 2]
+    for escrow_id, _ in escrows:
+        assert (await till.room.escrow(escrow_id)).parts[0].on_hold_minor == TRANSFER
