@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -106,6 +107,16 @@ def test_the_history_of_each_copy_is_whole_and_its_own(bulk: Bulk) -> None:
 def test_one_in_so_many_went_the_whole_way(bulk: Bulk) -> None:
     counts = dict(_rows(bulk, "SELECT status, COUNT(*) FROM escrows GROUP BY status"))
     assert counts == {"RELEASED": COPIES // 4, "CANCELLED": COPIES - COPIES // 4}
+
+
+def test_core_has_to_ask_about_the_copies_over_hours_and_not_at_once(bulk: Bulk) -> None:
+    with sqlite3.connect(bulk.path) as connection:
+        due = [row[0] for row in connection.execute("SELECT due_us FROM checks ORDER BY due_us")]
+    assert due
+    hours = [(one - time.time_ns() // 1000) / 3_600e6 for one in due]
+    assert hours[0] > -0.1
+    assert hours[-1] < 6
+    assert len(set(due)) == len(due)
 
 
 def test_core_finds_nothing_wrong_with_any_of_them(stack: Stack, bulk: Bulk) -> None:
