@@ -25,6 +25,7 @@ _PREFIXES = (
     "PAYEE_",
     "INBOX_",
     "CHECKS_",
+    "WEBHOOKS_",
 )
 # A server of NATS, with who we are there.
 _NATS_SERVER = r"(nats|tls)://([^\s@/,]+@)?([^\s@/:,\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?"
@@ -80,6 +81,18 @@ class Settings(SharedSettings):
         default=864_000,
         ge=518_400,
         description="how long Razorpay is still asked about an escrow that has ended, in seconds",
+    )
+    webhooks_allow_private: bool = Field(
+        default=False,
+        description="`1` lets webhooks out go to private addresses and over plain HTTP, for"
+        " development",
+    )
+    # A delivery is tried for three days.
+    webhooks_keep_s: int = Field(
+        default=2_592_000,
+        ge=604_800,
+        description="how long a delivery of a webhook that has ended is kept, in seconds"
+        " after it was made",
     )
     limit_user_calls_per_s: int = Field(
         default=500, ge=1, description="calls a second of one user; twice as many at once"

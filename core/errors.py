@@ -104,6 +104,12 @@ class Reason(enum.Enum):
         False,
         "The user has no change of the linked account that waits.",
     )
+    ENDPOINT_NOT_FOUND = ("NOT_FOUND", False, "There is no such webhook endpoint.")
+    DELIVERY_NOT_FOUND = (
+        "NOT_FOUND",
+        False,
+        "There is no such delivery of a webhook, or it is no longer kept.",
+    )
     # What the law says.
     WRONG_STATUS = ("FAILED_PRECONDITION", False, "The escrow's status does not allow this.")
     ACCEPTANCE_MISSING = (
@@ -130,6 +136,11 @@ class Reason(enum.Enum):
         False,
         "Razorpay refuses the call. The message has its own words.",
     )
+    ENDPOINT_DISABLED = (
+        "FAILED_PRECONDITION",
+        False,
+        "The webhook endpoint is disabled. Enable it first (UpdateEndpoint).",
+    )
     # What is away.
     GATEWAY_UNAVAILABLE = ("UNAVAILABLE", True, "Razorpay does not answer.")
     STORAGE_UNAVAILABLE = (
@@ -155,6 +166,11 @@ class Reason(enum.Enum):
         True,
         "The user has created too many escrows that nobody has paid yet, in all"
         " (`LIMIT_USER_UNPAID`) or with one counterparty (`LIMIT_USER_UNPAID_TOWARDS`).",
+    )
+    TOO_MANY_ENDPOINTS = (
+        "RESOURCE_EXHAUSTED",
+        False,
+        "There are as many webhook endpoints as there may be. Delete one first.",
     )
 
     def __init__(self, code: str, retry: bool, meaning: str) -> None:

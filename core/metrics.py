@@ -20,6 +20,7 @@ from core.nats.exchange import Vitals as NatsVitals
 from core.storage.condition import Condition
 from core.storage.position import Positions
 from core.storage.vital import Vitals
+from core.storage.webhook import Standing, Webhooks
 from holdfast.keys import KeyServer
 
 US_PER_S = 1_000_000
@@ -42,6 +43,8 @@ class Sources:
     commands: Counter[str]
     razorpay: Counter[str]
     webhooks: Counter[str]
+    endpoints: Webhooks
+    tries: Counter[str]
     clock_problem: Callable[[], str]
     # What there is to know of NATS; None where it is not used.
     nats: Callable[[], NatsVitals] | None
@@ -60,6 +63,7 @@ class _Counted:
     position: int = 0
     unplaced: int = 0
     unplaced_age_s: float = 0.0
+    endpoints: Standing | None = None
 
 
 class Metrics:
@@ -86,13 +90,14 @@ class Metrics:
             audit = await sources.auditor.state()
             position = await sources.positions.newest()
             unplaced, oldest_us = await sources.positions.waiting()
+            endpoints = await sources.endpoints.standing(sources.now_us())
         except Refusal:
             return
         now_us = sources.now_us()
         ages_s = {kind: max(now_us - us, 0) / US_PER_S for kind, us in since_us.items()}
         age_s = max(now_us - (oldest_us or now_us), 0) / US_PER_S
         self._counted = _Counted(
-            time.monotonic(), ages_s, attention, recon, audit, position, unplaced, age_s
+            time.monotonic(), ages_s, attention, recon, audit, position, unplaced, age_s, endpoints
         )
 
 
@@ -105,6 +110,7 @@ class _Scrape(Collector):
         yield from self._health()
         yield from self._work()
         yield from self._feed()
+        yield from self._out()
         yield from self._books()
         yield from self._keys()
         if self._sources.nats is not None:
@@ -160,6 +166,25 @@ class _Scrape(Collector):
         yield _gauge("feed_waiting", text, float(counted.unplaced))
         text = "Seconds since the oldest of them was committed."
         yield _gauge("feed_waiting_age_seconds", text, counted.unplaced_age_s)
+
+    def _out(self) -> Iterator[Metric]:
+        text = "Tries to deliver a webhook to an endpoint by how they ended."
+        yield _counter("webhook_tries", text, "outcome", self._sources.tries)
+        standing = self._counted.endpoints
+        if standing is None:
+            return
+        text = "Webhook endpoints by how they stand; a failing or disabled one needs a person."
+        endpoints = _labelled("webhook_endpoints", text, "state")
+        for state, count in standing.counts.items():
+            endpoints.add_metric([state], count)
+        yield endpoints
+        text = "Deliveries of webhooks that are not ended."
+        yield _gauge("webhook_deliveries_pending", text, float(standing.pending))
+        age_s = 0.0
+        if standing.due_us is not None:
+            age_s = max(self._sources.now_us() - standing.due_us, 0) / US_PER_S
+        text = "Seconds since the oldest due delivery of an enabled endpoint is due."
+        yield _gauge("webhook_oldest_due_age_seconds", text, age_s)
 
     def _books(self) -> Iterator[Metric]:
         audit = self._counted.audit

@@ -40,6 +40,11 @@ from core.storage.store import Store
 from core.storage.trouble import storage_errors
 from core.storage.vital import Vitals
 from core.strain import Strain
+from core.webhooks import prune as webhook_prune
+from core.webhooks.address import Guard
+from core.webhooks.dispatch import Dispatcher
+from core.webhooks.pace import Pace
+from core.webhooks.post import Poster
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,9 @@ class Rooms:
     inbox: Inbox
     pruner: Pruner
     clock: Clock
+    guard: Guard
+    dispatcher: Dispatcher
+    delivery_pruner: webhook_prune.Pruner
     vitals: Vitals
     strain: Strain
     timekeeper: Timekeeper
@@ -74,6 +82,7 @@ async def opened(
     settings: Settings,
     *,
     patience: Patience | None = None,
+    pace: Pace | None = None,
     gateway_timeout_s: float | None = None,
     is_alone: bool = False,
 ) -> AsyncIterator[Rooms]:
@@ -109,15 +118,23 @@ async def opened(
             timeout_s=gateway_timeout_s or TIMEOUT_S,
         )
         stack.push_async_callback(gateway.close)
+        guard = Guard(allow_private=settings.webhooks_allow_private)
+        stack.callback(guard.close)
+        poster = Poster(guard)
+        stack.push_async_callback(poster.close)
 
-        sequencer = Sequencer(store.positions.give, placed=lambda: None)
+        dispatcher = Dispatcher(store, poster, now_us=now_us, pace=pace)
+        sequencer = Sequencer(store.positions.give, placed=dispatcher.news)
 
         def published(committed: Sequence[Committed]) -> None:
             feed.publish(committed)
             followers.publish(committed)
             if nats is not None:
                 nats.bells.publish(committed)
-            sequencer.ring()
+            if store.is_postgres:
+                sequencer.ring()
+            else:  # They have their positions already.
+                dispatcher.news()
 
         executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
         strain = Strain()
@@ -175,6 +192,11 @@ async def opened(
                 is_believed=lambda: not timekeeper.problem,
                 ring_settlement=settler.ring,
             ),
+            guard=guard,
+            dispatcher=dispatcher,
+            delivery_pruner=webhook_prune.Pruner(
+                store, keep_s=settings.webhooks_keep_s, now_us=now_us
+            ),
             vitals=vitals,
             strain=strain,
             timekeeper=timekeeper,
@@ -209,6 +231,8 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("followers", 60, rooms.followers.sweep()),
         _loop("clock", 60, rooms.timekeeper.run()),
         _loop("strain", 60, rooms.strain.run()),
+        _loop("webhooks", 60, rooms.dispatcher.run()),
+        _loop("delivery_pruning", 2 * webhook_prune.EVERY_S, rooms.delivery_pruner.run()),
     ]
     if rooms.store.is_postgres:
         made.append(_loop("sequencer", 60, rooms.sequencer.run()))

@@ -21,6 +21,8 @@ from escrow.v1 import (
     ledger_service_pb2_grpc,
     payment_service_pb2,
     payment_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -44,10 +46,12 @@ from core.service.payee import Payees
 from core.service.payment import PaymentService
 from core.service.share import Pace, Shares
 from core.service.watches import Watches
+from core.service.webhook import WebhookService
 from core.settlement.checkout import Checkout
 from core.settlement.patience import Patience
 from core.settlement.reconcile import Reconciled
 from core.storage.row import Drift
+from core.webhooks.pace import Pace as WebhookPace
 from holdfast import descriptors
 from holdfast.metrics import served
 from holdfast.revocation import Revocations
@@ -104,6 +108,7 @@ SERVICES = [
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"].full_name,
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
 ]
 
 
@@ -129,6 +134,7 @@ async def serving(
     settings: Settings,
     *,
     patience: Patience | None = None,
+    webhook_pace: WebhookPace | None = None,
     gateway_timeout_s: float | None = None,
 ) -> AsyncIterator[Core]:
     """Serve until the block ends; then watchers go, calls finish, loops stop, files close."""
@@ -149,7 +155,13 @@ async def serving(
         port = _bind(server, settings)
         stack.push_async_callback(server.stop, None)
         rooms = await stack.enter_async_context(
-            opened(settings, patience=patience, gateway_timeout_s=gateway_timeout_s, is_alone=True)
+            opened(
+                settings,
+                patience=patience,
+                pace=webhook_pace,
+                gateway_timeout_s=gateway_timeout_s,
+                is_alone=True,
+            )
         )
         running = loops(rooms, settings)
         revoker = Revoker(rooms.store, verifier.revocations)
@@ -180,7 +192,8 @@ async def serving(
             rooms.followers.close()
             await _within(FEED_STOP_S, rooms.feed.close())
             await server.stop(DRAIN_S)
-            await _within(STOP_S, asyncio.gather(rooms.settler.close(), rooms.executor.close()))
+            closing = (rooms.settler.close(), rooms.executor.close(), rooms.dispatcher.close())
+            await _within(STOP_S, asyncio.gather(*closing))
 
 
 def _add_services(
@@ -227,6 +240,8 @@ def _add_services(
         AdminService(store, revoker, revocations, now_us=rooms.now_us), server
     )
     feed_service_pb2_grpc.add_FeedServiceServicer_to_server(FeedService(), server)
+    webhooks = WebhookService(store, rooms.guard, now_us=rooms.now_us, ring=rooms.dispatcher.ring)
+    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable(names, server)
@@ -246,6 +261,8 @@ def _metrics(rooms: Rooms, healthy: Health, running: Sequence[Loop], verifier: V
             commands=rooms.executor.outcomes,
             razorpay=rooms.gateway.outcomes,
             webhooks=rooms.inbox.outcomes,
+            endpoints=rooms.store.webhooks,
+            tries=rooms.dispatcher.outcomes,
             clock_problem=lambda: rooms.timekeeper.problem,
             nats=rooms.nats.vitals if rooms.nats is not None else None,
             now_us=rooms.now_us,

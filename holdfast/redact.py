@@ -45,12 +45,14 @@ _NEAR = 400
 _LOWER, _UPPER, _DIGIT = re.compile("[a-z]"), re.compile("[A-Z]"), re.compile("[0-9]")
 # What may follow on a line of its own when a line break has cut a token.
 _REST = re.compile(r"[\s'\"b]*[A-Za-z0-9_.%\\-]{2,}[\s'\",\\]*")
+# What signs webhooks; a URL may escape its base64.
+_WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_%-]+")
 # `scheme://user:password@host`, or a token alone before the @.
 _PASSWORD = re.compile(r"(://(?:[^\s:/@]*:(?=[^\s@/]))?)[^\s@/]+@")
 
 
 def redacted(text: str) -> str:
-    """Answer the text without tokens, and without the passwords of URLs."""
+    """Answer the text without tokens, secrets of webhooks and the passwords of URLs."""
     lines, was_cut = [], False
     for line in text.split("\n"):
         if was_cut and _REST.fullmatch(line):
@@ -64,6 +66,7 @@ def redacted(text: str) -> str:
 def _line(line: str) -> tuple[str, bool]:
     """The line without tokens, and whether it was cut off where one began."""
     line = _PASSWORD.sub(rf"\1{MARK}@", line)
+    line = _WEBHOOK_SECRET.sub(MARK, line)
     begin = _JWT.search(line)
     if begin is not None:
         return _pieces(_names(line[: begin.start()])) + MARK, True

@@ -19,6 +19,7 @@ from escrow.v1 import (
     feed_service_pb2,
     ledger_service_pb2,
     payment_service_pb2,
+    webhook_service_pb2,
 )
 from google.protobuf.message import Message
 
@@ -80,6 +81,7 @@ ROUTES = routes_of(
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
     feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"],
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
 )
 
 

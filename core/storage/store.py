@@ -48,6 +48,7 @@ from core.storage.trip.payee import latest
 from core.storage.trip.step import Answer, Work
 from core.storage.trip.together import Outcome, Together
 from core.storage.trouble import explain, storage_errors
+from core.storage.webhook import Webhooks
 
 # Reading the books of a page of escrows, of which each may have many events.
 BOOKS_S = 20.0
@@ -67,6 +68,7 @@ class Store:
         self.recon = Recon(engine)
         self.audit = Audit(engine)
         self.positions = Positions(engine)
+        self.webhooks = Webhooks(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
         self._together = Together()

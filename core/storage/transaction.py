@@ -16,6 +16,7 @@ from core.storage.ledger import fold
 from core.storage.recon import ReconWriter
 from core.storage.row import Drift
 from core.storage.trip.step import Answer, Rows, Step, Work, drive
+from core.storage.webhook import WebhookWriter
 
 
 class Transaction:
@@ -25,6 +26,7 @@ class Transaction:
         self._connection = connection
         self._is_postgres = is_postgres
         self.recon = ReconWriter(connection, is_postgres)
+        self.webhooks = WebhookWriter(connection, is_postgres)
 
     async def run(self, work: Work[Answer]) -> Answer:
         """Run the work of a small transaction as a part of this one."""

@@ -13,6 +13,7 @@ from escrow.v1 import escrow_service_pb2 as escrows
 from escrow.v1 import feed_service_pb2 as feed
 from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
+from escrow.v1 import webhook_service_pb2 as webhooks
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from pydantic import SecretStr
@@ -26,7 +27,7 @@ from tests.fakes.visitor import Visitor
 SECRET = "a secret for the tests of core, 32 bytes and more"
 WEBHOOK_SECRET = "whsec_of_the_tests"
 LIMIT_S = 20.0
-FILES: tuple[Any, ...] = (escrows, payments, admin, ledger, feed)
+FILES: tuple[Any, ...] = (escrows, payments, admin, ledger, feed, webhooks)
 # By the names of their requests, which are their own names but where two are alike.
 DESCRIPTORS = {
     method.input_type.name.removesuffix("Request"): method

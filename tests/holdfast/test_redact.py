@@ -114,6 +114,11 @@ def test_a_password_in_an_address_is_taken_out() -> None:
     )
 
 
+def test_the_secret_of_a_webhook_is_taken_out() -> None:
+    text = "INSERT …, ('ep_1', 'whsec_MfKQ9r8GKYqrTwjUPD8/LPZIo2LaLaSw+a==', 0)"
+    assert redacted(text) == f"INSERT …, ('ep_1', '{MARK}', 0)"
+
+
 @pytest.mark.parametrize(
     "evil", ["token='  ", "bearer ", "%74", "eyJ", "A1b", "://a:", "token'", "\\"]
 )

@@ -43,6 +43,8 @@ READ = Row(PARTIES | KEEPERS)
 BOOKS = Row(KEEPERS, alien="ROLE_MISSING", takes_escrow=False)
 NEW = {"title": "A bicycle", "amount": {"amount_minor": 5_000, "currency": "INR"}}
 
+ENDPOINT = {"endpoint_id": f"ep_{'0' * 32}"}
+
 TABLE = {
     "CreateEscrow": Row(
         {"buyer", "seller"} | KEEPERS, {**NEW}, alien="NOT_A_PARTY", takes_escrow=False
@@ -95,6 +97,19 @@ TABLE = {
         "ROLE_MISSING",
         False,
     ),
+}
+TABLE |= {
+    rpc: Row(KEEPERS, fields, "ROLE_MISSING", False)
+    for rpc, fields in {
+        # No URL, so that nothing is sent anywhere.
+        "CreateEndpoint": {"url": "none"},
+        "ListEndpoints": {},
+        "UpdateEndpoint": ENDPOINT,
+        "DeleteEndpoint": ENDPOINT,
+        "RotateSecret": ENDPOINT,
+        "ListDeliveries": ENDPOINT,
+        "Redeliver": {"delivery_id": f"msg_{'0' * 32}"},
+    }.items()
 }
 # For everybody with a token, but only about themselves.
 FOR_ALL = {"ListEscrows", "GetDefaults"}

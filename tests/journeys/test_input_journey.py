@@ -55,6 +55,13 @@ UNARY = [
     "GetLastCheck",
     "RevokeTokens",
     "FeedServiceListEvents",
+    "CreateEndpoint",
+    "ListEndpoints",
+    "UpdateEndpoint",
+    "DeleteEndpoint",
+    "RotateSecret",
+    "ListDeliveries",
+    "Redeliver",
 ]
 
 
@@ -129,7 +136,7 @@ async def test_no_wrong_field_of_a_call_is_an_internal_error(
             body = api.request(rpc, good)
             body.ClearField(field.name)
             if value is not None:
-                json = {**good, field.name: value}
+                json = {**good, field.name: [value] if field.is_repeated else value}
                 body = api.request(rpc, json)
             for caller in callers:
                 await attempt(caller, rpc, body.SerializeToString())

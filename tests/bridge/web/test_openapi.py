@@ -9,6 +9,7 @@ from escrow.v1 import (
     feed_service_pb2,
     ledger_service_pb2,
     payment_service_pb2,
+    webhook_service_pb2,
 )
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -41,6 +42,7 @@ def test_it_has_every_unary_rpc_except_ingest_webhook(openapi: dict[str, Any]) -
         ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
         admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
         feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"],
+        webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
     ]
     unary = {
         rpc.input_type.name.removesuffix("Request")

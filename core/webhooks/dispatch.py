@@ -1,0 +1,322 @@
+"""Sends events to endpoints: makes deliveries of them, tries those that are due, tries again.
+
+Several processes share the work. What one does to an endpoint's rows it does under the lock of that
+endpoint, and a try under a lease: a crash costs the lease's time, and repeats the try. Must never
+wait for an endpoint while it holds a lock, nor give one more than its share of the tries at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from core.errors import Refusal
+from core.heartbeat import beat
+from core.storage.outgoing import FAILED, PENDING, Delivery, Endpoint
+from core.storage.position import Page, Placed, Which
+from core.storage.store import Store
+from core.storage.transaction import Transaction
+from core.webhooks import verdict
+from core.webhooks.pace import US_PER_S, Pace
+from core.webhooks.payload import payload
+from core.webhooks.post import Poster
+from core.webhooks.signature import signed
+from core.webhooks.verdict import Tried
+
+log = logging.getLogger(__name__)
+
+Place = tuple[int, frozenset[str]]
+"""Where an endpoint stands in the feed, and which types it wants of what comes next."""
+
+# Tries that one process makes at once.
+MAX_AT_ONCE = 200
+# Of one endpoint; where its last try failed, one.
+MAX_OF_ONE = 8
+# Events that one look makes deliveries of, for each endpoint.
+SLICE = 500
+# Deliveries of one endpoint that may be pending; while there are more, its further events wait in
+# the feed.
+MAX_PENDING = 5_000
+# How long an endpoint is left alone that another process is just writing to.
+LOCKED_S = 0.02
+# How often the tables are read without a ring.
+POLL_S = 1.0
+# How long tries under way may take when the process stops; they are repeated otherwise.
+DRAIN_S = 3.0
+
+
+class Dispatcher:
+    """Does what endpoints are owed, beside other processes."""
+
+    def __init__(
+        self,
+        store: Store,
+        poster: Poster,
+        *,
+        now_us: Callable[[], int],
+        pace: Pace | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._poster = poster
+        self._now_us = now_us
+        self._pace = pace or Pace()
+        self._chance = chance
+        self._rung = asyncio.Event()
+        self._trying: set[asyncio.Task[None]] = set()
+        # Tries of each endpoint that are not written down.
+        self._at_work: Counter[str] = Counter()
+        self._tried: list[Tried] = []
+        self._closed = False
+        # While there is no endpoint, news is none of ours.
+        self._is_idle = False
+        # Tries by how they ended.
+        self.outcomes: Counter[str] = Counter()
+
+    def ring(self) -> None:
+        """Look for work at once, because an endpoint was changed."""
+        self._rung.set()
+
+    def news(self) -> None:
+        """Look for work at once, because there are events with new positions."""
+        if not self._is_idle:
+            self._rung.set()
+
+    async def close(self) -> None:
+        """Begin no more tries, wait a little for those under way, and write down what became of
+        them."""
+        self._closed = True
+        if self._trying:
+            await asyncio.wait(self._trying, timeout=DRAIN_S)
+        with contextlib.suppress(Refusal):
+            await self._write_down()
+
+    async def run(self) -> None:
+        """Send what is due until cancelled; cancels the tries under way too."""
+        try:
+            while True:
+                beat()
+                self._rung.clear()
+                try:
+                    await self.look()
+                except Refusal as refusal:
+                    log.warning("webhooks wait: %s", refusal)
+                    await asyncio.sleep(POLL_S)
+                except Exception:  # One bad row must not stop the loop.
+                    log.exception("webhooks wait")
+                    await asyncio.sleep(POLL_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_S):
+                        await self._rung.wait()
+        finally:
+            for task in self._trying:
+                task.cancel()
+            await asyncio.gather(*self._trying, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Write down what became of tries, and begin those that are due. Raises Refusal."""
+        await self._write_down()
+        if not self._closed and self._busy < MAX_AT_ONCE:
+            await self._begin()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a try is under way, or not written down yet."""
+        return self._busy > 0
+
+    async def idle(self) -> None:
+        """Wait until no try is under way; what became of them is not written down yet."""
+        while self._trying:
+            await asyncio.wait(set(self._trying))
+
+    async def _begin(self) -> None:
+        work = await self._store.webhooks.work(self._now_us())
+        self._is_idle = not work
+        behind = [w.endpoint for w in work if w.is_behind and _has_room(w.endpoint)]
+        due = [w.endpoint for w in work if w.is_due and self._free(w.endpoint) > 0]
+        if not behind and not due:
+            return
+        pages = {
+            place: await self._store.positions.after(place[0], SLICE, Which(types=place[1]))
+            for place in {(one.position, one.wants) for one in behind}
+        }
+        taken = await self._take({one.endpoint_id for one in [*behind, *due]}, pages)
+        for endpoint, delivery in taken:
+            self._start(endpoint, delivery)
+        if taken or behind:
+            self._rung.set()  # There may be more.
+
+    async def _take(
+        self, endpoint_ids: Collection[str], pages: Mapping[Place, Page]
+    ) -> list[tuple[Endpoint, Delivery]]:
+        """Make deliveries of events by the place that they come after, and take those to try."""
+        taken: list[tuple[Endpoint, Delivery]] = []
+        async with self._store.write() as transaction:
+            endpoints = await transaction.webhooks.lock_free(endpoint_ids)
+            if len(endpoints) < len(endpoint_ids):
+                asyncio.get_running_loop().call_later(LOCKED_S, self._rung.set)
+            now_us = self._now_us()
+            # Where not all can be served, it must not be the same ones each time.
+            random.shuffle(endpoints)
+            for endpoint in endpoints:
+                page = pages.get((endpoint.position, endpoint.wants))
+                if page is not None and page.reached > endpoint.position and _has_room(endpoint):
+                    await self._enqueue(transaction, endpoint, page, now_us)
+                free = min(self._free(endpoint), MAX_AT_ONCE - self._busy - len(taken))
+                if free > 0:
+                    begun = await self._lease(transaction, endpoint, free, now_us)
+                    taken += [(endpoint, delivery) for delivery in begun]
+        return taken
+
+    @property
+    def _busy(self) -> int:
+        """Tries that are under way or not written down yet."""
+        return sum(self._at_work.values())
+
+    def _free(self, endpoint: Endpoint) -> int:
+        """How many more tries of an endpoint may begin."""
+        most = 1 if endpoint.failing_since_us is not None else MAX_OF_ONE
+        return most - self._at_work[endpoint.endpoint_id]
+
+    async def _lease(
+        self, transaction: Transaction, endpoint: Endpoint, limit: int, now_us: int
+    ) -> list[Delivery]:
+        return await transaction.webhooks.lease(
+            endpoint.endpoint_id,
+            # A new id each time, because a slow try of this process has lost its lease too.
+            lease_id=uuid.uuid4().hex,
+            now_us=now_us,
+            until_us=now_us + round(self._pace.lease_s * US_PER_S),
+            limit=limit,
+        )
+
+    async def _enqueue(
+        self, transaction: Transaction, endpoint: Endpoint, page: Page, now_us: int
+    ) -> None:
+        """Make deliveries of the events that come next for an endpoint."""
+        held: set[str] = set()
+        if not endpoint.unordered:
+            escrow_ids = {event.escrow_id for event in page.placed}
+            held = await transaction.webhooks.held(endpoint.endpoint_id, escrow_ids)
+        rows: list[dict[str, Any]] = []
+        for event in page.placed:
+            is_next = endpoint.unordered or event.escrow_id not in held
+            held.add(event.escrow_id)
+            rows.append(_row(endpoint, event, now_us, now_us if is_next else None))
+        await transaction.webhooks.enqueue(rows)
+        await transaction.webhooks.change(
+            endpoint.endpoint_id,
+            position=page.reached,
+            pending=endpoint.pending + len(rows),
+        )
+
+    def _start(self, endpoint: Endpoint, delivery: Delivery) -> None:
+        self._at_work[endpoint.endpoint_id] += 1
+        task = asyncio.create_task(self._try(endpoint, delivery))
+        self._trying.add(task)
+        task.add_done_callback(self._trying.discard)
+
+    async def _try(self, endpoint: Endpoint, delivery: Delivery) -> None:
+        try:
+            body = await self._body(delivery)
+            now_us = self._now_us()
+            headers = signed(endpoint.secrets(now_us), delivery.delivery_id, now_us, body)
+            outcome = await self._poster.post(endpoint.url, headers, body)
+        except Exception as error:
+            # The lease runs out, and somebody tries again.
+            self._at_work[endpoint.endpoint_id] -= 1
+            log.warning("the delivery %s was not tried: %s", delivery.delivery_id, error)
+            return
+        self._tried.append(Tried(delivery, outcome))
+        self._rung.set()
+
+    async def _body(self, delivery: Delivery) -> bytes:
+        event = await self._store.event(delivery.escrow_id, delivery.version)
+        return payload(delivery.position, event)
+
+    async def _write_down(self) -> None:
+        """Write down what became of tries: all of it is done, or nothing. Raises Refusal."""
+        tried = list(self._tried)
+        if not tried:
+            return
+        groups: defaultdict[str, list[Tried]] = defaultdict(list)
+        for one in tried:
+            groups[one.delivery.endpoint_id].append(one)
+        told: list[str] = []
+        try:
+            async with self._store.write() as transaction:
+                # In the order of their ids, as everywhere.
+                for endpoint_id in sorted(groups):
+                    endpoint = await transaction.webhooks.lock(endpoint_id)
+                    if endpoint is not None:
+                        told += await self._judge(transaction, endpoint, groups[endpoint_id])
+        except Refusal:
+            raise  # They are kept for the next look.
+        except Exception:
+            # Their leases run out, and they are tried again.
+            log.exception("what became of webhooks could not be written down")
+        del self._tried[: len(tried)]
+        for one in tried:
+            self._at_work[one.delivery.endpoint_id] -= 1
+            self.outcomes["delivered" if one.outcome.is_taken else "failed"] += 1
+        for text in told:
+            log.warning("%s", text)
+
+    async def _judge(
+        self, transaction: Transaction, endpoint: Endpoint, tried: Sequence[Tried]
+    ) -> list[str]:
+        """Write down the tries of one endpoint; answers what the log is to say."""
+        now_us = self._now_us()
+        found = await transaction.webhooks.read([one.delivery.delivery_id for one in tried])
+        stored = {one.delivery_id: one for one in found}
+        rows, ended = list[dict[str, Any]](), list[Delivery]()
+        for one in tried:
+            delivery = stored.get(one.delivery.delivery_id)
+            if delivery is None or not verdict.counts(delivery, one):
+                continue
+            del stored[delivery.delivery_id]  # One that was slow may come twice.
+            rows.append(verdict.after(delivery, one, now_us, self._pace, self._chance))
+            if rows[-1]["state"] != PENDING:
+                ended.append(delivery)
+        await transaction.webhooks.put(rows)
+        waiting = {one.escrow_id for one in ended if one.in_order}
+        await transaction.webhooks.release(endpoint.endpoint_id, waiting, now_us)
+        outcomes = [one.outcome for one in tried]
+        standing, text = verdict.standing(endpoint, outcomes, now_us, self._pace)
+        if verdict.is_back(endpoint, standing, now_us, self._pace):
+            await transaction.webhooks.hurry(endpoint.endpoint_id, now_us)
+        await transaction.webhooks.change(
+            endpoint.endpoint_id, pending=endpoint.pending - len(ended), **standing
+        )
+        given_up = sum(row["state"] == FAILED for row in rows)
+        if given_up:
+            text.append(f"{verdict.name(endpoint)}: {given_up} deliveries are given up")
+        return text
+
+
+def _has_room(endpoint: Endpoint) -> bool:
+    return endpoint.pending < MAX_PENDING
+
+
+def _row(endpoint: Endpoint, event: Placed, now_us: int, due_us: int | None) -> dict[str, Any]:
+    return {
+        "delivery_id": f"msg_{uuid.uuid4().hex}",
+        "endpoint_id": endpoint.endpoint_id,
+        "position": event.position,
+        "escrow_id": event.escrow_id,
+        "version": event.version,
+        "type": event.type,
+        "state": PENDING,
+        "in_order": not endpoint.unordered,
+        "attempts": 0,
+        "due_us": due_us,
+        "last_status": 0,
+        "last_problem": "",
+        "create_time_us": now_us,
+    }
