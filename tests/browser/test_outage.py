@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.stack import Api, Stack
 from tests.browser.visitor import Visit, Visitor
@@ -85,3 +86,45 @@ async def test_a_command_while_the_server_is_away_says_so_and_works_later(
     await visitor.answer("Confirm")
     await visitor.sees_connection("Live")
     await sees_each_version_once(visitor, escrow_id, api)
+
+
+async def test_live_is_said_only_when_the_rows_have_been_compared(
+    visit: Visit, api: Api, stack: Stack
+) -> None:
+    escrow_id = await api.create("asha", "ravi", 900)
+    await api.pay(escrow_id, "asha")
+    visitor = await visit("ravi")
+    visitor.knows_of_outage = True
+    row = visitor.page.locator(f"li[data-escrow='{escrow_id}']")
+    await expect(row).to_have_attribute("data-stale", "false")
+    version = await api.version(escrow_id, "asha")
+    stack.core.kill()
+    await visitor.sees_connection("Catching up")
+    await expect(row).to_have_attribute("data-stale", "true")
+    await expect(row).to_contain_text("May be out of date")
+    await visitor.reads_banner("What you see may be out of date")
+    await stack.start()
+    await visitor.sees_connection("Live")
+    await expect(row).to_have_attribute("data-stale", "false")
+    await expect(row).to_have_attribute("data-version", str(version))
+    await expect(visitor.page.get_by_text("What you see may be out of date")).to_have_count(0)
+
+
+@pytest.mark.parametrize("page", ["list", "escrow"])
+async def test_a_page_that_was_opened_while_core_was_away_heals_by_itself(
+    visit: Visit, api: Api, stack: Stack, page: str
+) -> None:
+    visitor, escrow_id = await watching(visit, api)
+    path = f"/escrows/{escrow_id}" if page == "escrow" else "/"
+    stack.core.kill()
+    await visitor.sees_connection("Catching up")
+    await visitor.page.goto(visitor.url + path)
+    await visitor.sees_connection("Catching up")
+    # The first tries of the page's calls are over: it shows that they have failed.
+    alert = visitor.page.get_by_role("alert").first
+    await expect(alert).to_be_visible(timeout=60_000)
+    await stack.start()
+    await visitor.sees_connection("Live")
+    shown = "Timeline" if page == "escrow" else "Oak table"
+    await expect(visitor.page.get_by_text(shown).first).to_be_visible(timeout=2_000)
+    await expect(visitor.page.get_by_role("alert")).to_have_count(0)

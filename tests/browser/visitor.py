@@ -89,6 +89,11 @@ class Visitor:
         found = self.page.locator("main").get_by_text(words).first
         await expect(found).to_be_visible(timeout=20_000)
 
+    async def reads_banner(self, words: str) -> None:
+        """Wait until these words are in the head of the page."""
+        found = self.page.locator("header").get_by_text(words).first
+        await expect(found).to_be_visible(timeout=20_000)
+
     async def fits(self) -> None:
         """Whatever is on the page now, also in a dialog, is no wider than the screen."""
         assert await self.page.evaluate(_OVERFLOW) == 0, self.page.url

@@ -15,6 +15,8 @@ import { addressProblem } from './services/address';
 import { theme } from './theme';
 
 const RETRIES_MAX = 4;
+/** How often a call is made again that has failed because the server was away. */
+const HEAL_EVERY_MS = 15_000;
 
 const router = createBrowserRouter([
   {
@@ -67,8 +69,13 @@ function makeClient(): QueryClient {
     defaultOptions: {
       queries: {
         staleTime: 30_000,
-        retry: (count, error) => error instanceof Fault && error.isPassing && count < RETRIES_MAX,
+        retry: (count, error) => isPassing(error) && count < RETRIES_MAX,
+        refetchInterval: ({ state }) => state.status === 'error' && isPassing(state.error) && HEAL_EVERY_MS,
       },
     },
   });
+}
+
+function isPassing(error: Error | null): boolean {
+  return error instanceof Fault && error.isPassing;
 }

@@ -115,6 +115,9 @@ export class FakeBridge extends Bridge {
   readonly refused = new Set<string>();
   /** Whether the keys are away, so that no token can be checked. */
   isKeyless = false;
+  /** Whether a subscribe is kept until `answer`, as by a bridge whose core is slow. */
+  isWithholding = false;
+  readonly #withheld = new Map<string, () => void>();
   /** The answer to the next subscribe, in place of the usual one. */
   nextError: { code: string; message: string; retry: boolean } | null = null;
 
@@ -147,6 +150,14 @@ export class FakeBridge extends Bridge {
   /** Sends a frame to every connection. */
   tell(frame: object): void {
     for (const socket of this.#sockets.clients) send(socket, frame);
+  }
+
+  /** Answers the newest subscribe that was withheld. */
+  answer(escrowId: string): void {
+    const answer = this.#withheld.get(escrowId);
+    if (!answer) throw new Error(`nobody has asked for ${escrowId}`);
+    this.#withheld.delete(escrowId);
+    answer();
   }
 
   /** Makes events. With `isQuiet` no frames are sent, as if it happened while the client was away. */
@@ -253,7 +264,11 @@ export class FakeBridge extends Bridge {
     const { id } = frame;
     if (frame.type === 'ping') send(socket, { type: 'pong', id });
     if (frame.type === 'auth') this.#authenticate(socket, frame.token ?? '', id);
-    if (frame.type === 'subscribe') this.#subscribe(socket, frame);
+    if (frame.type === 'subscribe') {
+      const answer = () => this.#subscribe(socket, frame);
+      if (this.isWithholding) this.#withheld.set(frame.escrow_id ?? '', answer);
+      else answer();
+    }
     if (frame.type === 'unsubscribe') {
       this.#watching.get(socket)?.delete(frame.escrow_id ?? '');
       send(socket, { type: 'unsubscribed', escrow_id: frame.escrow_id, id });

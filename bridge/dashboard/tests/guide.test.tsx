@@ -134,14 +134,14 @@ test('a page does not say that it is live while the server gets no events', asyn
   await connected();
   expect(await screen.findByText('Live')).toBeTruthy();
   act(() => bridge.tellLive(false));
-  expect(await screen.findByText('Waiting')).toBeTruthy();
-  expect(screen.getByText(/New changes do not arrive at the moment/)).toBeTruthy();
+  expect(await screen.findByText('Catching up')).toBeTruthy();
+  expect(await screen.findByText(/New changes do not arrive at the moment/)).toBeTruthy();
   expect(wsService.status).toBe('connected');
   act(() => bridge.tellLive(true));
   expect(await screen.findByText('Live')).toBeTruthy();
   expect(screen.queryByText(/New changes do not arrive/)).toBeNull();
   act(() => bridge.tellLive(false));
-  expect(await screen.findByText('Waiting')).toBeTruthy();
+  expect(await screen.findByText('Catching up')).toBeTruthy();
   // A new connection knows nothing of what the old one was told.
   bridge.cut();
   expect(await screen.findByText('Live')).toBeTruthy();

@@ -16,13 +16,30 @@ export function useLiveEscrows(): void {
   const refetch = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => () => clearTimeout(refetch.current), []);
   useEscrowUpdates(EVERYTHING, (message) => {
+    const fetchAgain = () => void client.invalidateQueries({ queryKey: keys.lists });
+    // The snapshots before this answer are those of open escrows. Others may have ended meanwhile.
+    if (message.type === 'subscribed' && message.escrow_id === EVERYTHING) return fetchAgain();
     const escrow = escrowIn(message);
     if (!escrow || applyEscrow(client, escrow)) return;
     clearTimeout(refetch.current);
-    refetch.current = setTimeout(() => {
-      void client.invalidateQueries({ queryKey: keys.lists });
-    }, REFETCH_DELAY_MS);
+    refetch.current = setTimeout(fetchAgain, REFETCH_DELAY_MS);
   });
+}
+
+/**
+ * Fetches again what has failed, as soon as events arrive again: a page that was opened while the
+ * server was away heals by itself.
+ */
+export function useHealing(): void {
+  const client = useQueryClient();
+  const { isLive } = useWebSocket();
+  useEffect(() => {
+    if (!isLive) return;
+    void client.refetchQueries({
+      // Those that would try again by themselves need not wait for it.
+      predicate: ({ state }) => state.status === 'error' || state.fetchFailureCount > 0,
+    });
+  }, [client, isLive]);
 }
 
 /**

@@ -3,6 +3,7 @@ import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-quer
 import { useAuth } from '../contexts/AuthContext';
 import type { EventData } from '../services/websocket';
 import { keys, newer, type EscrowPage } from './cache';
+import { comparedSoon } from './compared';
 import { Fault, request } from './http';
 import { readEscrow, readEvent, type Escrow, type WireEscrow, type WireEvent } from './wire';
 
@@ -54,6 +55,7 @@ export function useEscrows(status: string) {
       const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
       if (status) query.set('status', `ESCROW_STATUS_${status}`);
       if (pageParam) query.set('page_token', pageParam);
+      else await comparedSoon();
       const answer = await request<{ escrows?: WireEscrow[]; next_page_token?: string }>(
         `/api/v1/escrows?${query}`,
         { token, signal },

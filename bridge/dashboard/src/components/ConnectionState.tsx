@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react';
 import { useWebSocket } from '../hooks/useWebSocket';
 import type { ConnectionStatus, ReconnectingMessage } from '../services/websocket';
 import classes from './ConnectionState.module.css';
+import { CATCHING_UP_MS, useLasting } from './useStale';
 
 const WORDS: Record<ConnectionStatus, string> = {
   connected: 'Live',
@@ -23,7 +24,7 @@ export function ConnectionState() {
       aria-label="Connection"
     >
       <span className={classes.dot} aria-hidden />
-      {isWaiting ? 'Waiting' : WORDS[status]}
+      {isWaiting ? 'Catching up' : WORDS[status]}
     </span>
   );
 }
@@ -33,9 +34,10 @@ export function ConnectionBanner() {
   const { status, isLive, reconnect, on } = useWebSocket();
   const [plan, setPlan] = useState('Reconnecting…');
   useEffect(() => on('reconnecting', (message) => setPlan(wordsOf(message))), [on]);
+  const isLate = useLasting(status === 'connected' && !isLive, CATCHING_UP_MS);
   if (isLive || status === 'connecting') return null;
   if (status === 'connected') {
-    return (
+    return !isLate ? null : (
       <div className={classes.banner}>
         <Text size="sm" role="status">
           New changes do not arrive at the moment. What you see may be out of date. This page catches

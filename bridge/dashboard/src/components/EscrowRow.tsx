@@ -11,8 +11,14 @@ import classes from './EscrowRow.module.css';
 import { Bar } from './MoneyBar';
 import { StatusBadge } from './StatusBadge';
 
-/** One escrow in a list. The whole row is one link. */
-export function EscrowRow({ escrow }: { escrow: Escrow }) {
+interface Props {
+  escrow: Escrow;
+  /** Whether it has not been compared with the server since the connection was lost. */
+  isStale: boolean;
+}
+
+/** One escrow in a list, as of its version. The whole row is one link. */
+export function EscrowRow({ escrow, isStale }: Props) {
   const { user } = useAuth();
   const [first] = useState(escrow.status);
   if (!user) return null;
@@ -20,7 +26,12 @@ export function EscrowRow({ escrow }: { escrow: Escrow }) {
   const deadline = deadlineHint(escrow, user);
   const hasMoved = escrow.status !== first;
   return (
-    <li className={`hf-card ${classes.row}`} data-escrow={escrow.escrow_id}>
+    <li
+      className={`hf-card ${classes.row}`}
+      data-escrow={escrow.escrow_id}
+      data-version={escrow.version}
+      data-stale={isStale}
+    >
       <div className={classes.what}>
         <Link to={`/escrows/${escrow.escrow_id}`} className={classes.title}>
           {escrow.title}
@@ -43,7 +54,11 @@ export function EscrowRow({ escrow }: { escrow: Escrow }) {
         <span key={escrow.status} className={hasMoved ? classes.flash : undefined}>
           <StatusBadge status={escrow.status} />
         </span>
-        {turn ? (
+        {isStale ? (
+          <Text size="sm" c="dimmed" component="span">
+            May be out of date
+          </Text>
+        ) : turn ? (
           <span className={classes.turn}>{turn}</span>
         ) : (
           <Text size="sm" c="dimmed" component="span">

@@ -2,7 +2,7 @@ import { ActionIcon, Button, Menu, useComputedColorScheme, useMantineColorScheme
 import { IconLogout, IconMoon, IconSettings, IconSun, IconUserCircle } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
 import { Link, NavLink, Outlet, useLocation } from 'react-router';
-import { useLiveEscrows } from '../api/live';
+import { useHealing, useLiveEscrows } from '../api/live';
 import { useAuth } from '../contexts/AuthContext';
 import { ConnectionBanner, ConnectionState } from './ConnectionState';
 import classes from './Frame.module.css';
@@ -12,6 +12,7 @@ import { PayeeChange } from './PayeeChange';
 /** The head that all pages have, with the page below it. */
 export function Frame() {
   useLiveEscrows();
+  useHealing();
   const main = useFocusOnNewPage();
   return (
     <>

@@ -26,7 +26,7 @@ export interface WebSocketHook extends Pick<
   'subscribe' | 'unsubscribe' | 'on' | 'ping' | 'reconnect'
 > {
   status: ConnectionStatus;
-  /** Whether events arrive now. False also while connected to a server that gets none itself. */
+  /** Whether what is shown is what there is. False also while connected to a server that catches up. */
   isLive: boolean;
 }
 
@@ -46,6 +46,18 @@ export function useWebSocket(): WebSocketHook {
     const { subscribe, unsubscribe, on, ping, reconnect } = wsService;
     return { subscribe, unsubscribe, on, ping, reconnect, status, isLive };
   }, [status, isLive]);
+}
+
+/**
+ * Whether a subscription has been compared since the connection came back: what is shown of it is what
+ * there is. It does not subscribe.
+ */
+export function useCompared(escrowId: string): boolean {
+  return useSyncExternalStore(
+    wsService.onStatus,
+    () => wsService.isCompared(escrowId),
+    () => false,
+  );
 }
 
 /**

@@ -18,6 +18,7 @@ import { Returns } from '../components/Returns';
 import { StatePath } from '../components/StatePath';
 import { StatusBadge } from '../components/StatusBadge';
 import { Timeline } from '../components/Timeline';
+import { useStale } from '../components/useStale';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { missingOf } from '../escrow/acceptance';
 import { actionsOf, partOf, type Action } from '../escrow/action';
@@ -41,13 +42,14 @@ function Content({ id }: { id: string }) {
   const escrow = useEscrow(id);
   const timeline = useTimeline(id);
   const payment = useReturnedPayment(id);
+  const isStale = useStale(id);
   usePageTitle(escrow.data?.title ?? 'Escrow');
   if (!user) return null;
   if (escrow.isPending) return <Loading />;
   if (!escrow.data) return <Missing error={escrow.error} onRetry={() => void escrow.refetch()} />;
   return (
-    <article className={classes.page} data-version={escrow.data.version}>
-      <Head escrow={escrow.data} />
+    <article className={classes.page} data-version={escrow.data.version} data-stale={isStale}>
+      <Head escrow={escrow.data} isStale={isStale} />
       <div className={classes.main}>
         <section className={`hf-card ${classes.panel}`} aria-label="Where it stands">
           <StatePath escrow={escrow.data} />
@@ -78,7 +80,7 @@ function Content({ id }: { id: string }) {
   );
 }
 
-function Head({ escrow }: { escrow: Escrow }) {
+function Head({ escrow, isStale }: { escrow: Escrow; isStale: boolean }) {
   return (
     <header className={classes.head}>
       <Link to="/" className={classes.back}>
@@ -87,6 +89,7 @@ function Head({ escrow }: { escrow: Escrow }) {
       <div className={classes.titles}>
         <Title order={1}>{escrow.title}</Title>
         <StatusBadge status={escrow.status} size="lg" />
+        {isStale && <Text c="dimmed">May be out of date</Text>}
       </div>
       <Text className={classes.amount}>{formatMoney(escrow.amount_minor, escrow.currency)}</Text>
     </header>

@@ -7,10 +7,12 @@ import { useEscrows } from '../api/query';
 import type { Escrow } from '../api/wire';
 import { EscrowRow } from '../components/EscrowRow';
 import { FaultAlert } from '../components/FaultAlert';
+import { useStale } from '../components/useStale';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { partOf, turnOf } from '../escrow/action';
 import { formatMoney } from '../escrow/money';
 import { STATUS_WORDS, STATUSES } from '../escrow/word';
+import { EVERYTHING } from '../services/websocket';
 import classes from './ListPage.module.css';
 import { usePageTitle } from './title';
 
@@ -32,6 +34,7 @@ export function ListPage() {
   const status = params.get('status') ?? '';
   const filter = { text: params.get('q') ?? '', part: params.get('part') ?? '' };
   const list = useEscrows(status);
+  const isStale = useStale(EVERYTHING);
   const { user } = useAuth();
   const shown = useMemo(() => {
     const all = list.data?.pages.flatMap((page) => page.escrows) ?? [];
@@ -96,7 +99,7 @@ export function ListPage() {
       ) : shown.length > 0 ? (
         <ul className={classes.list}>
           {shown.map((escrow) => (
-            <EscrowRow key={escrow.escrow_id} escrow={escrow} />
+            <EscrowRow key={escrow.escrow_id} escrow={escrow} isStale={isStale} />
           ))}
         </ul>
       ) : (

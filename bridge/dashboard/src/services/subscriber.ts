@@ -14,6 +14,8 @@ const LINGER_MS = 100;
 export interface SubscriberOwner {
   readonly isConnected: boolean;
   readonly intervalMs: number;
+  /** Whether a subscription has been compared, or has to be, may have changed. */
+  onChange(): void;
   send(frame: ClientFrame): void;
 }
 
@@ -21,6 +23,8 @@ export class Subscriber {
   readonly #owner: SubscriberOwner;
   readonly #subscriptions = new Subscriptions();
   readonly #snapshots = new Snapshots();
+  /** The subscriptions that a lost connection, or a bridge without core, has left behind. */
+  readonly #behind = new Set<string>();
   #requests = 0;
 
   constructor(owner: SubscriberOwner) {
@@ -32,8 +36,18 @@ export class Subscriber {
     return this.#subscriptions.wanted();
   }
 
+  /** Whether everything that was subscribed to before is compared again. */
+  get isCaughtUp(): boolean {
+    return this.#behind.size === 0;
+  }
+
+  isCompared(escrowId: string): boolean {
+    return this.#subscriptions.get(escrowId)?.isCompared ?? false;
+  }
+
   add(escrowId: string): void {
     const subscription = this.#subscriptions.add(escrowId);
+    if (!this.#owner.isConnected) this.#behind.add(escrowId);
     if (subscription.request === null || subscription.isRefused) this.#ask(subscription);
   }
 
@@ -66,6 +80,7 @@ export class Subscriber {
   /** Notes that the connection is lost: every subscription has to be asked for again. */
   lost(): void {
     this.#subscriptions.unask();
+    for (const id of this.wanted()) this.#behind.add(id);
   }
 
   /** Asks for all that is in use. */
@@ -84,6 +99,7 @@ export class Subscriber {
     this.#endUnused(frame.escrow_id);
     const isNew = this.#subscriptions.takesSnapshot(frame);
     if (isNew) this.#snapshots.note(frame.escrow_id, frame.version, frame.data);
+    if (this.isCompared(frame.escrow_id)) this.#behind.delete(frame.escrow_id);
     return isNew;
   }
 
@@ -111,6 +127,9 @@ export class Subscriber {
     if (!subscription) return;
     subscription.isPending = false;
     subscription.isRefused = true;
+    subscription.isCompared = false;
+    if (frame.retry) this.#behind.add(subscription.escrowId);
+    else this.#behind.delete(subscription.escrowId);
     if (frame.retry) setTimeout(() => this.#askAgain(subscription), about(this.#owner.intervalMs));
   }
 
@@ -131,6 +150,8 @@ export class Subscriber {
     const current = this.#subscriptions.get(subscription.escrowId);
     if (current !== subscription || subscription.wanted > 0) return;
     this.#subscriptions.drop(subscription.escrowId);
+    this.#behind.delete(subscription.escrowId);
+    this.#owner.onChange();
     if (subscription.request === null) return;
     this.#owner.send({ type: 'unsubscribe', escrow_id: subscription.escrowId });
   }

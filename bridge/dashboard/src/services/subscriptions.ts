@@ -27,6 +27,8 @@ export interface Subscription {
   /** Whether that frame had `after`, so that the missed events come before the answer. */
   isResumed: boolean;
   isRefused: boolean;
+  /** Whether the bridge has answered on this connection: all that was missed has come. */
+  isCompared: boolean;
   /** Whether it has ever been answered to this user. */
   isAnswered: boolean;
 }
@@ -67,6 +69,7 @@ export class Subscriptions {
       isPending: false,
       isResumed: false,
       isRefused: false,
+      isCompared: false,
       isAnswered: false,
     };
     this.#all.set(escrowId, made);
@@ -96,6 +99,7 @@ export class Subscriptions {
       s.request = null;
       s.isPending = false;
       s.isRefused = false;
+      s.isCompared = false;
     }
   }
 
@@ -131,6 +135,7 @@ export class Subscriptions {
     if (isOwn) {
       own.isPending = false;
       own.isAnswered = true;
+      own.isCompared = true;
       this.#advance(frame.escrow_id, frame.version);
       return own.wanted > 0;
     }

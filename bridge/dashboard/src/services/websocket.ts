@@ -52,6 +52,7 @@ export class WebSocketService {
       get intervalMs() {
         return options().intervalMs;
       },
+      onChange: () => this.#tellStatus(),
       send: (frame) => session.send(frame),
     });
   }
@@ -70,10 +71,17 @@ export class WebSocketService {
     return this.#session.status;
   }
 
-  /** Whether events arrive: the page is connected, and the server says that it gets them. */
+  /**
+   * Whether what is shown is what there is: the page is connected, the server gets events, and all
+   * subscriptions have been compared since the connection came back.
+   */
   get isLive(): boolean {
-    return this.status === 'connected' && this.#isLive;
+    return this.#isServed && this.#subscriber.isCaughtUp;
   }
+
+  /** The same for one subscription: all that was missed has come. */
+  readonly isCompared = (escrowId: string): boolean =>
+    this.#isServed && this.#subscriber.isCompared(escrowId);
 
   /** The token in use: the newest that the bridge has taken, if it was refreshed. */
   get token(): string | null {
@@ -135,7 +143,7 @@ export class WebSocketService {
   readonly on = <T extends MessageType>(type: T, handler: Handler<T>): (() => void) =>
     this.#listeners.add(type, handler);
 
-  /** Calls back after every change of `status` or `isLive`; answers its undo. */
+  /** Calls back after every change of `status`, `isLive` or `isCompared`; answers its undo. */
   readonly onStatus = (callback: () => void): (() => void) => {
     this.#statusListeners.add(callback);
     return () => void this.#statusListeners.delete(callback);
@@ -153,7 +161,7 @@ export class WebSocketService {
         this.#subscriber.refused(frame);
         break;
       case 'subscribed':
-        if (!this.#subscriber.takesSnapshot(frame)) return;
+        if (!this.#subscriber.takesSnapshot(frame)) return this.#tellStatus();
         break;
       case 'payment_status':
       case 'status_change':
@@ -163,6 +171,11 @@ export class WebSocketService {
     }
     this.#listeners.emit(frame);
     if (frame.type === 'connected') this.#subscriber.askAll();
+    if (frame.type === 'subscribed' || frame.type === 'error') this.#tellStatus();
+  }
+
+  get #isServed(): boolean {
+    return this.status === 'connected' && this.#isLive;
   }
 
   async #fetch(): Promise<string> {
