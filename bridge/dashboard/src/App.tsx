@@ -50,7 +50,8 @@ export function App() {
 }
 
 function Session() {
-  const { user } = useAuth();
+  const { user, isArriving } = useAuth();
+  if (isArriving) return null;
   return (
     // A new user starts with an empty cache, so that nothing of the previous user is shown.
     <Queries key={user?.user_id ?? ''}>

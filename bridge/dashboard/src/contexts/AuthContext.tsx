@@ -1,7 +1,8 @@
 /**
  * Who is logged in. Logging in opens the live connection, and logging out closes it.
  *
- * The token is kept for the tab only (sessionStorage), so that two tabs can be two users.
+ * The token is kept for the tab only (sessionStorage), so that two tabs can be two users. A new tab
+ * asks the others for theirs, and comes in if they have one user.
  */
 import {
   createContext,
@@ -14,6 +15,7 @@ import {
 } from 'react';
 import { readClaims } from '../services/claims.js';
 import { serverClock } from '../services/clock.js';
+import { tokenOfOtherTabs } from '../services/tabs.js';
 import { wsService, type RefreshToken } from '../services/websocket.js';
 
 export interface User {
@@ -33,7 +35,12 @@ export interface Auth {
    * the server has said its time, the token is sent, and `ended` tells what the server says.
    */
   login: (token: string) => void;
+  /** Logs the user out of all tabs of this browser. */
   logout: () => void;
+  /** Logs out of this tab alone, for example to log in as somebody else. */
+  leave: () => void;
+  /** Whether a new tab is still asking the others who is logged in. */
+  isArriving: boolean;
 }
 
 export interface AuthProviderProps {
@@ -43,6 +50,8 @@ export interface AuthProviderProps {
 }
 
 const STORAGE_KEY = 'holdfast.token';
+/** Set when the session of this tab has ended: a reload must not bring the user back. */
+const LEFT_KEY = 'holdfast.left';
 const TOKEN_EXPIRED_CODE = 4401;
 
 const AuthContext = createContext<Auth | null>(null);
@@ -56,10 +65,17 @@ export function readToken(token: string): User {
 export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
   const [token, setToken] = useState(storedToken);
   const [ended, setEnded] = useState<Auth['ended']>(null);
+  const [isArriving, setIsArriving] = useState(() => token === null && mayAskTabs());
 
   const keep = useCallback((next: string | null) => {
-    if (next === null) sessionStorage.removeItem(STORAGE_KEY);
-    else sessionStorage.setItem(STORAGE_KEY, next);
+    if (next === null) {
+      sessionStorage.removeItem(STORAGE_KEY);
+      sessionStorage.setItem(LEFT_KEY, 'yes');
+    } else {
+      sessionStorage.setItem(STORAGE_KEY, next);
+      sessionStorage.removeItem(LEFT_KEY);
+    }
+    setIsArriving(false);
     setToken(next);
   }, []);
   const login = useCallback(
@@ -71,10 +87,15 @@ export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
     },
     [keep],
   );
-  const logout = useCallback(() => {
+  const leave = useCallback(() => {
     setEnded(null);
     keep(null);
   }, [keep]);
+  const logout = useCallback(() => {
+    wsService.logout();
+    leave();
+  }, [leave]);
+  useArrival(isArriving, keep, setIsArriving);
 
   useEffect(() => wsService.configure({ refreshToken }), [refreshToken]);
   useConnection(token);
@@ -85,6 +106,7 @@ export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
     const undos = [
       wsService.on('connected', follow),
       wsService.on('authenticated', follow),
+      wsService.onLogout(leave),
       wsService.on('disconnected', ({ code, will_reconnect }) => {
         if (will_reconnect || code < 4400 || code > 4403) return;
         setEnded(code === TOKEN_EXPIRED_CODE ? 'expired' : 'refused');
@@ -92,12 +114,12 @@ export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
       }),
     ];
     return () => undos.forEach((undo) => undo());
-  }, [keep]);
+  }, [keep, leave]);
 
-  const auth = useMemo(
-    () => ({ token, user: token === null ? null : readToken(token), ended, login, logout }),
-    [token, ended, login, logout],
-  );
+  const auth = useMemo(() => {
+    const user = token === null ? null : readToken(token);
+    return { token, user, ended, login, logout, leave, isArriving };
+  }, [token, ended, login, logout, leave, isArriving]);
   return <AuthContext.Provider value={auth}>{children}</AuthContext.Provider>;
 }
 
@@ -125,6 +147,30 @@ function useConnection(token: string | null): void {
       });
     };
   }, [token]);
+}
+
+/** Asks the other tabs, and comes in with their token if there is one that is good. */
+function useArrival(
+  isArriving: boolean,
+  keep: (token: string) => void,
+  setIsArriving: (isArriving: boolean) => void,
+): void {
+  useEffect(() => {
+    if (!isArriving) return undefined;
+    let isOver = false;
+    void tokenOfOtherTabs().then((token) => {
+      if (isOver) return;
+      if (token !== null && !isExpired(readToken(token))) keep(token);
+      else setIsArriving(false);
+    });
+    return () => {
+      isOver = true;
+    };
+  }, [isArriving, keep, setIsArriving]);
+}
+
+function mayAskTabs(): boolean {
+  return sessionStorage.getItem(LEFT_KEY) === null;
 }
 
 function storedToken(): string | null {

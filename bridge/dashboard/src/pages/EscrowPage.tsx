@@ -195,7 +195,7 @@ function Loading() {
 }
 
 function Missing({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
-  const { user, logout } = useAuth();
+  const { user, leave } = useAuth();
   return (
     <Stack maw={560} mx="auto" align="flex-start">
       <Title order={1}>This escrow cannot be shown</Title>
@@ -210,7 +210,7 @@ function Missing({ error, onRetry }: { error: Error | null; onRetry: () => void 
         <Button component={Link} to="/" variant="default">
           To your escrows
         </Button>
-        <Button variant="default" onClick={logout}>
+        <Button variant="default" onClick={leave}>
           Log in as somebody else
         </Button>
       </Group>

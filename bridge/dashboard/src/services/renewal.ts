@@ -20,8 +20,11 @@ const MARGIN_S = 5;
 const PROOF_MS = 30_000;
 
 export interface RenewalOwner {
-  /** Calls `refreshToken`. The signal says that nobody waits for it any more. */
-  fetch(signal: AbortSignal): Promise<string>;
+  /**
+   * Gets a fresh token. The signal says that nobody waits for it any more; `isBarred`, that the bridge
+   * has refused the one in use before its time.
+   */
+  fetch(signal: AbortSignal, isBarred: boolean): Promise<string>;
   readonly canFetch: boolean;
   readonly limitMs: number;
   /** A try failed; `isFinal` says that there will be no other. */
@@ -175,7 +178,7 @@ export class Renewal {
     );
     // From a microtask, so that one that throws at once is like one that rejects.
     void Promise.resolve()
-      .then(() => this.#owner.fetch(attempt.signal))
+      .then(() => this.#owner.fetch(attempt.signal, this.#isBarred))
       .then(
         (token) => this.#answered(attempt, token, inUse),
         (error: unknown) => this.#failed(attempt, error),

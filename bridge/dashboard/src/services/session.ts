@@ -70,6 +70,11 @@ export class Session {
     return this.#renewal.token;
   }
 
+  /** The token to give to another tab: null unless it is good as far as anybody knows. */
+  get tokenToShare(): string | null {
+    return this.#status === 'disconnected' || this.#renewal.isSeeking ? null : this.#renewal.tokenToOpen;
+  }
+
   /** The user of the token in use, as it says; null without one that can be read. */
   get userId(): string | null {
     return claimsOf(this.token ?? '')?.sub ?? null;

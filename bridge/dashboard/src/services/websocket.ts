@@ -13,6 +13,7 @@ import { Listeners, type Handler, type MessageType } from './listeners.js';
 import { DEFAULTS, type ServiceOptions } from './options.js';
 import { Session, type ConnectionStatus } from './session.js';
 import { Subscriber } from './subscriber.js';
+import { Tabs } from './tabs.js';
 
 export type * from './frames.js';
 export type * from './listeners.js';
@@ -29,6 +30,8 @@ export class WebSocketService {
   #isLive = true;
   readonly #session: Session;
   readonly #subscriber: Subscriber;
+  readonly #tabs: Tabs;
+  readonly #logoutListeners = new Set<() => void>();
 
   constructor() {
     const options = () => this.#options;
@@ -42,9 +45,16 @@ export class WebSocketService {
         onLost: () => this.#subscriber.lost(),
         tell: (message) => this.#listeners.emit(message),
       },
-      () => this.#fetch(),
+      (signal, isBarred) => this.#fetch(signal, isBarred),
     );
     const session = this.#session;
+    this.#tabs = new Tabs({
+      get token() {
+        return session.tokenToShare;
+      },
+      hear: (token) => session.hear(token),
+      left: () => this.#left(),
+    });
     this.#subscriber = new Subscriber({
       get isConnected() {
         return session.status === 'connected';
@@ -101,13 +111,27 @@ export class WebSocketService {
     if (this.#options.address === undefined) socketAddress();
     if (token === this.token && this.status !== 'disconnected') return;
     if (this.token !== null && !isOfSameUser(token, this.token)) this.#subscriber.forget();
+    this.#tabs.join(token);
     this.#session.connect(token);
   };
 
   /** Closes the connection and forgets the token. Subscriptions stay, for the next `connect`. */
   readonly disconnect = (): void => {
+    this.#tabs.leave();
     this.#subscriber.forget();
     this.#session.disconnect();
+  };
+
+  /** Disconnects, and logs the user out of the browser's other tabs. */
+  readonly logout = (): void => {
+    this.#tabs.tellLeft();
+    this.disconnect();
+  };
+
+  /** Calls back when the user has logged out in another tab, after `disconnect`; answers its undo. */
+  readonly onLogout = (callback: () => void): (() => void) => {
+    this.#logoutListeners.add(callback);
+    return () => void this.#logoutListeners.delete(callback);
   };
 
   /** Tries to connect now and counts the attempts anew, for example when the user asks for it. */
@@ -178,10 +202,15 @@ export class WebSocketService {
     return this.status === 'connected' && this.#isLive;
   }
 
-  async #fetch(): Promise<string> {
+  async #fetch(signal: AbortSignal, isBarred: boolean): Promise<string> {
     const { refreshToken } = this.#options;
     if (!refreshToken) throw new Error('There is no refreshToken.');
-    return refreshToken();
+    return this.#tabs.renew(this.token, !isBarred, signal, async () => refreshToken());
+  }
+
+  #left(): void {
+    this.disconnect();
+    for (const callback of [...this.#logoutListeners]) callback();
   }
 
   #setLive(isLive: boolean): void {
