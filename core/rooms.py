@@ -15,6 +15,7 @@ from core.clock import SteadyClock, Timekeeper
 from core.config import Settings
 from core.execute import Committed, Executor
 from core.feed.sequence import Sequencer
+from core.feed.tail import Tail
 from core.heartbeat import Heartbeat
 from core.live import bell
 from core.live.feed import Feed
@@ -54,6 +55,7 @@ class Rooms:
     store: Store
     feed: Feed
     followers: Followers
+    tail: Tail
     need: Need
     nats: Exchange | None
     sequencer: Sequencer
@@ -106,11 +108,11 @@ async def opened(
         await timekeeper.start()
         need = Need()
         feed = Feed(store, need)
-        followers = Followers(store, feed, now_us=now_us, need=need)
+        tail = Tail(store.positions, feed, need)
         nats = None
         if settings.nats_url is not None:
             url = settings.nats_url.get_secret_value()
-            nats = Exchange(url, need=need, feed=feed, followers=followers)
+            nats = Exchange(url, need=need, feed=feed, tail=tail)
         gateway = Gateway(
             key_id=settings.razorpay_key_id,
             key_secret=settings.razorpay_key_secret.get_secret_value(),
@@ -124,17 +126,21 @@ async def opened(
         stack.push_async_callback(poster.close)
 
         dispatcher = Dispatcher(store, poster, now_us=now_us, pace=pace)
-        sequencer = Sequencer(store.positions.give, placed=dispatcher.news)
+
+        def placed(committed: Sequence[Committed]) -> None:
+            tail.ring()
+            dispatcher.news()
+            if nats is not None:
+                nats.bells.placed(committed)
+
+        sequencer = Sequencer(store.positions.give, placed)
 
         def published(committed: Sequence[Committed]) -> None:
             feed.publish(committed)
-            followers.publish(committed)
             if nats is not None:
                 nats.bells.publish(committed)
-            if store.is_postgres:
-                sequencer.ring()
-            else:  # They have their positions already.
-                dispatcher.news()
+            # On SQLite what is committed has its position.
+            (sequencer.publish if store.is_postgres else placed)(committed)
 
         executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
         strain = Strain()
@@ -157,7 +163,8 @@ async def opened(
         yield Rooms(
             store=store,
             feed=feed,
-            followers=followers,
+            followers=Followers(store, tail),
+            tail=tail,
             need=need,
             nats=nats,
             sequencer=sequencer,
@@ -228,7 +235,7 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("balances", 60, rooms.folder.run()),
         _loop("deadlines", 60, rooms.clock.run()),
         _loop("watchers", 60, rooms.feed.sweep()),
-        _loop("followers", 60, rooms.followers.sweep()),
+        _loop("followers", 60, rooms.tail.run()),
         _loop("clock", 60, rooms.timekeeper.run()),
         _loop("strain", 60, rooms.strain.run()),
         _loop("webhooks", 60, rooms.dispatcher.run()),
@@ -248,13 +255,15 @@ def _loop(name: str, limit_s: float, run: Coroutine[Any, Any, None]) -> Loop:
 
 
 def _listen(rooms: Rooms, settings: Settings) -> Coroutine[Any, Any, None]:
-    def ring(escrow_id: str, version: int) -> None:
-        rooms.feed.ring(escrow_id, version)
-        rooms.followers.ring(escrow_id)
-
     def look() -> None:
         rooms.feed.look()
-        rooms.followers.look()
+        rooms.tail.ring()
 
     dsn = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-    return bell.listen(dsn, need=rooms.need, ring=ring, reconnected=look)
+    return bell.listen(
+        dsn,
+        need=rooms.need,
+        ring=rooms.feed.ring,
+        ring_feed=rooms.tail.ring,
+        reconnected=look,
+    )

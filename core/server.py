@@ -189,8 +189,7 @@ async def serving(
             yield Core(port, rooms, broken)
         finally:
             await healthy.enter_graceful_shutdown()
-            rooms.followers.close()
-            await _within(FEED_STOP_S, rooms.feed.close())
+            await _within(FEED_STOP_S, asyncio.gather(rooms.tail.close(), rooms.feed.close()))
             await server.stop(DRAIN_S)
             closing = (rooms.settler.close(), rooms.executor.close(), rooms.dispatcher.close())
             await _within(STOP_S, asyncio.gather(*closing))
@@ -239,7 +238,9 @@ def _add_services(
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminService(store, revoker, revocations, now_us=rooms.now_us), server
     )
-    feed_service_pb2_grpc.add_FeedServiceServicer_to_server(FeedService(), server)
+    feed_service_pb2_grpc.add_FeedServiceServicer_to_server(
+        FeedService(store.positions, rooms.tail, revocations), server
+    )
     webhooks = WebhookService(store, rooms.guard, now_us=rooms.now_us, ring=rooms.dispatcher.ring)
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

@@ -41,6 +41,7 @@ WINGS = {
     },
     "core.webhooks": {"core.storage", "core.heartbeat", "core.errors"},
     "core.live": {
+        "core.feed",
         "core.execute",
         "core.storage",
         "core.law",
@@ -48,8 +49,9 @@ WINGS = {
         "core.errors",
         "holdfast",
     },
-    "core.feed": {"core.storage", "core.heartbeat", "core.errors"},
+    "core.feed": {"core.execute", "core.storage", "core.heartbeat", "core.errors"},
     "core.nats": {
+        "core.feed",
         "core.live",
         "core.execute",
         "core.heartbeat",
@@ -82,6 +84,7 @@ WINGS = {
     },
     "core.service": {
         "core.books",
+        "core.feed",
         "core.live",
         "core.webhooks",
         "core.settlement",
@@ -191,7 +194,7 @@ DOORS = {
     },
     "core.settlement": {"checkout", "webhook", "compare", "override", "recon"},
     "core.books": {"audit", "fold", "recon"},
-    "core.feed": {"sequence"},
+    "core.feed": {"sequence", "tail"},
     "core.live": {"feed", "bundle", "watched", "follow", "need", "revoke"},
     "core.webhooks": {"address", "signature"},
     "core.nats": {"exchange"},

@@ -1,4 +1,5 @@
 """The feed: gives events their positions, and hands them on in that order.
 
-The table is the truth and a bell only a hint. Its door is `sequence`.
+The table is the truth and a bell only a hint. Its doors are `sequence`, which gives positions, and
+`tail`, which follows them.
 """

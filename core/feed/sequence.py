@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from core.errors import Refusal
+from core.execute import Committed
 from core.heartbeat import beat
 from core.storage.position import SLICE
 
@@ -21,19 +22,31 @@ log = logging.getLogger(__name__)
 SWEEP_S = 1.0
 # How long it waits after a try that failed.
 RETRY_S = 0.5
+# This core's events that are remembered until they have their positions, to ring for them.
+MAX_WAITING = 10_000
 
 
 class Sequencer:
     """Runs `give` as often as there is something to give."""
 
-    def __init__(self, give: Callable[[], Awaitable[int]], placed: Callable[[], None]) -> None:
-        """`placed` hears that there are new positions."""
+    def __init__(
+        self,
+        give: Callable[[], Awaitable[int]],
+        placed: Callable[[Sequence[Committed]], None],
+    ) -> None:
+        """`placed` hears that there are new positions, and which of this core's events have them.
+
+        Not all of those may be named, and others may have theirs too.
+        """
         self._give = give
         self._placed = placed
         self._rung = asyncio.Event()
+        self._committed: list[Committed] = []
 
-    def ring(self) -> None:
+    def publish(self, committed: Sequence[Committed]) -> None:
         """This core has committed events."""
+        if len(self._committed) < MAX_WAITING:
+            self._committed += committed
         self._rung.set()
 
     async def run(self, every_s: float = SWEEP_S) -> None:
@@ -62,6 +75,12 @@ class Sequencer:
     async def _give_all(self) -> None:
         count = SLICE
         while count == SLICE:
-            count = await self._give()
-            if count:
-                self._placed()
+            # What is committed from now on may not be seen by this one.
+            committed, self._committed = self._committed, []
+            try:
+                count = await self._give()
+            except BaseException:
+                self._committed = committed + self._committed
+                raise
+            if count or committed:
+                self._placed(committed)

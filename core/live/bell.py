@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import asyncpg
 
@@ -16,6 +16,7 @@ from core.heartbeat import beat
 from core.live.need import Need
 from core.storage.batch import NOTIFY_CHANNEL
 from core.storage.link import dial
+from core.storage.position import FEED_CHANNEL
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,28 @@ ANSWER_S = 5.0
 # How long bells are still listened for after the last watcher, who may come back.
 LINGER_S = 30.0
 
+# What is called with each notification of a channel.
+Channels = Mapping[str, Callable[..., None]]
+
 
 async def listen(
-    dsn: str, *, need: Need, ring: Callable[[str, int], None], reconnected: Callable[[], None]
+    dsn: str,
+    *,
+    need: Need,
+    ring: Callable[[str, int], None],
+    ring_feed: Callable[[], None],
+    reconnected: Callable[[], None],
 ) -> None:
     """Ring for every escrow that another process says has a new version; for ever, until cancelled.
 
+    `ring_feed` is called when another process says that there are new positions.
     `dsn` is a plain postgresql:// address. `reconnected` is called when bells may have been missed:
     each time that listening begins.
     """
+    heard: Channels = {
+        NOTIFY_CHANNEL: lambda *arguments: _heard(str(arguments[-1]), ring),
+        FEED_CHANNEL: lambda *_: ring_feed(),
+    }
     wait_s = RECONNECT_FIRST_S
     while True:
         beat()
@@ -51,7 +65,7 @@ async def listen(
             continue
         wait_s = RECONNECT_FIRST_S
         try:
-            await _attend(connection, need, ring, reconnected)
+            await _attend(connection, need, heard, reconnected)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection is lost: %s", error)
         finally:
@@ -62,16 +76,13 @@ async def listen(
 async def _attend(
     connection: asyncpg.Connection,
     need: Need,
-    ring: Callable[[str, int], None],
+    heard: Channels,
     reconnected: Callable[[], None],
 ) -> None:
     """Listen while there is need; ask now and then, and as soon as the driver says so, whether the
     connection still lives. Ends by an error."""
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
-
-    def heard(*arguments: object) -> None:
-        _heard(str(arguments[-1]), ring)
 
     loop = asyncio.get_running_loop()
     is_listening, needed_s = False, loop.time()
@@ -81,12 +92,14 @@ async def _attend(
             needed_s = loop.time()
         async with asyncio.timeout(ANSWER_S):
             if need.there.is_set() and not is_listening:
-                await connection.add_listener(NOTIFY_CHANNEL, heard)
+                for channel, hear in heard.items():
+                    await connection.add_listener(channel, hear)
                 is_listening = True
                 reconnected()
             elif is_listening and loop.time() - needed_s > LINGER_S:
                 is_listening = False
-                await connection.remove_listener(NOTIFY_CHANNEL, heard)
+                for channel, hear in heard.items():
+                    await connection.remove_listener(channel, hear)
             else:
                 await connection.execute("SELECT 1")
         await _either(lost, None if is_listening else need.there)

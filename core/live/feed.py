@@ -47,7 +47,7 @@ class Feed:
         self._watched: dict[str, Watched] = {}
         self._readings: set[asyncio.Task[list[bytes]]] = set()
         self._bundles: set[Bundle] = set()
-        self._fetcher = Fetcher(store, self._remember)
+        self._fetcher = Fetcher(store, self.remember)
         # How often bells may have been missed.
         self._looks = 0
         # Escrows to compare with the table before the next sweep.
@@ -69,7 +69,7 @@ class Feed:
     def publish(self, committed: Sequence[Committed]) -> None:
         """Take over what this process has committed, and wake who waits for it."""
         for one in committed:
-            self._remember(one.escrow_id, one.version, one.body)
+            self.remember(one.escrow_id, one.version, one.body)
         for one in committed:
             self.ring(one.escrow_id, one.version)
 
@@ -163,12 +163,6 @@ class Feed:
             del self._watched[watched.escrow_id]
             self._need.remove("escrow", watched.escrow_id)
 
-    async def read(self, escrow_id: str, after: int) -> list[bytes]:
-        """Read serialized events after a version (exclusive): from memory as far as they are."""
-        return self._cached(escrow_id, after) or await self._store.events_after(
-            escrow_id, after, READ_LIMIT
-        )
-
     def _cached(self, escrow_id: str, after: int, most_bytes: float = math.inf) -> list[bytes]:
         bodies: list[bytes] = []
         while most_bytes > 0:
@@ -206,7 +200,7 @@ class Feed:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, 2.0)
         for version, body in enumerate(bodies, start=after + 1):
-            self._remember(escrow_id, version, body)
+            self.remember(escrow_id, version, body)
         if len(bodies) == READ_LIMIT:  # There may be more.
             watched.look()
         elif bodies:
@@ -215,7 +209,12 @@ class Feed:
             watched.disprove(after)
         return bodies
 
-    def _remember(self, escrow_id: str, version: int, body: bytes) -> None:
+    def known(self, escrow_id: str, version: int) -> bytes | None:
+        """Answer a serialized event if it is in memory."""
+        return self._cache.get((escrow_id, version))
+
+    def remember(self, escrow_id: str, version: int, body: bytes) -> None:
+        """Keep a serialized event in memory, as long as there is room."""
         self._cache[escrow_id, version] = body
         if len(self._cache) > CACHE_EVENTS:
             self._cache.popitem(last=False)

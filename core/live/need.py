@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-# What is watched: one escrow, or everything of one user.
-Kind = Literal["escrow", "user"]
+# What is watched: one escrow, everything of one user, or everything, under the empty name.
+Kind = Literal["escrow", "user", "feed"]
 
 
 class Need:
@@ -16,7 +16,11 @@ class Need:
 
     def __init__(self) -> None:
         self.there = asyncio.Event()
-        self._counts: dict[Kind, Counter[str]] = {"escrow": Counter(), "user": Counter()}
+        self._counts: dict[Kind, Counter[str]] = {
+            "escrow": Counter(),
+            "user": Counter(),
+            "feed": Counter(),
+        }
         # Told when the first watcher of something comes, and when the last one goes.
         self.changed: Callable[[Kind, str], None] = lambda _kind, _name: None
 

@@ -1,4 +1,4 @@
-"""The bells between cores by NATS: a subject for each escrow and each user that is watched.
+"""The bells between cores by NATS: a subject for each escrow and user, and one for everything.
 
 A core subscribes to what is watched there, and hears of nothing else. A bell is a hint: while NATS
 is away nothing is lost, for the sweep looks by itself. What a bell says is never believed.
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 10_000
 # Digits of a version that a bell may say.
 MAX_DIGITS = 18
-# Characters of an escrow's id that a bell may say.
-MAX_NAME = 36
 # Subscriptions that are made at once, before others have their turn.
 AT_ONCE = 500
 
@@ -44,19 +42,20 @@ class Bells:
         need: Need,
         *,
         ring: Callable[[str, int], None],
-        ring_user: Callable[[str], None],
-        compare: Callable[[Kind, Collection[str]], None],
+        ring_feed: Callable[[], None],
+        compare: Callable[[Collection[str]], None],
     ) -> None:
-        """`ring` hears an escrow's id and version; `ring_user` an escrow's id, whoever it concerns.
+        """`ring` hears an escrow's id and version; `ring_feed` that there are new positions.
 
-        `compare` is told what begins to be listened for: bells of before may have been missed.
+        `compare` is told the escrows that begin to be listened for: bells of before may have been
+        missed.
         """
         self._line = line
         self._need = need
         self._ring = ring
-        self._ring_user = ring_user
+        self._ring_feed = ring_feed
         self._compare = compare
-        self._waiting: dict[tuple[Kind, str, str], str] = {}
+        self._waiting: dict[Key, str] = {}
         self._changed: dict[Key, None] = {}
         self._woken = asyncio.Event()
         # Bells by what became of them: rung, heard, forgotten.
@@ -65,15 +64,20 @@ class Bells:
         line.lost.append(self._woken.set)
 
     def publish(self, committed: Sequence[Committed]) -> None:
-        """Ring for what this core has committed, soon."""
+        """Ring for the escrows that this core has changed, soon."""
         for one in committed:
-            self._wait("escrow", one.escrow_id, "", str(one.version))
-            for user_id in one.parties:
-                self._wait("user", user_id, one.escrow_id, one.escrow_id)
+            self._wait("escrow", one.escrow_id, str(one.version))
         self._woken.set()
 
-    def _wait(self, kind: Kind, name: str, about: str, payload: str) -> None:
-        self._waiting[kind, name, about] = payload
+    def placed(self, committed: Sequence[Committed]) -> None:
+        """Ring for whoever is concerned by what has its positions now, soon."""
+        for user_id in {user_id for one in committed for user_id in one.parties}:
+            self._wait("user", user_id)
+        self._wait("feed", "")
+        self._woken.set()
+
+    def _wait(self, kind: Kind, name: str, payload: str = "") -> None:
+        self._waiting[kind, name] = payload
         if len(self._waiting) > MAX_WAITING:
             del self._waiting[next(iter(self._waiting))]
             self.outcomes["forgotten"] += 1
@@ -110,9 +114,8 @@ class Bells:
     async def _send(self, client: Client) -> None:
         while self._waiting and self._line.is_current(client):
             key = next(iter(self._waiting))
-            kind, name, _ = key
             payload = self._waiting.pop(key)
-            await client.publish(bell_subject(kind, name), payload.encode())
+            await client.publish(bell_subject(*key), payload.encode())
             self.outcomes["rung"] += 1
 
     async def _listen(self, client: Client, listening: dict[Key, Subscription]) -> None:
@@ -131,16 +134,16 @@ class Bells:
         if begun:
             # Answered when the server knows all of the subscriptions before it.
             await client.flush(timeout=ANSWER_S)
-            for kind in ("escrow", "user"):
-                self._compare(kind, [name for of, name in begun if of == kind])
+            self._compare([name for kind, name in begun if kind == "escrow"])
+            self._ring_feed()
 
     async def _subscribe(self, client: Client, key: Key) -> Subscription:
         kind, name = key
 
         async def heard(message: Msg) -> None:
             self.outcomes["heard"] += 1
-            if kind == "user":
-                self._ring_user(message.data.decode(errors="replace")[:MAX_NAME])
+            if kind != "escrow":
+                self._ring_feed()
             elif message.data.isdigit() and len(message.data) <= MAX_DIGITS:
                 self._ring(name, int(message.data))
 

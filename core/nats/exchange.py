@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from core.feed.tail import Tail
 from core.live.feed import Feed
-from core.live.follow import Followers
-from core.live.need import Kind, Need
+from core.live.need import Need
 from core.nats.bell import Bells
 from core.nats.line import Line
 
@@ -25,13 +25,10 @@ class Vitals:
 class Exchange:
     """The connection, and everybody who uses it."""
 
-    def __init__(self, url: str, *, need: Need, feed: Feed, followers: Followers) -> None:
-        def compare(kind: Kind, names: Collection[str]) -> None:
-            (feed if kind == "escrow" else followers).compare(names)
-
+    def __init__(self, url: str, *, need: Need, feed: Feed, tail: Tail) -> None:
         self.line = Line(url)
         self.bells = Bells(
-            self.line, need, ring=feed.ring, ring_user=followers.ring, compare=compare
+            self.line, need, ring=feed.ring, ring_feed=tail.ring, compare=feed.compare
         )
         # What says what is wrong with each part; empty while nothing is.
         self.problems: dict[str, Callable[[], str]] = {"nats": lambda: self.line.problem}

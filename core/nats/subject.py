@@ -13,8 +13,8 @@ EVENTS = "holdfast.event"
 
 
 def bell_subject(kind: Kind, name: str) -> str:
-    """Where the bells of an escrow or a user are rung."""
-    return f"{BELLS}.{kind}.{_token(name)}"
+    """Where the bells of an escrow, of a user or of everything are rung."""
+    return f"{BELLS}.{kind}.{_token(name)}" if name else f"{BELLS}.{kind}"
 
 
 def event_subject(escrow_id: str) -> str:

@@ -21,7 +21,7 @@ from core.law.message import escrow_message
 from core.law.rules import may_see
 from core.law.status import Status
 from core.live.feed import Feed
-from core.live.follow import Followers, SnapshotsEnd
+from core.live.follow import Followers, SnapshotsEnd, Told
 from core.service import check, text
 from core.service.agreement import default_terms, new_escrow
 from core.service.check import Check
@@ -30,6 +30,7 @@ from core.service.share import Quota, Shares
 from core.service.stream import Endings, event_response, until
 from core.service.watches import Watches
 from core.settlement.override import Overrider
+from core.storage.position import Placed
 from core.storage.store import Store
 from holdfast.revocation import Revocations
 
@@ -37,6 +38,8 @@ from holdfast.revocation import Revocations
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 # Events in one page of ListEvents: where the call names no size, and at most.
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500
+# What a service or an admin may name in place of a user, to follow everything.
+EVERYTHING = "*"
 
 
 async def visible(store: Store, escrow_id: str, who: Caller) -> Escrow:
@@ -255,12 +258,18 @@ class EscrowService(service.EscrowServiceServicer):
         self, request: rpc.WatchEscrowRequest, context: Any
     ) -> AsyncIterator[rpc.WatchEscrowResponse | bytes]:
         check_ = Check()
-        check_.range("after_version", request.after_version, least=0, most=2**63 - 1)
+        for name in ("after_version", "after_position"):
+            check_.range(name, getattr(request, name), least=0, most=2**63 - 1)
         check_.user_id("user_id", request.user_id, may_be_empty=True)
-        if request.user_id and (request.escrow_id or request.HasField("after_version")):
-            check_.problem("user_id", "goes with neither escrow_id nor after_version")
+        is_one = bool(request.escrow_id) or not (request.user_id or caller().sees_all)
+        if is_one and request.user_id:
+            check_.problem("user_id", "goes without escrow_id")
+        if is_one and request.HasField("after_position"):
+            check_.problem("after_position", "goes without escrow_id")
+        if not is_one and request.HasField("after_version"):
+            check_.problem("after_version", "goes only with escrow_id")
         check_.done()
-        watching = self._follow(request) if request.user_id else self._watch(request)
+        watching = self._watch(request) if is_one else self._follow(request)
         with self._endings.opened(ending()) as end:
             async with (
                 contextlib.aclosing(watching),
@@ -300,19 +309,26 @@ class EscrowService(service.EscrowServiceServicer):
     async def _follow(
         self, request: rpc.WatchEscrowRequest
     ) -> AsyncGenerator[rpc.WatchEscrowResponse | bytes]:
-        who = caller()
-        if request.user_id != who.user_id and not who.sees_all:
+        who, user_id = caller(), request.user_id
+        if who.sees_all and user_id == EVERYTHING:
+            user_id = ""
+        elif user_id != who.user_id and not who.sees_all:
             raise Refusal(Reason.NOT_A_PARTY, "A user can follow only what concerns that user.")
-        async with contextlib.aclosing(self._followers.follow(request.user_id)) as following:
+        after = request.after_position if request.HasField("after_position") else None
+        async with contextlib.aclosing(self._followers.follow(user_id, after)) as following:
             async for item in following:
-                if item is None:
-                    yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat())
-                elif isinstance(item, SnapshotsEnd):
-                    yield rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat(more=item.more))
-                elif isinstance(item, Escrow):
-                    yield rpc.WatchEscrowResponse(snapshot=escrow_message(item))
-                else:
-                    yield event_response(item)
+                yield _followed(item)
+
+
+def _followed(item: Told) -> rpc.WatchEscrowResponse | bytes:
+    if isinstance(item, Placed):
+        return event_response(item.body, item.position)
+    if isinstance(item, int):
+        return rpc.WatchEscrowResponse(heartbeat=rpc.Heartbeat(), position=item)
+    if isinstance(item, SnapshotsEnd):
+        end = rpc.Heartbeat(more=item.more)
+        return rpc.WatchEscrowResponse(heartbeat=end, position=item.position)
+    return rpc.WatchEscrowResponse(snapshot=escrow_message(item.escrow), position=item.position)
 
 
 def _checked(request: Any, *, note: int = 0, reason: int = 0) -> str:

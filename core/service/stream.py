@@ -14,9 +14,15 @@ from core.errors import Reason, Refusal
 from holdfast.revocation import Revocations
 
 
-def event_response(body: bytes) -> bytes:
+def event_response(body: bytes, position: int = 0) -> bytes:
     """Wrap a serialized EscrowEvent as a serialized WatchEscrowResponse, without parsing it."""
-    return _RESPONSE_EVENT + _varint(len(body)) + body
+    at = _RESPONSE_POSITION + _varint(position) if position else b""
+    return _RESPONSE_EVENT + _varint(len(body)) + body + at
+
+
+def feed_response(body: bytes, position: int) -> bytes:
+    """Wrap a serialized EscrowEvent as a serialized WatchEventsResponse."""
+    return _FEED_EVENT + _varint(len(body)) + body + _FEED_POSITION + _varint(position)
 
 
 def event_news(watch_id: int, body: bytes) -> bytes:
@@ -34,6 +40,9 @@ def news(message: rpc.WatchNews) -> bytes:
 # Tags: the number of the field, and 2 where its length comes first, or 0 where it is a varint
 # (protobuf encoding, "Message structure").
 _RESPONSE_EVENT = bytes([2 << 3 | 2])
+_RESPONSE_POSITION = bytes([4 << 3 | 0])
+_FEED_EVENT = bytes([1 << 3 | 2])
+_FEED_POSITION = bytes([3 << 3 | 0])
 _NEWS = bytes([1 << 3 | 2])
 _NEWS_ID = bytes([1 << 3 | 0])
 _NEWS_EVENT = bytes([3 << 3 | 2])

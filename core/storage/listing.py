@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from core.law.status import Status
 from core.storage import tables as t
-from core.storage.plan import Plan, one_of
 
 _E = t.escrows.c
 # Most escrows have no arbiter, and are not in the indexes of arbiters. Planners must be told.
@@ -74,27 +73,6 @@ def _part(column: sa.Column[str], terms: _Terms, goes_on: bool) -> sa.Select[Any
         pair = sa.tuple_(time_us, sa.bindparam("before_id", type_=sa.String))
         statement = statement.where(_E.create_time_us <= time_us, sa.tuple_(*key) < pair)
     return statement.order_by(*(one.desc() for one in key)).limit(_MOST)
-
-
-def versions(user_id: str) -> sa.Select[Any]:
-    """Select id and version of a user's escrows."""
-    rows = sa.select(_E.escrow_id, _E.version)
-    parts = [rows.where(*terms) for terms in _roles([user_id])]
-    return sa.select(sa.union_all(*parts).subquery())
-
-
-def _changed(is_postgres: bool) -> sa.Select[Any]:
-    """Select id and parties of the escrows of `users` that changed since `since_us`.
-
-    For many users at once, so that the index of the time finds them: for one, all that he has would
-    be walked over.
-    """
-    theirs = sa.or_(*(one_of(role, "users", is_postgres) for role in _ROLES))
-    since = _E.update_time_us >= sa.bindparam("since_us", type_=sa.BigInteger)
-    return sa.select(_E.escrow_id, *_ROLES).where(since, theirs)
-
-
-CHANGED = Plan(_changed)
 
 
 def _roles(parties: Sequence[Any]) -> list[_Terms]:

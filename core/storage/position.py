@@ -49,7 +49,7 @@ _FAR = 2**62
 _COLUMNS = "escrow_id, version, type, new_status, buyer_id, seller_id, arbiter_id"
 # READ COMMITTED lets each statement see what was committed before it began: the last one sees all
 # that whoever had the lock before has done.
-GIVING = (
+_GIVING = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
     f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'",
     f"SELECT pg_advisory_xact_lock({_LOCK})",
@@ -66,12 +66,16 @@ GIVING = (
     ), last AS (
         SELECT MAX(position) AS position FROM placed
     )
-    SELECT CASE WHEN placed.position = last.position
-        THEN pg_notify('{FEED_CHANNEL}', last.position::text) END
-    FROM placed, last
+    SELECT CASE WHEN placed.position = last.position THEN {{ring}} END FROM placed, last
     """,  # noqa: S608 - constants alone
 )
-_GIVE = ";".join(GIVING)
+_RING = f"pg_notify('{FEED_CHANNEL}', last.position::text)"
+
+
+def giving(*, notifies: bool) -> list[str]:
+    """The statements that give positions; sent as one message, they are one transaction."""
+    return [one.replace("{ring}", _RING if notifies else "NULL") for one in _GIVING]
+
 
 _P, _V, _O = t.positions.c, t.events.c, t.outbox.c
 _NEWEST = Plan(lambda _: sa.select(sa.func.coalesce(sa.func.max(_P.position), 0)))
@@ -82,9 +86,43 @@ _MOST = sa.bindparam("most", type_=sa.Integer)
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """An event's position, and by what its readers choose."""
+
+    position: int
+    escrow_id: str
+    version: int
+    type: str
+    new_status: str
+    # Buyer, seller, and the arbiter where there is one.
+    parties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Place):
+    """An event and its position; `body` is the serialized EscrowEvent."""
+
+    body: bytes
+
+    @classmethod
+    def of(cls, place: Place, body: bytes) -> Placed:
+        return cls(
+            place.position,
+            place.escrow_id,
+            place.version,
+            place.type,
+            place.new_status,
+            place.parties,
+            body,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Which:
-    """Which events a reader wants: of any of these types, after which the escrow is in a status,
-    of escrows of a user. What is empty lets everything through."""
+    """Which events a reader wants; what is empty lets everything through.
+
+    Those of escrows of a user, of any of these types, after which the escrow is in a status.
+    """
 
     user_id: str = ""
     types: frozenset[str] = frozenset()
@@ -94,30 +132,16 @@ class Which:
     def is_all(self) -> bool:
         return not (self.user_id or self.types or self.status)
 
-    def takes(self, placed: Placed) -> bool:
+    def takes(self, place: Place) -> bool:
         """Whether an event is one of these."""
         return (
-            (not self.user_id or self.user_id in placed.parties)
-            and (not self.types or placed.type in self.types)
-            and (not self.status or placed.new_status == self.status)
+            (not self.user_id or self.user_id in place.parties)
+            and (not self.types or place.type in self.types)
+            and (not self.status or place.new_status == self.status)
         )
 
 
 ALL = Which()
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An event and its position; `body` is the serialized EscrowEvent."""
-
-    position: int
-    escrow_id: str
-    version: int
-    type: str
-    new_status: str
-    # Buyer, seller, and the arbiter where there is one.
-    parties: tuple[str, ...]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +156,11 @@ class Page:
 class Positions:
     """Reads by position, and the giving of positions. All raise Refusal STORAGE_UNAVAILABLE."""
 
-    def __init__(self, engine: Database) -> None:
+    def __init__(self, engine: Database, *, notifies: bool = True) -> None:
+        """With `notifies` other processes on PostgreSQL are told of new positions (NOTIFY)."""
         self._engine = engine
         self._is_postgres = engine.dialect.name == "postgresql"
+        self._giving = ";".join(giving(notifies=notifies))
 
     async def newest(self) -> int:
         """Answer the newest position; 0 where there is none."""
@@ -144,6 +170,11 @@ class Positions:
         """Count the events that wait for a position; answers the time of the oldest too."""
         count, oldest_us = (await self._fetch(_WAITING))[0]
         return count, oldest_us
+
+    async def places(self, position: int, limit: int) -> list[Place]:
+        """List what comes after a position (exclusive), oldest first, without the events."""
+        rows = await self._fetch(_PLACES, after=position, until=_FAR, most=limit)
+        return [_place(row) for row in rows]
 
     async def after(
         self, position: int, limit: int, which: Which = ALL, *, newest: int | None = None
@@ -182,7 +213,7 @@ class Positions:
 
         async def ask(driver: asyncpg.Connection, link: Link) -> int:
             with link.within(STATEMENT_S):
-                told = await driver.execute(_GIVE)
+                told = await driver.execute(self._giving)
             return int(told.rpartition(" ")[2])
 
         with storage_errors():
@@ -234,9 +265,15 @@ def _of_user(_is_postgres: bool) -> Any:
 
 
 _OF_USER = Plan(_of_user)
+_PLACES = Plan(lambda _: _slice_of())
 
 
 def _placed(row: Sequence[Any]) -> Placed:
-    position, escrow_id, version, kind, status, buyer_id, seller_id, arbiter_id, body = row
+    *place, body = row
+    return Placed.of(_place(place), bytes(body))
+
+
+def _place(row: Sequence[Any]) -> Place:
+    position, escrow_id, version, kind, status, buyer_id, seller_id, arbiter_id = row
     parties = (buyer_id, seller_id, arbiter_id) if arbiter_id else (buyer_id, seller_id)
-    return Placed(position, escrow_id, version, kind, status, parties, bytes(body))
+    return Place(position, escrow_id, version, kind, status, parties)

@@ -37,11 +37,11 @@ from core.storage.database import (
 )
 from core.storage.ledger import Ledger
 from core.storage.link import Link
-from core.storage.listing import CHANGED, newest, versions
+from core.storage.listing import newest
 from core.storage.plan import Plan, listed
 from core.storage.position import Positions
 from core.storage.recon import Recon
-from core.storage.row import Book, Known, PostingRow, chunks, payee_row
+from core.storage.row import Book, Known, PostingRow, payee_row
 from core.storage.transaction import Transaction
 from core.storage.trip import step
 from core.storage.trip.payee import latest
@@ -67,7 +67,7 @@ class Store:
         self.ledger = Ledger(engine)
         self.recon = Recon(engine)
         self.audit = Audit(engine)
-        self.positions = Positions(engine)
+        self.positions = Positions(engine, notifies=notifies)
         self.webhooks = Webhooks(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
@@ -236,27 +236,6 @@ class Store:
         rows = await self._fetch(query.VERSIONS, ids=listed(escrow_ids, self.is_postgres))
         return {row[0]: row[1] for row in rows}
 
-    async def parties(self, escrow_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Answer who each of these escrows concerns."""
-        c = t.escrows.c
-        found: dict[str, tuple[str, ...]] = {}
-        for chunk in chunks(list(escrow_ids)):
-            statement = sa.select(c.escrow_id, c.buyer_id, c.seller_id, c.arbiter_id)
-            for row in await self._rows(statement.where(c.escrow_id.in_(chunk))):
-                found[row.escrow_id] = tuple(filter(None, row[1:]))
-        return found
-
-    async def versions_of(self, user_id: str) -> dict[str, int]:
-        """Answer the version of each escrow of a user."""
-        return {row.escrow_id: row.version for row in await self._rows(versions(user_id))}
-
-    async def changed_of(
-        self, user_ids: Collection[str], since_us: int
-    ) -> dict[str, tuple[str, ...]]:
-        """Answer whom each escrow of these users concerns that changed since a time (inclusive)."""
-        rows = await self._fetch(CHANGED, users=frozenset(user_ids), since_us=since_us)
-        return {row[0]: tuple(filter(None, row[1:])) for row in rows}
-
     async def open_of(self, user_id: str, limit: int) -> list[str]:
         """List the escrows of a user that have not ended, the newest first."""
         statement, bound = newest(
@@ -266,6 +245,18 @@ class Store:
             limit=limit,
         )
         return [row.found for row in await self._rows(statement, **bound)]
+
+    async def worrying(self, limit: int) -> list[str]:
+        """List the escrows that need a person, the newest first."""
+        c = t.escrows.c
+        statement = (
+            sa.select(c.escrow_id)
+            .where(c.attention_code > "")
+            # Not as it stands in an index, or SQLite walks over all escrows in that order.
+            .order_by((c.create_time_us + 0).desc(), c.escrow_id.desc())
+            .limit(limit)
+        )
+        return [row.escrow_id for row in await self._rows(statement)]
 
     async def unpaid_of(self, user_id: str, *, towards: str = "", limit: int) -> int:
         """Count the escrows that a user created and nobody has paid, up to `limit`.

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 
 from core.books.audit import Auditor
 from core.execute import Executor
+from core.feed.tail import Tail
 from core.law.command import Caller
 from core.live.feed import Feed
 from core.live.follow import Followers
+from core.live.need import Need
 from core.service import guard
 from core.service.escrow import EscrowService
 from core.service.guard import Verified
@@ -92,7 +94,7 @@ class Core:
         store = MortalStore(world.engine, world.around)
         gateway, now_us = world.gateway, world.now_us
         feed = Feed(store)
-        followers = Followers(store, feed, now_us=now_us)
+        followers = Followers(store, Tail(store.positions, feed, Need()))
         executor = Executor(store, now_us=now_us, published=lambda _: None)
         self.store = store
         self.executor = executor

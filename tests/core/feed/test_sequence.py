@@ -1,11 +1,12 @@
 """The sequencer: what is committed has its position soon, whoever has committed it."""
 
-import asyncio
 import logging
+from collections.abc import Sequence
 
 import pytest
 
 from core.errors import Reason, Refusal
+from core.execute import Committed
 from core.feed import sequence
 from core.feed.sequence import Sequencer
 from tests.core.room import Room
@@ -21,23 +22,18 @@ async def test_a_ring_gives_positions_at_once_and_the_sweep_what_was_not_rung_fo
     two_rooms: tuple[Room, Room],
 ) -> None:
     room, dead = two_rooms
-    told = 0
-
-    def placed() -> None:
-        nonlocal told
-        told += 1
-
+    told: list[Sequence[Committed]] = []
     positions = room.store.positions
-    sequencer = Sequencer(positions.give, placed)
+    sequencer = Sequencer(positions.give, told.append)
     async with running(sequencer.run(NEVER_S)):
         await room.create()
-        sequencer.ring()
-        await until(lambda: told == 1)
+        sequencer.publish(room.batches[0])
+        await until(lambda: told == [room.batches[0]])
         assert await positions.newest() == 1
     # This one belongs to a core that has died after its commit.
     await dead.create()
     async with running(sequencer.run(0.02)):
-        await until(lambda: told == 2)
+        await until(lambda: told == [room.batches[0], []])
     assert await positions.waiting() == (0, None)
 
 
@@ -55,8 +51,8 @@ async def test_more_than_one_slice_is_given_in_one_go(
         asked += 1
         return next(counts)
 
-    sequencer = Sequencer(give, lambda: None)
-    sequencer.ring()
+    sequencer = Sequencer(give, lambda _: None)
+    sequencer.publish([])
     async with running(sequencer.run(NEVER_S)):
         await until(lambda: asked == 4)
     await busy(room, 3)
@@ -68,7 +64,8 @@ async def test_a_database_that_is_away_is_asked_again_and_told_of_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sequence, "RETRY_S", 0.01)
-    tries, told = 0, asyncio.Event()
+    tries, told = 0, list[Sequence[Committed]]()
+    committed = Committed("e-1", 1, b"", ("ann",))
 
     async def give() -> int:
         nonlocal tries
@@ -79,9 +76,11 @@ async def test_a_database_that_is_away_is_asked_again_and_told_of_once(
             raise AssertionError("something of ours")
         return 1
 
-    sequencer = Sequencer(give, told.set)
-    sequencer.ring()
+    sequencer = Sequencer(give, told.append)
+    sequencer.publish([committed])
     async with running(sequencer.run(NEVER_S)):
-        await until(told.is_set)
+        await until(lambda: told)
+    # Whoever waits for it is rung for although the first tries have failed.
+    assert told == [[committed]]
     levels = [one.levelno for one in caplog.records if one.name == sequence.__name__]
     assert levels == [logging.WARNING, logging.ERROR]

@@ -7,6 +7,7 @@ import pytest
 
 from core import execute
 from core.errors import Reason, Refusal
+from core.feed.tail import Tail
 from core.law import command as c
 from core.live import bell
 from core.live.feed import Feed
@@ -26,14 +27,24 @@ class Ear:
 
     def __init__(self, dsn: str) -> None:
         self.heard: list[tuple[str, int]] = []
+        self.feed_bells = 0
         self.connections = 0
         self.need = Need()
         self.task = asyncio.create_task(
-            bell.listen(dsn, need=self.need, ring=self._ring, reconnected=self._reconnected)
+            bell.listen(
+                dsn,
+                need=self.need,
+                ring=self._ring,
+                ring_feed=self._ring_feed,
+                reconnected=self._reconnected,
+            )
         )
 
     def _ring(self, escrow_id: str, version: int) -> None:
         self.heard.append((escrow_id, version))
+
+    def _ring_feed(self) -> None:
+        self.feed_bells += 1
 
     def _reconnected(self) -> None:
         self.connections += 1
@@ -113,20 +124,36 @@ async def test_bells_wake_a_process_only_while_somebody_watches_there(
         await asyncio.sleep(0.6)
 
 
+async def test_a_process_hears_that_others_have_given_positions(ear: Ear, here: Room) -> None:
+    await here.create()
+    await here.place()
+    await until(lambda: ear.feed_bells == 1)
+    assert await here.store.positions.give() == 0
+    await here.create()
+    await here.place()
+    await until(lambda: ear.feed_bells == 2)
+
+
 async def test_feed_and_followers_count_as_a_need(room: Room) -> None:
     need = Need()
     feed = Feed(room.store, need)
-    followers = Followers(room.store, feed, now_us=room.time, need=need)
+    tail = Tail(room.store.positions, feed, need)
+    followers = Followers(room.store, tail)
     escrow_id = await room.create()
     assert not need.there.is_set()
     assert await take(feed, escrow_id, 0, 1) == [1]
     assert not need.there.is_set()
     watching, following = feed.watch(escrow_id, 0), followers.follow("nobody")
     await anext(watching)
+    # The end of the snapshots, of which there are none; then the feed.
     await anext(following)
+    waiting = asyncio.create_task(anext(following))
+    await until(lambda: need.wants("user", "nobody"))
     assert need.there.is_set()
     await watching.aclose()
     assert need.there.is_set()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
     await following.aclose()
     assert not need.there.is_set()
 

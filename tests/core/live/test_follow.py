@@ -1,190 +1,167 @@
-"""Followers: every version of each of a user's escrows, whatever bells are lost."""
+"""Followers: what concerns a user, or everything, whatever ends, begins or is lost meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import cast
 
 import pytest
-from escrow.v1 import escrow_pb2 as pb
 from pydantic import SecretStr
 
 from core.clock import wall_us
 from core.config import Settings
 from core.errors import Reason, Refusal
-from core.execute import Committed
+from core.feed.tail import Tail
 from core.law import command as c
+from core.law.command import SETTLEMENT
 from core.law.escrow import Escrow
 from core.live import follow
 from core.live.feed import Feed
-from core.live.follow import Followers, SnapshotsEnd
+from core.live.follow import Followers, Snapshot, SnapshotsEnd, Told
+from core.live.need import Need
 from core.rooms import loops, opened
+from core.storage.position import Placed
 from core.storage.store import Store
 from tests.core.counter import SECRET, WEBHOOK_SECRET
 from tests.core.law.story import BUYER, SERVICE
 from tests.core.live.test_feed import end
 from tests.core.room import Room, open_room
-from tests.fakes.wait import until
+from tests.fakes.wait import running
 
 LIMIT_S = 10.0
-# A sweep that never looks by itself while a test lasts.
+# A look that never comes by itself while a test lasts.
 NEVER_S = 3_600.0
 
 
-class Counted(Store):
-    """A store that counts what the sweep asks, and fails or delays it on request."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store._engine)
-        self.lookups = 0
-        self.looks = 0
-        self.is_away = False
-        # While it is set, what has been read is handed over.
-        self.is_quick = asyncio.Event()
-        self.is_quick.set()
-
-    async def parties(self, escrow_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
-        self.lookups += 1
-        if self.is_away:
-            raise Refusal(Reason.STORAGE_UNAVAILABLE, "away")
-        return await super().parties(escrow_ids)
-
-    async def changed_of(
-        self, user_ids: Collection[str], since_us: int
-    ) -> dict[str, tuple[str, ...]]:
-        changed = await super().changed_of(user_ids, since_us)
-        self.looks += 1
-        await self.is_quick.wait()
-        return changed
+@pytest.fixture
+async def tail(room: Room) -> AsyncIterator[Tail]:
+    tail = Tail(room.store.positions, Feed(room.store), Need())
+    async with running(tail.run(0.02)):
+        yield tail
+    await tail.close()
 
 
-class Stranger:
-    """A follower in another process: it hears nothing of what the room commits."""
+class Slow(Store):
+    """A store with which somebody else is busy while snapshots are read."""
 
     def __init__(self, room: Room) -> None:
+        super().__init__(room.store._engine)
         self.room = room
-        self.store = Counted(room.store)
-        self.followers = Followers(self.store, Feed(self.store), now_us=room.time)
-        self.seen: list[tuple[str, int]] = []
-        self.is_following = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self.busy: list[tuple[str, c.Command]] = []
 
-    async def follow(self, sweep_every_s: float) -> None:
-        """Sweep and follow, and return when the snapshots are there."""
-        self._tasks += [
-            asyncio.create_task(self.followers.sweep(sweep_every_s)),
-            asyncio.create_task(self._follow()),
-        ]
-        await until(lambda: self.is_following)
-
-    async def _follow(self) -> None:
-        async with aclosing(self.followers.follow(BUYER.user_id)) as following:
-            async for item in following:
-                if isinstance(item, SnapshotsEnd):
-                    self.is_following = True
-                elif isinstance(item, bytes):
-                    event = pb.EscrowEvent.FromString(item)
-                    self.seen.append((event.escrow_id, event.version))
-
-    def ring_without_end(self) -> None:
-        """Ring again and again for what concerns nobody."""
-        self._tasks.append(asyncio.create_task(self._ring()))
-
-    async def _ring(self) -> None:
-        while True:
-            self.followers.ring("no such escrow")
-            await asyncio.sleep(0.002)
-
-    async def end(self) -> None:
-        await end(*self._tasks)
+    async def several(self, escrow_ids: Sequence[str]) -> list[Escrow]:  # type: ignore[override]
+        for escrow_id, command in self.busy:
+            await self.room.tell(escrow_id, command)
+        found = await super().several(escrow_ids)
+        for escrow_id, _ in self.busy:
+            await self.room.tell(escrow_id, c.PublishUpdate("meanwhile"), SERVICE)
+        self.busy = []
+        return found
 
 
-@pytest.fixture
-async def stranger(room: Room) -> AsyncIterator[Stranger]:
-    stranger = Stranger(room)
-    yield stranger
-    await stranger.end()
+async def told(
+    followers: Followers, user_id: str, after: int | None = None, *, until: int
+) -> list[Told]:
+    """All that a follower is told up to a position."""
+    items: list[Told] = []
+    following = followers.follow(user_id, after, heartbeat_s=0.05)
+    async with asyncio.timeout(LIMIT_S), aclosing(following) as told:
+        async for item in told:
+            items.append(item)
+            if isinstance(item, int) and item >= until:
+                break
+    return items
 
 
-async def publish(room: Room, escrow_id: str) -> None:
+def events(items: Sequence[Told]) -> list[tuple[str, int]]:
+    return [(one.escrow_id, one.version) for one in items if isinstance(one, Placed)]
+
+
+def snapshots(items: Sequence[Told]) -> list[tuple[str, int]]:
+    shown = [one.escrow for one in items if isinstance(one, Snapshot)]
+    return [(one.escrow_id, one.version) for one in shown]
+
+
+async def test_who_comes_back_hears_of_what_has_ended_begun_and_changed(
+    room: Room, tail: Tail
+) -> None:
+    followers = Followers(room.store, tail)
+    ended, open_ = await room.create(), await room.create()
+    await room.place()
+    position = await room.store.positions.newest()
+    await room.tell(ended, c.CancelEscrow())
+    begun = await room.create(buyer_id="seller-1", seller_id=BUYER.user_id, caller=SERVICE)
+    await room.create(buyer_id="ann", caller=SERVICE)
+    await room.tell(open_, c.PublishUpdate("hello"), SERVICE)
+    await room.place()
+    items = await told(followers, BUYER.user_id, position, until=6)
+    assert events(items) == [(ended, 2), (begun, 1), (open_, 2)]
+    assert snapshots(items) == []
+    assert [one.position for one in items if isinstance(one, Placed)] == [3, 4, 6]
+    # Another time from what came last: nothing comes twice.
+    assert await told(followers, BUYER.user_id, 6, until=6) == [6]
+
+
+async def test_what_happens_while_snapshots_are_read_is_told_once(room: Room, tail: Tail) -> None:
+    store = Slow(room)
+    cancelled, changed = await room.create(), await room.create()
+    await room.place()
+    store.busy = [(cancelled, c.CancelEscrow())]
+    items: list[Told] = []
+    following = Followers(store, tail).follow(BUYER.user_id, heartbeat_s=0.05)
+    async with asyncio.timeout(LIMIT_S), aclosing(following):
+        async for item in following:
+            items.append(item)
+            if isinstance(item, SnapshotsEnd):
+                await room.place()
+            if events(items)[-1:] == [(cancelled, 3)]:
+                break
+    # It had ended before its snapshot was read, so it has none, and each event.
+    assert snapshots(items) == [(changed, 1)]
+    assert events(items) == [(cancelled, 2), (cancelled, 3)]
+    assert {one.position for one in items if isinstance(one, Snapshot | SnapshotsEnd)} == {2}
+
+
+async def test_an_event_that_has_its_position_late_is_not_told_again(
+    room: Room, tail: Tail
+) -> None:
+    followers = Followers(room.store, tail)
+    escrow_id = await room.create()
     await room.tell(escrow_id, c.PublishUpdate("hello"), SERVICE)
+    # On PostgreSQL none of them has a position yet, and the snapshot shows both.
+    following = followers.follow(BUYER.user_id, heartbeat_s=0.05)
+    items: list[Told] = []
+    async with asyncio.timeout(LIMIT_S), aclosing(following):
+        async for item in following:
+            items.append(item)
+            if isinstance(item, SnapshotsEnd):
+                await room.tell(escrow_id, c.PublishUpdate("hello"), SERVICE)
+                await room.place()
+            if isinstance(item, Placed):
+                break
+    assert snapshots(items) == [(escrow_id, 2)]
+    assert events(items) == [(escrow_id, 3)]
 
 
-async def test_a_lost_bell_is_healed_by_the_sweep(room: Room, stranger: Stranger) -> None:
-    escrow_id = await room.create()
-    await stranger.follow(0.02)
-    await publish(room, escrow_id)
-    await until(lambda: stranger.seen)
-    assert stranger.seen == [(escrow_id, 2)]
-
-
-async def test_bells_that_never_cease_do_not_put_off_the_look(
-    room: Room, stranger: Stranger
+async def test_who_follows_everything_sees_what_needs_a_person_and_every_event(
+    room: Room, tail: Tail
 ) -> None:
-    escrow_id = await room.create()
-    stranger.ring_without_end()
-    await stranger.follow(0.1)
-    await publish(room, escrow_id)
-    await until(lambda: stranger.seen)
-    assert stranger.seen == [(escrow_id, 2)]
-    assert stranger.store.lookups
+    followers = Followers(room.store, tail)
+    await room.create()
+    stuck = await room.create(buyer_id="ann", caller=SERVICE)
+    await room.tell(stuck, c.FailSettlement("Razorpay refuses.", ""), SETTLEMENT)
+    await room.place()
+    items = await told(followers, "", until=3)
+    assert snapshots(items) == [(stuck, 2)]
+    assert events(items) == []
+    other = await room.create(buyer_id="bob", caller=SERVICE)
+    await room.place()
+    assert events(await told(followers, "", 0, until=4))[2:] == [(stuck, 2), (other, 1)]
 
 
-async def test_looking_finds_at_once_what_was_never_rung_for(
-    room: Room, stranger: Stranger
-) -> None:
-    escrow_id = await room.create()
-    await stranger.follow(NEVER_S)
-    await publish(room, escrow_id)
-    unseen = await room.create()
-    stranger.followers.look()
-    await until(lambda: len(stranger.seen) == 2)
-    assert set(stranger.seen) == {(escrow_id, 2), (unseen, 1)}
-
-
-async def test_a_look_is_one_read_for_all_who_are_followed(room: Room, stranger: Stranger) -> None:
-    await stranger.follow(NEVER_S)
-    follow = stranger.followers.follow
-    async with aclosing(follow("ann")) as ann, aclosing(follow("bob")) as bob:
-        assert [await anext(one) for one in (ann, bob)] == [SnapshotsEnd(more=False)] * 2
-        await room.create()
-        stranger.followers.look()
-        await until(lambda: stranger.seen)
-    assert stranger.store.looks == 1
-
-
-async def test_looking_is_not_lost_in_a_look_that_has_begun_before(
-    room: Room, stranger: Stranger
-) -> None:
-    store = stranger.store
-    await stranger.follow(NEVER_S)
-    store.is_quick.clear()
-    try:
-        stranger.followers.look()
-        await until(lambda: store.looks)
-        escrow_id = await room.create()
-        stranger.followers.look()
-    finally:
-        store.is_quick.set()
-    await until(lambda: stranger.seen)
-    assert stranger.seen == [(escrow_id, 1)]
-
-
-async def test_a_bell_that_comes_while_the_database_is_away_is_looked_up_later(
-    room: Room, stranger: Stranger
-) -> None:
-    store = stranger.store
-    escrow_id = await room.create()
-    await stranger.follow(NEVER_S)
-    await publish(room, escrow_id)
-    store.is_away = True
-    stranger.followers.ring(escrow_id)
-    await until(lambda: store.lookups >= 2)
-    # It asks again, and not without a pause.
-    assert store.lookups <= 3
-    store.is_away = False
-    await until(lambda: stranger.seen)
-    assert stranger.seen == [(escrow_id, 2)]
+async def test_a_position_that_there_is_not_is_refused(room: Room, tail: Tail) -> None:
+    with pytest.raises(Refusal) as refused:
+        await told(Followers(room.store, tail), BUYER.user_id, 1, until=1)
+    assert refused.value.reason is Reason.POSITION_UNKNOWN
 
 
 @pytest.mark.postgres
@@ -203,23 +180,25 @@ async def test_followers_look_when_the_bell_is_connected_again(postgres_url: str
         *others, listening = loops(rooms, settings)
         for loop in others:
             loop.run.close()
-        tasks = [asyncio.create_task(rooms.followers.sweep(NEVER_S))]
+        tasks = [asyncio.create_task(rooms.tail.run(NEVER_S))]
         try:
             async with aclosing(rooms.followers.follow(BUYER.user_id)) as following:
-                assert await anext(following) == SnapshotsEnd(more=False)
+                assert await anext(following) == SnapshotsEnd(more=False, position=0)
+                waiting = asyncio.create_task(anext(following))
                 # Nobody listens yet: this bell is lost.
                 escrow_id = await there.create()
+                await there.place()
                 tasks.append(asyncio.create_task(listening.run))
                 async with asyncio.timeout(LIMIT_S):
-                    body = await anext(following)
-                assert isinstance(body, bytes)
-                assert pb.EscrowEvent.FromString(body).escrow_id == escrow_id
+                    placed = await waiting
+                assert isinstance(placed, Placed)
+                assert (placed.escrow_id, placed.position) == (escrow_id, 1)
         finally:
             await end(*tasks)
 
 
 async def test_the_newest_escrows_come_first_and_the_rest_is_mentioned(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    room: Room, tail: Tail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "MAX_SNAPSHOTS", 3)
     monkeypatch.setattr(follow, "PAGE", 2)
@@ -227,15 +206,19 @@ async def test_the_newest_escrows_come_first_and_the_rest_is_mentioned(
     for _ in range(5):
         made.append(await room.create())
         room.time.pass_s(1)
-    followers = Followers(room.store, Feed(room.store), now_us=room.time)
+    await room.place()
+    followers = Followers(room.store, tail)
+    items = await told(followers, BUYER.user_id, until=5)
+    assert snapshots(items) == [(one, 1) for one in made[:1:-1]]
+    assert items[3] == SnapshotsEnd(more=True, position=5)
+    # The oldest had no snapshot: its events come all the same.
     async with aclosing(followers.follow(BUYER.user_id)) as following:
-        told = [await anext(following) for _ in range(4)]
-        assert [one.escrow_id for one in told[:3] if isinstance(one, Escrow)] == made[:1:-1]
-        assert told[3] == SnapshotsEnd(more=True)
-        # The oldest had no snapshot: its events come all the same.
-        await publish(room, made[0])
-        followers.publish([Committed(made[0], 2, b"", (BUYER.user_id,))])
-        event = pb.EscrowEvent.FromString(cast(bytes, await anext(following)))
-        assert (event.escrow_id, event.version) == (made[0], 2)
+        for _ in range(4):
+            await anext(following)
+        await room.tell(made[0], c.PublishUpdate("hello"), SERVICE)
+        await room.place()
+        placed = await anext(following)
+        assert isinstance(placed, Placed)
+        assert (placed.escrow_id, placed.version) == (made[0], 2)
     async with aclosing(followers.follow("seller-1")) as following:
-        assert [type(await anext(following)) for _ in range(3)] == [Escrow] * 3
+        assert [type(await anext(following)) for _ in range(3)] == [Snapshot] * 3

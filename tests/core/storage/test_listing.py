@@ -14,6 +14,7 @@ from core.law.status import Status
 from core.storage.database import Database, in_thread, on_wire
 from core.storage.link import Link
 from core.storage.plan import Compiled
+from core.storage.position import Which
 from core.storage.store import Store
 from core.storage.trip import owed, question
 from tests.core.law.story import START_US
@@ -25,7 +26,17 @@ PAGE = 20
 MOST_ROWS = 20 * PAGE
 # SQLite's own instructions: a row costs about ten to forty, and a walk over MANY takes far more.
 MOST_STEPS = 40_000
-BIG = ("escrows", "events", "owed", "checks", "inbox", "payee_changes", "payees", "orders")
+BIG = (
+    "escrows",
+    "events",
+    "positions",
+    "owed",
+    "checks",
+    "inbox",
+    "payee_changes",
+    "payees",
+    "orders",
+)
 
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
 # The newest are of others; `many` is in each role, mostly at the end, and disputes are rare.
@@ -68,6 +79,13 @@ _FILLED = [
         " SELECT 'other-' || CAST(1000000 + n.i AS TEXT), 1, 'cause-' || CAST(n.i AS TEXT),"
         " v.fingerprint, v.type, v.create_time_us, v.body"
         " FROM n, events v WHERE v.escrow_id = :template",
+    ),
+    (
+        1,
+        "INSERT INTO positions (position, escrow_id, version, type, new_status, buyer_id,"
+        " seller_id, arbiter_id) SELECT 1 + ROW_NUMBER() OVER (ORDER BY e.create_time_us),"
+        " e.escrow_id, 1, 'ESCROW_CREATED', e.status, e.buyer_id, e.seller_id, e.arbiter_id"
+        " FROM n, escrows e WHERE e.escrow_id <> :template",
     ),
     *(
         (
@@ -145,14 +163,12 @@ async def _lease(store: Store) -> None:
 
 
 _SOON_US = START_US + 30
-_LATE_US = START_US + OTHERS - 30
+_TYPES = frozenset({"ESCROW_CREATED", "PAYMENT_CAPTURED"})
 CASES: dict[str, Case] = {
     **_lists(),
     "open of many": lambda s: s.open_of("many", PAGE),
     "open of few": lambda s: s.open_of("few", PAGE),
     "unpaid": lambda s: s.unpaid_of("few", limit=PAGE),
-    "all of few": lambda s: s.versions_of("few"),
-    "changed of many and of few": lambda s: s.changed_of(["many", "few"], _LATE_US),
     "leases and checks": _lease,
     "is anything owed": lambda s: s.is_owed(_SOON_US),
     "deadlines": lambda s: s.overdue(START_US * 2, PAGE),
@@ -164,7 +180,13 @@ CASES: dict[str, Case] = {
     "escrow": lambda s: s.escrow("other-1000077"),
     "several": lambda s: s.several([f"other-{at}" for at in range(1000100, 1000110)]),
     "versions": lambda s: s.versions([f"other-{at}" for at in range(1000100, 1000110)]),
-    "parties": lambda s: s.parties([f"other-{at}" for at in range(1000100, 1000110)]),
+    "worrying": lambda s: s.worrying(PAGE),
+    "newest position": lambda s: s.positions.newest(),
+    "places": lambda s: s.positions.places(300, PAGE),
+    "events by position": lambda s: s.positions.after(300, PAGE),
+    "events of many by position": lambda s: s.positions.after(300, PAGE, Which("many")),
+    "events of few by position": lambda s: s.positions.after(0, PAGE, Which("few")),
+    "some events by position": lambda s: s.positions.after(300, PAGE, Which("", _TYPES, "HELD")),
     "events": lambda s: s.events_after("other-1000077", 0, PAGE),
     "events of each": lambda s: s.events_after_each(
         [(f"other-{at}", 0) for at in range(1000100, 1000105)], PAGE
@@ -309,14 +331,3 @@ async def test_a_list_has_what_is_shared_newest_first_and_nothing_twice(room: Ro
             before = (page[-1].create_time_us, page[-1].escrow_id)
         assert found == wanted
     assert await room.store.open_of("ann", 3) == [one for one, who in newest if "ann" in who][:3]
-    assert set(await room.store.versions_of("ann")) == {one for one, who in made if "ann" in who}
-
-
-async def test_what_has_changed_of_some_users_is_told_with_whom_it_concerns(room: Room) -> None:
-    old = await room.create(caller=Caller("ann"), buyer_id="ann", seller_id="bob")
-    since_us = room.time()
-    new = await room.create(caller=Caller("bob"), buyer_id="bob", seller_id="cy", arbiter_id="ann")
-    await room.create(caller=Caller("bob"), buyer_id="bob", seller_id="cy")
-    assert await room.store.changed_of(["ann", "dee"], since_us) == {new: ("bob", "cy", "ann")}
-    assert set(await room.store.changed_of(["ann"], 0)) == {old, new}
-    assert await room.store.changed_of(["dee"], 0) == {}

@@ -13,10 +13,11 @@ from escrow.v1 import escrow_pb2 as pb
 from core.errors import Refusal
 from core.law import command as c
 from core.storage import position
-from core.storage.position import GIVING, Page, Placed, Positions, Which
+from core.storage.position import Page, Placed, Positions, Which, giving
 from tests.core.law.story import SELLER, SERVICE
 from tests.core.room import Room
 
+GIVING = giving(notifies=True)
 # Long enough for the server to be in the middle of it.
 STEP_S = 0.15
 # Longer than a few commands take on a busy machine, and shorter than anybody's patience.
@@ -127,7 +128,9 @@ async def test_a_read_with_a_filter_goes_only_so_far(
 async def test_cores_that_give_at_once_give_each_position_once(
     two_rooms: tuple[Room, Room], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(position, "_GIVE", position._GIVE.replace("LIMIT 2000", "LIMIT 7"))
+    for room in two_rooms:
+        few = room.store.positions._giving.replace(f"LIMIT {position.SLICE}", "LIMIT 7")
+        monkeypatch.setattr(room.store.positions, "_giving", few)
     is_over = False
     seen: list[int] = []
 
