@@ -14,7 +14,9 @@ from core.storage.store import Store
 log = logging.getLogger(__name__)
 
 US_PER_S = 1_000_000
-# How often it is looked for what is old.
+# When it is first looked for what is old: soon after the start, for a core may be restarted often.
+FIRST_S = 10.0
+# How often from then on.
 EVERY_S = 3_600.0
 # Deliveries that one transaction forgets.
 SLICE = 200
@@ -30,11 +32,13 @@ class Pruner:
         self._keep_s = keep_s
         self._now_us = now_us
 
-    async def run(self, every_s: float = EVERY_S) -> None:
-        """Prune every `every_s` until cancelled."""
+    async def run(self, *, first_s: float = FIRST_S, every_s: float = EVERY_S) -> None:
+        """Prune after `first_s` and then every `every_s`, until cancelled."""
+        wait_s = first_s
         while True:
             beat()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(wait_s)
+            wait_s = every_s
             try:
                 await self.prune()
             except Refusal as refusal:

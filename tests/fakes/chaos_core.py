@@ -9,6 +9,7 @@ import asyncio
 from core import config
 from core.server import serving
 from core.settlement.patience import Patience
+from core.webhooks.pace import Pace
 from holdfast.log import set_up
 
 GATEWAY_TIMEOUT_S = 1.5
@@ -21,13 +22,20 @@ PATIENCE = Patience(
     error_first_s=0.05,
     error_last_s=0.5,
 )
+# A try that is slower than its lease is made twice, and counts once.
+PACE = Pace(lease_s=2.0, first_s=0.1, outage_s=0.5)
 
 
 async def live() -> None:
     """Serve until killed."""
     settings = config.read()
     set_up(settings.log_format, settings.log_level)
-    async with serving(settings, patience=PATIENCE, gateway_timeout_s=GATEWAY_TIMEOUT_S) as core:
+    async with serving(
+        settings,
+        patience=PATIENCE,
+        webhook_pace=PACE,
+        gateway_timeout_s=GATEWAY_TIMEOUT_S,
+    ) as core:
         await core.broken.wait()
 
 
