@@ -134,18 +134,15 @@ class Limits:
     inline_subscribers: int = 32
     # Escrows that are watched, all on one upstream stream.
     watches: int = 50_000
-    # Events of a watched escrow that are kept, so that a late subscriber joins without a gap.
+    # Events of a watched escrow that are kept, so that a late subscriber joins without a gap; and
+    # events that wait for a socket that is about to join `*`.
     history_events: int = 64
     # Users who are subscribed to `*`, one upstream stream each.
     follows: int = 20_000
-    # Open escrows of one user whose snapshots are sent for `*`, and escrows of all kinds that are
-    # compared after core was away, the newest first. Of an older one that has ended, an event may
-    # then be missed.
+    # Open escrows of one user whose snapshots are sent for `*`, the newest first.
     user_escrows: int = 10_000
-    # Users whose escrows are compared at the same time.
-    comparisons: int = 16
-    # Escrows in one page of ListEscrows: core's own limit.
-    list_page: int = 200
+    # Users whose snapshots are read at the same time.
+    snapshot_reads: int = 16
     # Encoded events that are kept, because several streams deliver the same event.
     encoded_events: int = 256
     # How long a stream stays open after its last subscriber, so that a reloaded page finds it.

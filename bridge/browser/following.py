@@ -1,28 +1,32 @@
-"""A socket's subscription to `*`: it follows all escrows that concern its user.
+"""A socket's subscription to `*`: every event of all escrows that concern its user, by position.
 
-The socket may also subscribe to one of these escrows. Then that subscription sends the escrow's
-events and this one skips them. When that one ends, this one goes on where it stopped. So each event
-is sent once.
+It reads from core's record what comes after the socket's position, and then joins the follow that
+all sockets of the user share. Whatever comes up to `position` the socket has been sent: who comes
+back with that position misses nothing.
+
+The socket may also subscribe to one of these escrows. Then whichever subscription has an event
+first sends it, and the other one skips it. So each event is sent once, and in the escrow's order.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-
-from escrow.v1 import escrow_pb2 as pb
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from bridge.browser.outbox import Outbox
-from bridge.browser.subscription import EscrowSubscription, Subscription
+from bridge.browser.subscription import EscrowSubscription, Offer, Subscription
 from bridge.protocol import frames
 from bridge.upstream.channel import CoreError
-from bridge.upstream.core import Core
 from bridge.upstream.follow import Follow, Follows
 from holdfast.tokens import Identity
 
+# Escrows whose subscription has ended and of which it is known what was sent, the newest ones.
+MOST_LEFT = 256
+
 
 class UserSubscription:
-    """Joins a follow once: sends a snapshot of each open escrow, the answer, then all events."""
+    """Sends snapshots or what was missed, then the answer, then every event."""
 
     def __init__(
         self,
@@ -33,28 +37,38 @@ class UserSubscription:
         to_escrow: Callable[[str], EscrowSubscription | None],
         on_refused: Callable[[Subscription, CoreError], None],
     ) -> None:
+        """`user_id` is empty for everything there is."""
         self.escrow_id = frames.EVERYTHING
-        self._user_id = user_id
+        self.user_id = user_id
+        # The socket has been sent every event up to it.
+        self.position = 0
+        # The position with which it was asked for.
+        self.after: int | None = None
+        # Whether the first answer was sent.
+        self.is_answered = False
         self._outbox = outbox
         self._follows = follows
-        self._core: Core = follows.source.core
+        self._source = follows.source
         # Finds the socket's subscription to one escrow.
         self._to_escrow = to_escrow
         self._on_refused = on_refused
         self._follow: Follow | None = None
+        # Whether the follow's events are sent as they come.
         self._is_live = False
+        # The follow's events that wait while what is before them is read; None if they do not.
+        self._held: deque[frames.EventFrames] | None = None
+        self._catching: asyncio.Task[None] | None = None
         self._asked: list[frames.FrameId] = [frame_id]
-        # Escrows whose snapshot is still to be sent, in this order.
-        self._unsent: dict[str, None] = {}
-        # Escrows whose snapshot is left to a subscription to the escrow that is not live yet.
-        self._left: set[str] = set()
-        # By escrow: the version after which events were left to such a subscription.
-        self._left_after: dict[str, int] = {}
-        # By escrow: the version that the socket has, where it is newer than the follow's.
-        self._ahead: dict[str, int] = {}
-        # By escrow: the version that the socket has, where it is older. `_fill` sends the rest.
-        self._behind: dict[str, int] = {}
-        self._fills: dict[str, asyncio.Task[None]] = {}
+        self._more = False
+        # By escrow: the version of the snapshot that was sent.
+        self._shown: Mapping[str, int] = {}
+        # By escrow: the version that the socket has, until the follow is told of it.
+        self._known: dict[str, int] = {}
+        # By escrow: of which events a subscription to it that has ended has sent the frames, after
+        # the first version up to the second.
+        self._left: dict[str, tuple[int, int]] = {}
+        # Set when a subscription to one escrow has got on.
+        self._got_on = asyncio.Event()
 
     @property
     def asked(self) -> tuple[frames.FrameId, ...]:
@@ -62,136 +76,199 @@ class UserSubscription:
 
     @property
     def is_current(self) -> bool:
-        if not self._is_live or self._follow is None:
+        if not self.is_answered:
             return True
-        return self._follow.is_current and not self._fills
+        return self._is_live and self._follow is not None and self._follow.is_current
 
     def ask_again(self, frame_id: frames.FrameId) -> None:
         """Answer a repeated subscribe, without snapshots: now, or together with the first."""
         self._asked.append(frame_id)
-        if self._is_live:
+        if self.is_answered:
             self._answer()
 
-    async def join(self, _identity: Identity, _after: int | None) -> None:
-        """Send a snapshot of each open escrow, then `subscribed`, then all events.
+    async def join(self, _identity: Identity, after: int | None) -> None:
+        """Send every event after a position, then `subscribed`, then all that comes.
 
-        There is no `after`, because each escrow has versions of its own. Raises CoreError.
+        Without a position send a snapshot of each open escrow, then `subscribed`, then all events
+        since. Raises CoreError.
         """
-        follow = self._follow = self._follows.hold(self._user_id)
-        await follow.opened()
-        self._unsent = dict.fromkeys(follow.open)
-        follow.subscribers.add(self)
-        while self._unsent:
-            await self._outbox.room()
-            if self._unsent:
-                self._send_snapshot(next(iter(self._unsent)))
-        self._is_live = True
-        self._answer()
+        self.after = after
+        if self.user_id == frames.EVERYTHING:
+            # The name of everything for core, who would send it to this user.
+            raise CoreError("INVALID_ARGUMENT", "No escrow can name this user.")
+        try:
+            if after is None:
+                await self._send_snapshots()
+                self._answer()
+            else:
+                self.position = after
+                await self._catch_up()
+                self._answer()
+        except CoreError as error:
+            raise _refusal(error) from None
+        await self._go_live()
 
     def leave(self) -> None:
         """Send nothing more."""
-        for fill in self._fills.values():
-            fill.cancel()
+        self._is_live = False
+        if self._catching is not None:
+            self._catching.cancel()
         if self._follow is not None:
             self._follow.subscribers.discard(self)
             self._follows.release(self._follow)
             self._follow = None
 
     def deliver(self, event: frames.EventFrames) -> None:
-        escrow_id = event.escrow.escrow_id
-        own = self._to_escrow(escrow_id)
-        if own is not None:
-            if not own.is_live:
-                self._left_after.setdefault(escrow_id, event.version - 1)
-            return
-        if escrow_id in self._behind or self._is_known(event):
-            return
-        if escrow_id in self._unsent:
-            self._send_snapshot(escrow_id)
-        self._outbox.add(event)
+        if self._held is None:
+            if not self._send(event):
+                self._fall_back()
+        elif len(self._held) < self._source.limits.history_events:
+            self._held.append(event)
+        else:
+            # It is further behind than these: read on from the record.
+            self._pause()
 
     def refused(self, error: CoreError) -> None:
-        self._on_refused(self, error)
+        self._on_refused(self, _refusal(error))
 
     def hand_over(self, escrow_id: str) -> int | None:
-        """Leave an escrow to a subscription that begins; answer the version to go on after.
+        """Answer the version of an escrow that the socket has, for a subscription that begins.
 
-        None if the socket knows nothing of the escrow yet.
+        None if that is not known.
         """
-        fill = self._fills.pop(escrow_id, None)
-        if fill is not None:
-            fill.cancel()
-            sent = self._left_after[escrow_id] = self._behind.pop(escrow_id)
-            return sent
-        follow = self._follow
-        if follow is None or self not in follow.subscribers or escrow_id in self._unsent:
+        if not self._is_live or self._follow is None:
             return None
-        known = follow.version(escrow_id)
-        return None if known is None else max(known, self._ahead.get(escrow_id, 0))
+        followed = self._follow.version(escrow_id) or 0
+        _, left = self._left.get(escrow_id, (0, 0))
+        return max(followed, left, self._shown.get(escrow_id, 0)) or None
 
-    def take_over(self, subscription: EscrowSubscription) -> None:
-        """Go on with an escrow where a subscription to it, which has ended, stopped."""
-        escrow_id, known = subscription.escrow_id, subscription.version
-        left_after = self._left_after.pop(escrow_id, None)
-        was_left = escrow_id in self._left
-        self._left.discard(escrow_id)
-        newest = None if self._follow is None else self._follow.version(escrow_id)
-        if newest is None or escrow_id in self._unsent:
-            return
-        if not subscription.is_live:
-            if was_left:
-                self._send_snapshot(escrow_id)
-                return
-            known = newest if left_after is None else max(left_after, known)
-        known = max(known, self._ahead.pop(escrow_id, 0))
-        if newest < known:
-            self._ahead[escrow_id] = known
-        elif newest > known:
-            self._behind[escrow_id] = known
-            self._fills[escrow_id] = asyncio.create_task(self._fill(escrow_id))
+    def take_over(self, ended: EscrowSubscription) -> None:
+        """Remember what a subscription that has ended has sent, because the follow is behind it."""
+        if ended.sent is not None:
+            self._left.pop(ended.escrow_id, None)
+            self._left[ended.escrow_id] = ended.sent
+            if len(self._left) > MOST_LEFT:
+                del self._left[next(iter(self._left))]
+        self.note_joined()
 
-    def _is_known(self, event: frames.EventFrames) -> bool:
-        known = self._ahead.get(event.escrow.escrow_id, 0)
-        if event.version >= known:
-            self._ahead.pop(event.escrow.escrow_id, None)
-        return event.version <= known
+    def note_joined(self) -> None:
+        """Go on, if this waits for a subscription that was catching up."""
+        self._got_on.set()
 
-    def _send_snapshot(self, escrow_id: str) -> None:
-        self._unsent.pop(escrow_id, None)
-        own = self._to_escrow(escrow_id)
-        body = None if self._follow is None else self._follow.open.get(escrow_id)
-        if own is not None and own.is_live:
-            own.ask_again(None)
-        elif own is not None:
-            self._left.add(escrow_id)
-        elif body is not None:
-            escrow = pb.Escrow.FromString(body)
-            data = frames.snapshot(escrow)
-            self._outbox.put(frames.subscribed(escrow_id, escrow.version, data, None))
+    async def _send_snapshots(self) -> None:
+        found = await self._follows.readings.read(self.user_id)
+        for escrow_id, wire in found.wires.items():
+            await self._outbox.room()
+            own = self._to_escrow(escrow_id)
+            newer = None if own is None else own.shown(found.versions[escrow_id])
+            if newer is not None:
+                wire = frames.subscribed(escrow_id, *newer, None, found.position)
+            self._outbox.put(wire)
+        self.position, self._more, self._shown = found.position, found.more, found.versions
+        self._known = dict(found.versions)
+
+    async def _go_live(self) -> None:
+        while not self._is_live:
+            try:
+                await self._catch_up()
+            except CoreError as error:
+                if not error.away:
+                    self._on_refused(self, _refusal(error))
+                    return
+                await asyncio.sleep(self._source.limits.backoff_last_s)
+
+    async def _catch_up(self) -> None:
+        """Send what comes after `position`, and be live. No await follows the last event."""
+        while not self._is_live:
+            while await self._read_page():
+                pass
+            follow = self._hold()
+            self._held = deque()
+            follow.subscribers.add(self)
+            while self._held is not None and self.position < follow.position:
+                before = self.position
+                await self._read_page()
+                if self.position == before:
+                    raise CoreError("UNAVAILABLE", "Core's record ends before its stream.")
+            while self._held:
+                event = self._held.popleft()
+                await self._outbox.room()
+                await self._send_in_turn(event)
+            if self._held is not None:
+                self._held, self._is_live = None, True
+                follow.learn(self._known)
+                self._known = {}
+
+    async def _read_page(self) -> bool:
+        """Send the next page of the record; answer whether there is more."""
+        page = await self._source.core.read_feed(self.user_id, self.position)
+        for placed in page.events:
+            event = self._source.encoder.encode(placed.event, placed.position)
+            await asyncio.sleep(0)
+            await self._outbox.room()
+            await self._send_in_turn(event)
+        self.position = max(self.position, page.next_position)
+        return page.has_more
+
+    async def _send_in_turn(self, event: frames.EventFrames) -> None:
+        while not self._send(event):
+            self._got_on.clear()
+            await self._got_on.wait()
+
+    def _send(self, event: frames.EventFrames) -> bool:
+        """Send an event, unless the socket has it; answer False if it is not its turn yet."""
+        if event.position <= self.position:
+            return True
+        if not self._has(event):
+            own = self._to_escrow(event.escrow.escrow_id)
+            offer = Offer.TAKEN if own is None else own.offer(event.version, is_live=self._is_live)
+            if offer is Offer.TOO_EARLY:
+                return False
+            if offer is Offer.TAKEN:
+                self._outbox.add(event)
+        self.position = event.position
+        if not self._is_live:
+            self._note_known(event.escrow.escrow_id, event.version)
+        return True
+
+    def _has(self, event: frames.EventFrames) -> bool:
+        escrow_id = event.escrow.escrow_id
+        after, until = self._left.get(escrow_id, (0, 0))
+        return after < event.version <= until or event.version <= self._shown.get(escrow_id, 0)
+
+    def _note_known(self, escrow_id: str, version: int) -> None:
+        if escrow_id in self._known or len(self._known) < self._source.limits.user_escrows:
+            self._known[escrow_id] = version
+
+    def _hold(self) -> Follow:
+        if self._follow is not None and self._follow.refusal is not None:
+            self._follows.release(self._follow)
+            self._follow = None
+        if self._follow is None:
+            self._follow = self._follows.hold(self.user_id, self.position)
+        return self._follow
+
+    def _pause(self) -> None:
+        self._held, self._is_live = None, False
+        if self._follow is not None:
+            self._follow.subscribers.discard(self)
+
+    def _fall_back(self) -> None:
+        """Leave the follow until another subscription of the socket has caught up."""
+        self._pause()
+        self._catching = asyncio.create_task(self._go_live())
 
     def _answer(self) -> None:
-        more = self._follow is not None and self._follow.more
+        if self._is_live and self._follow is not None:
+            self.position = max(self.position, self._follow.position)
+        self.is_answered = True
         for frame_id in self._asked:
-            self._outbox.put(frames.subscribed_to_all(frame_id, more=more))
+            self._outbox.put(frames.subscribed_to_all(frame_id, self.position, more=self._more))
         self._asked.clear()
 
-    async def _fill(self, escrow_id: str) -> None:
-        try:
-            while self._behind[escrow_id] < self._newest(escrow_id):
-                for event in await self._core.list_events(escrow_id, self._behind[escrow_id]):
-                    ready = frames.event_frames(event)
-                    await self._outbox.room()
-                    self._outbox.add(ready)
-                    self._behind[escrow_id] = event.version
-        except CoreError as error:
-            # End the whole subscription, so that no event is missing from it unnoticed. Core has
-            # refused the bridge and not the user: whatever its code, the user may try again.
-            self._on_refused(self, CoreError("UNAVAILABLE", error.message))
-            return
-        known = self._behind.pop(escrow_id)
-        del self._fills[escrow_id]
-        if known > self._newest(escrow_id):
-            self._ahead[escrow_id] = known
 
-    def _newest(self, escrow_id: str) -> int:
-        return 0 if self._follow is None else self._follow.version(escrow_id) or 0
+def _refusal(error: CoreError) -> CoreError:
+    if error.reason == "POSITION_UNKNOWN" or error.code == "INVALID_ARGUMENT":
+        return error
+    # Core has refused the bridge and not the user: whatever its code, the user may try again.
+    return CoreError("UNAVAILABLE", error.message)

@@ -19,6 +19,9 @@ from bridge.upstream.follow import Follows
 from bridge.upstream.watch import Watches
 from holdfast.tokens import Identity
 
+# The roles for which `*` means every escrow there is.
+SEES_ALL = frozenset({"admin", "service"})
+
 
 class Owner(Protocol):
     """The session that has the subscriptions."""
@@ -93,7 +96,13 @@ class Subscriptions:
             to_all.take_over(ended)
 
     def check_again(self) -> None:
-        """End the subscriptions that the owner's new token does not allow."""
+        """End the subscriptions that the owner's new token does not allow.
+
+        The one to `*` goes on with what the new roles let see.
+        """
+        to_all = self._to_all()
+        if to_all is not None and to_all.user_id != self._followed():
+            self._begin_anew(to_all)
         for subscription in self._subscriptions.values():
             if isinstance(subscription, EscrowSubscription):
                 checking = asyncio.create_task(self._check(subscription))
@@ -121,15 +130,31 @@ class Subscriptions:
 
     def _begin(self, escrow_id: str, frame_id: frames.FrameId) -> Subscription:
         if escrow_id == frames.EVERYTHING:
-            user_id = self._owner.identity.user_id
             return UserSubscription(
-                user_id, frame_id, self._outbox, self._follows, self._to_escrow, self._fail
+                self._followed(),
+                frame_id,
+                self._outbox,
+                self._follows,
+                self._to_escrow,
+                self._fail,
             )
         to_all = self._to_all()
         known = None if to_all is None else to_all.hand_over(escrow_id)
         return EscrowSubscription(
             self._owner, escrow_id, frame_id, self._outbox, self._watches, known, self._fail
         )
+
+    def _followed(self) -> str:
+        """Whose escrows `*` means: the user's, or, by an empty name, everybody's."""
+        identity = self._owner.identity
+        return "" if SEES_ALL & set(identity.roles) else identity.user_id
+
+    def _begin_anew(self, to_all: UserSubscription) -> None:
+        after = to_all.position if to_all.is_answered else to_all.after
+        asked = to_all.asked
+        self.unsubscribe(frames.EVERYTHING)
+        for frame_id in asked:
+            self.subscribe(frames.Subscribe(frames.EVERYTHING, after, frame_id))
 
     def _to_all(self) -> UserSubscription | None:
         found = self._subscriptions.get(frames.EVERYTHING)
@@ -147,6 +172,9 @@ class Subscriptions:
         finally:
             if self._joining.get(subscription.escrow_id) is asyncio.current_task():
                 del self._joining[subscription.escrow_id]
+            to_all = self._to_all()
+            if to_all is not None:
+                to_all.note_joined()
 
     def _fail(self, subscription: Subscription, error: CoreError) -> None:
         escrow_id = subscription.escrow_id
@@ -161,6 +189,12 @@ class Subscriptions:
 
 
 def _refusal(error: CoreError) -> tuple[ErrorCode, str]:
+    if error.reason == "POSITION_UNKNOWN":
+        return (
+            ErrorCode.POSITION_UNKNOWN,
+            "There is no such position yet: core may have been restored from a backup. Subscribe"
+            " without `after`, and forget what you have.",
+        )
     # A malformed id gets the same answer as the id of an escrow that the user may not see.
     if error.code in ("NOT_FOUND", "INVALID_ARGUMENT"):
         return ErrorCode.ESCROW_NOT_FOUND, "There is no such escrow."

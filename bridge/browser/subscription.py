@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Protocol
 
 from bridge.browser.outbox import Outbox
@@ -42,6 +43,17 @@ class Subscription(Protocol):
         """Send nothing more."""
 
 
+class Offer(Enum):
+    """What becomes of an event that the subscription to `*` has as well."""
+
+    # That one sends it, and this one skips it.
+    TAKEN = auto()
+    # This one has sent it.
+    KNOWN = auto()
+    # This one sends older ones first, and perhaps this one too.
+    TOO_EARLY = auto()
+
+
 class Owner(Protocol):
     """Whose subscription it is. A fresh token changes the identity."""
 
@@ -49,7 +61,10 @@ class Owner(Protocol):
 
 
 class EscrowSubscription:
-    """Joins a watch once, then sends every event after `version`, each once and in order."""
+    """Joins a watch once, then sends every event after `version`, each once and in order.
+
+    An event that the socket's subscription to `*` has sent before it counts as sent.
+    """
 
     def __init__(
         self,
@@ -62,14 +77,16 @@ class EscrowSubscription:
         on_refused: Callable[[Subscription, CoreError], None],
     ) -> None:
         self.escrow_id = escrow_id
-        # The version of the last event that was sent, in catching up or live.
+        # The version that the socket has: of the last event that was sent, in catching up or live.
         self.version = 0
+        # The version after which the events were sent. None while it is not known where to begin.
+        self._after: int | None = None
         self.is_live = False
         self._owner = owner
         self._outbox = outbox
         self._watches = watches
         self._core = watches.source.core
-        # The version that the socket has from its subscription to `*`: this one goes on after it.
+        # The version that the socket has by its subscription to `*`: this one goes on after it.
         self._known_version = known_version
         self._on_refused = on_refused
         self._watch: Watched | None = None
@@ -95,17 +112,24 @@ class EscrowSubscription:
     def identity(self) -> Identity:
         return self._owner.identity
 
+    @property
+    def sent(self) -> tuple[int, int] | None:
+        """Which events were sent: those after the first version, up to the second."""
+        return None if self._after is None else (self._after, self.version)
+
     async def join(self, _identity: Identity, after: int | None) -> None:
         """Ask core as the user, send the events after `after`, then `subscribed`, and go live.
 
         If `after` is newer than core's version, core's database was restored: the snapshot counts.
         """
         after = self._known_version if after is None else after
-        watch = self._watch = await self._watches.join(self, self.escrow_id, after)
         if after is not None:
-            await self._catch_up(watch, after)
+            self._after = self.version = after
+        watch = self._watch = await self._watches.join(self, self.escrow_id, after)
+        if self._after is None or watch.version < self.version == after:
+            self._after = self.version = watch.version
+        await self._catch_up(watch)
         # No await from here on, so that no event comes in between.
-        self.version = watch.version
         self.is_live = True
         self._answer()
 
@@ -115,19 +139,51 @@ class EscrowSubscription:
             self._watch = None
 
     def deliver(self, event: frames.EventFrames) -> None:
-        if self.is_live and event.version > self.version and self._watch is not None:
-            self.version = event.version
-            self._outbox.add(event)
+        if self.is_live and self._watch is not None:
+            self._pass_on(event)
+            if self._asked:
+                self._answer()
 
     def refused(self, error: CoreError) -> None:
         self._on_refused(self, error)
+
+    def offer(self, version: int, *, is_live: bool) -> Offer:
+        """Let the subscription to `*` send an event, if it is the next one or an older one.
+
+        What that one sends live this one goes on after, if it does not know where to begin.
+        """
+        if self._after is None:
+            if is_live:
+                self._after, self.version = version - 1, version
+        elif self._after < version <= self.version:
+            return Offer.KNOWN
+        elif version == self.version + 1:
+            self.version = version
+        elif version > self.version and not self.is_live:
+            return Offer.TOO_EARLY
+        return Offer.TAKEN
+
+    def shown(self, version: int) -> tuple[int, bytes] | None:
+        """Note that the subscription to `*` sends a snapshot, or answer a newer one."""
+        if self._after is None:
+            self._after = self.version = version
+        if self._watch is None or not self.is_live or self._watch.version <= version:
+            return None
+        return self._watch.version, self._watch.snapshot()
+
+    def _pass_on(self, event: frames.EventFrames) -> None:
+        if event.version > self.version:
+            self.version = event.version
+            self._outbox.add(event)
 
     def _answer(self) -> None:
         watch = self._watch
         assert watch is not None
         # The watch may be delivering an event that has not reached this subscriber yet.
         for event in watch.since(self.version):
-            self.deliver(event)
+            self._pass_on(event)
+        if watch.version < self.version:
+            return  # The subscription to `*` was faster: the answer comes with that event.
         snapshot = watch.snapshot()
         for frame_id in self._asked:
             self._outbox.put(
@@ -135,18 +191,18 @@ class EscrowSubscription:
             )
         self._asked.clear()
 
-    async def _catch_up(self, watch: Watched, after: int) -> None:
-        """Send every event after a version, until the watch has no newer one."""
-        cursor = after
-        while cursor < watch.version:
-            for event in watch.since(cursor) or await self._read_page(cursor):
+    async def _catch_up(self, watch: Watched) -> None:
+        """Send every event after `version`, until the watch has no newer one."""
+        while self.version != watch.version:
+            if self.version > watch.version:
+                # The record, or the subscription to `*`, is ahead of the watch.
+                if not await watch.reached(self.version):
+                    assert watch.refusal is not None
+                    raise watch.refusal
+                continue
+            for event in watch.since(self.version) or await self._read_page(self.version):
                 await self._outbox.room()
-                self._outbox.add(event)
-                self.version = cursor = event.version
-            # The record may be ahead of the stream.
-            if not await watch.reached(cursor):
-                assert watch.refusal is not None
-                raise watch.refusal
+                self._pass_on(event)
 
     async def _read_page(self, after: int) -> list[frames.EventFrames]:
         token = self.identity.token

@@ -22,6 +22,11 @@ class ErrorCode(Enum):
         " missing or wrong. The connection stays open.",
     )
     ESCROW_NOT_FOUND = (False, "The escrow does not exist, or this user may not see it.")
+    POSITION_UNKNOWN = (
+        False,
+        "The position after which `*` was to go on is beyond the newest: core's database was"
+        " restored from a backup, or is another one. Subscribe to `*` anew, without `after`.",
+    )
     FORBIDDEN = (False, "Core does not allow this user to do that.")
     TOO_MANY_SUBSCRIPTIONS = (
         False,

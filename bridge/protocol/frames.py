@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 from typing import Any, TypeAlias
 
@@ -36,7 +36,7 @@ PING = b"\x89\x00"
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     escrow_id: str
-    # The last version that the browser has (exclusive). EVERYTHING ignores it.
+    # The last version that the browser has (exclusive); of EVERYTHING, the last position.
     after: int | None
     frame_id: FrameId
 
@@ -63,12 +63,16 @@ Command: TypeAlias = Subscribe | Unsubscribe | Ping | Authenticate
 
 @dataclass(frozen=True, slots=True)
 class EventFrames:
-    """An encoded event: `wire` holds `count` frames, which are always sent together."""
+    """An encoded event: `wire` holds `count` frames, which are always sent together.
+
+    They carry `position` if it is not 0: for those who follow everything.
+    """
 
     version: int
     wire: bytes
     count: int
     escrow: pb.Escrow
+    position: int = 0
 
 
 def parse(text: str) -> Command:
@@ -77,7 +81,8 @@ def parse(text: str) -> Command:
     frame_id = _frame_id(frame)
     match frame.get("type"):
         case "subscribe":
-            return Subscribe(_escrow_id(frame, frame_id), _after(frame, frame_id), frame_id)
+            escrow_id = _escrow_id(frame, frame_id)
+            return Subscribe(escrow_id, _after(frame, escrow_id, frame_id), frame_id)
         case "unsubscribe":
             return Unsubscribe(_escrow_id(frame, frame_id), frame_id)
         case "ping":
@@ -137,12 +142,13 @@ def _escrow_id(frame: dict[str, Any], frame_id: FrameId) -> str:
     return escrow_id
 
 
-def _after(frame: dict[str, Any], frame_id: FrameId) -> int | None:
+def _after(frame: dict[str, Any], escrow_id: str, frame_id: FrameId) -> int | None:
     after = frame.get("after")
     if after is None:
         return None
     if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after <= VERSION_MAX:
-        raise BadFrame(f"after must be a version: an integer from 0 to {VERSION_MAX}.", frame_id)
+        what = "position" if escrow_id == EVERYTHING else "version"
+        raise BadFrame(f"after must be a {what}: an integer from 0 to {VERSION_MAX}.", frame_id)
     return after
 
 
@@ -185,19 +191,26 @@ def live(is_live: bool, reason: str = "") -> bytes:
     return _frame(frame if is_live else {**frame, "reason": reason})
 
 
-def subscribed(escrow_id: str, version: int, data: bytes, frame_id: FrameId) -> bytes:
-    """Answer a subscribe. `data` is the snapshot, already JSON: it is encoded once per version."""
+def subscribed(
+    escrow_id: str, version: int, data: bytes, frame_id: FrameId, position: int | None = None
+) -> bytes:
+    """Answer a subscribe. `data` is the snapshot, already JSON: it is encoded once per version.
+
+    To who follows EVERYTHING it is sent with the position as of which it is true, or a later one.
+    """
     head = _json({"type": "subscribed", "escrow_id": escrow_id, "version": version})
     tail = b"" if frame_id is None else b',"id":' + _json(frame_id)
+    if position is not None:
+        tail += _position(position)
     return wire(head[:-1] + b',"data":' + data + tail + b"}")
 
 
-def subscribed_to_all(frame_id: FrameId, *, more: bool = False) -> bytes:
-    """Answer a subscribe to EVERYTHING, after the snapshots of the open escrows.
+def subscribed_to_all(frame_id: FrameId, position: int, *, more: bool = False) -> bytes:
+    """Answer a subscribe to EVERYTHING: all up to a position was sent.
 
     `more` says that older open escrows exist, for which no snapshot was sent.
     """
-    frame: dict[str, Any] = {"type": "subscribed", "escrow_id": EVERYTHING}
+    frame: dict[str, Any] = {"type": "subscribed", "escrow_id": EVERYTHING, "position": position}
     return _frame({**frame, "more": True} if more else frame, frame_id)
 
 
@@ -245,6 +258,25 @@ def event_frames(event: pb.EscrowEvent) -> EventFrames:
     frames.append({"type": "escrow_update", **place, "data": view.event_data(event)})
     blob = b"".join(_frame(frame) for frame in frames)
     return EventFrames(event.version, blob, len(frames), event.escrow)
+
+
+def at(event: EventFrames, position: int) -> EventFrames:
+    """Put the position into each frame of an event, without encoding it again."""
+    parts, rest = [], memoryview(event.wire)
+    while rest:
+        size, start = rest[1], 2
+        if size == 126:
+            (size,), start = struct.unpack("!H", rest[2:4]), 4
+        elif size == 127:
+            (size,), start = struct.unpack("!Q", rest[2:10]), 10
+        # Without the brace at its end.
+        parts.append(wire(bytes(rest[start : start + size - 1]) + _position(position) + b"}"))
+        rest = rest[start + size :]
+    return replace(event, wire=b"".join(parts), position=position)
+
+
+def _position(position: int) -> bytes:
+    return b',"position":' + str(position).encode()
 
 
 def _frame(frame: dict[str, Any], frame_id: FrameId = None) -> bytes:

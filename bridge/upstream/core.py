@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as service
+from escrow.v1 import feed_service_pb2 as feed
 from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 
@@ -22,7 +24,9 @@ _ESCROWS = "/escrow.v1.EscrowService/"
 _PAYMENTS = "/escrow.v1.PaymentService/"
 _LEDGER = "/escrow.v1.LedgerService/"
 _ADMIN = "/escrow.v1.AdminService/"
+_FEED = "/escrow.v1.FeedService/"
 
+Answer = TypeVar("Answer")
 WatchTalk = Talk[service.WatchManyRequest, service.WatchManyResponse]
 
 
@@ -36,15 +40,16 @@ class Core(Upstream):
         self._token = token
         self._turns = Turns(limits.core_calls)
 
-    async def get_escrow(self, escrow_id: str) -> pb.Escrow:
-        """Read the escrow as the bridge itself. Raises CoreError."""
-        return (await self._get_escrow(escrow_id, self._token, self._limits.core_wait_s)).escrow
-
     async def get_escrow_as(self, who: Identity, escrow_id: str) -> pb.Escrow:
-        """Read the escrow as this user may see it. Raises CoreError.
+        """Read the escrow as this user may see it, in turn. Raises CoreError."""
+        reply = await self.in_turn(who.user_id, lambda: self._get_escrow(escrow_id, who.token))
+        return reply.escrow
+
+    async def in_turn(self, key: str, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Make a call that only reads. Raises CoreError.
 
         Waits `core_wait_s` for a core that is away; for one that is only busy it waits in turn, one
-        user after another, up to `core_busy_s`.
+        key (a user) after another, up to `core_busy_s`.
         """
         loop = asyncio.get_running_loop()
         give_up_s = loop.time() + self._limits.core_wait_s
@@ -52,9 +57,8 @@ class Core(Upstream):
         while True:
             await self.wait(give_up_s - loop.time())
             try:
-                async with self._turns.turn(who.user_id):
-                    reply = await self._get_escrow(escrow_id, who.token, self._limits.core_busy_s)
-                return reply.escrow
+                async with self._turns.turn(key):
+                    return await call()
             except CoreError as error:
                 is_lost = error.code == "UNAVAILABLE" and not error.reason
                 if not is_lost or (has_failed and loop.time() >= give_up_s):
@@ -65,16 +69,13 @@ class Core(Upstream):
                 give_up_s = max(give_up_s, loop.time() + self._limits.backoff_last_s)
             await asyncio.sleep(self._limits.backoff_first_s)
 
-    async def _get_escrow(
-        self, escrow_id: str, token: str, timeout_s: float
-    ) -> service.GetEscrowResponse:
+    async def _get_escrow(self, escrow_id: str, token: str) -> service.GetEscrowResponse:
         return await self.unary(
             _ESCROWS + "GetEscrow",
             service.GetEscrowRequest(escrow_id=escrow_id),
             service.GetEscrowResponse,
             token=token,
-            timeout_s=timeout_s,
-            repeatable=token == self._token,
+            timeout_s=self._limits.core_busy_s,
         )
 
     async def list_events(
@@ -101,22 +102,28 @@ class Core(Upstream):
             raise CoreError("UNAVAILABLE", "An event is missing from core's answer.")
         return list(reply.events)
 
-    async def list_escrows(self, user_id: str) -> AsyncGenerator[pb.Escrow, None]:
-        """Read the newest `user_escrows` of a user as the bridge itself, the newest first."""
-        request = service.ListEscrowsRequest(party=user_id, page_size=self._limits.list_page)
-        for _ in range(0, self._limits.user_escrows, self._limits.list_page):
-            reply = await self.unary(
-                _ESCROWS + "ListEscrows",
+    async def read_feed(
+        self, user_id: str, after_position: int
+    ) -> feed.FeedServiceListEventsResponse:
+        """Read one page of the events after a position (exclusive), as the bridge itself, in turn.
+
+        They are those that concern a user, or all where `user_id` is empty. Raises CoreError.
+        """
+        request = feed.FeedServiceListEventsRequest(
+            after_position=after_position,
+            page_size=self._limits.catch_up_events,
+            user_id=user_id,
+        )
+        return await self.in_turn(
+            user_id,
+            lambda: self.unary(
+                _FEED + "ListEvents",
                 request,
-                service.ListEscrowsResponse,
+                feed.FeedServiceListEventsResponse,
                 token=self._token,
-                repeatable=True,
-            )
-            for escrow in reply.escrows:
-                yield escrow
-            if not reply.next_page_token:
-                return
-            request.page_token = reply.next_page_token
+                timeout_s=self._limits.core_busy_s,
+            ),
+        )
 
     async def ingest_webhook(self, body: bytes, signature: str, event_id: str) -> str:
         """Pass one webhook to core; answer its outcome in lower case. Raises CoreError."""
@@ -161,14 +168,17 @@ class Core(Upstream):
             token=self._token,
         )
 
-    def follow(self, user_id: str) -> AsyncGenerator[service.WatchEscrowResponse, None]:
-        """Watch all escrows that concern a user, as the bridge itself.
+    def follow(
+        self, user_id: str, after_position: int | None
+    ) -> AsyncGenerator[service.WatchEscrowResponse, None]:
+        """Follow all that concerns a user, or everything where `user_id` is empty, as the bridge
+        itself: from a position (exclusive) on, or with snapshots first.
 
         Ends, or raises CoreError, with the stream.
         """
         return self.stream(
             _ESCROWS + "WatchEscrow",
-            service.WatchEscrowRequest(user_id=user_id),
+            service.WatchEscrowRequest(user_id=user_id, after_position=after_position),
             service.WatchEscrowResponse,
             token=self._token,
             silence_s=self._limits.watch_silence_s,

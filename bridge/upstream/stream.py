@@ -47,13 +47,18 @@ class Encoder:
 
     def __init__(self, events: int) -> None:
         self._events = events
-        self._ready: OrderedDict[tuple[str, int, bytes], frames.EventFrames] = OrderedDict()
+        self._ready: OrderedDict[tuple[str, int, bytes, int], frames.EventFrames] = OrderedDict()
 
-    def encode(self, event: pb.EscrowEvent) -> frames.EventFrames:
-        key = (event.escrow_id, event.version, event.hash)
+    def encode(self, event: pb.EscrowEvent, position: int = 0) -> frames.EventFrames:
+        """Encode an event, for those who follow everything with its position."""
+        key = (event.escrow_id, event.version, event.hash, position)
         ready = self._ready.get(key)
         if ready is None:
-            ready = self._ready[key] = frames.event_frames(event)
+            if position:
+                ready = frames.at(self.encode(event), position)
+            else:
+                ready = frames.event_frames(event)
+            self._ready[key] = ready
             if len(self._ready) > self._events:
                 self._ready.popitem(last=False)
         return ready

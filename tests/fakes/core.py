@@ -18,6 +18,7 @@ from escrow.v1.escrow_service_pb2_grpc import (
     EscrowServiceServicer,
     add_EscrowServiceServicer_to_server,
 )
+from escrow.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from escrow.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
     add_LedgerServiceServicer_to_server,
@@ -32,6 +33,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from tests.fakes.manywatch import ManyWatch
+from tests.fakes.order import FakeFeed, parties, sees_all
 from tests.fakes.port import free_port
 
 PAGE = 100
@@ -42,6 +44,8 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
 
     def __init__(self, secret: str) -> None:
         self.records: dict[str, list[pb.EscrowEvent]] = {}
+        # Every event; its position is its place, counted from 1.
+        self.order: list[pb.EscrowEvent] = []
         self.calls: Counter[str] = Counter()
         self.webhooks: list[payments.IngestWebhookRequest] = []
         self.outcome = payments.WEBHOOK_OUTCOME_APPLIED
@@ -55,6 +59,9 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         # GetEscrow and `Open` wait while this is cleared.
         self.answering = asyncio.Event()
         self.answering.set()
+        # WatchEscrow waits between the position and the snapshots while this is cleared.
+        self.showing = asyncio.Event()
+        self.showing.set()
         self.heartbeat_s = 15.0
         # Changes what a watcher is sent; None sends nothing.
         self.tamper: Callable[[pb.EscrowEvent], pb.EscrowEvent | None] = lambda event: event
@@ -65,6 +72,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         self.bell = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
+        self._feed = FakeFeed(self)
 
     @property
     def address(self) -> str:
@@ -76,6 +84,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         add_EscrowServiceServicer_to_server(self, server)
         add_PaymentServiceServicer_to_server(self, server)
         add_LedgerServiceServicer_to_server(self, server)
+        add_FeedServiceServicer_to_server(self._feed, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         # Not localhost, which has two addresses: if another process has the port on one of them,
         # gRPC listens on the other alone, and half of the calls go to that process. And not a port
@@ -151,6 +160,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         event.create_time.GetCurrentTime()
         event.data.update(data or {})
         record.append(event)
+        self.order.append(event)
         async with self.bell:
             self.bell.notify_all()
         return event
@@ -163,17 +173,17 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         return self.records[escrow_id][-1].escrow
 
     async def GetEscrow(self, request: service.GetEscrowRequest, context: Any) -> Any:
-        await self._enter("GetEscrow", context)
+        await self.enter("GetEscrow", context)
         await self.answering.wait()
         return service.GetEscrowResponse(escrow=await self._see(request.escrow_id, context))
 
     async def ListEscrows(self, request: service.ListEscrowsRequest, context: Any) -> Any:
-        await self._enter("ListEscrows", context)
-        claims = await self._claims(context)
+        await self.enter("ListEscrows", context)
+        claims = await self.claims(context)
         newest_first = [record[-1].escrow for record in reversed(self.records.values())]
-        concerned = [one for one in newest_first if request.party in _parties(one)]
-        if not {"service", "admin"} & set(claims["roles"]):
-            concerned = [one for one in concerned if claims["sub"] in _parties(one)]
+        concerned = [one for one in newest_first if request.party in parties(one)]
+        if not sees_all(claims):
+            concerned = [one for one in concerned if claims["sub"] in parties(one)]
         start = int(request.page_token or 0)
         end = start + (request.page_size or PAGE)
         return service.ListEscrowsResponse(
@@ -181,7 +191,7 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         )
 
     async def ListEvents(self, request: service.ListEventsRequest, context: Any) -> Any:
-        await self._enter("ListEvents", context)
+        await self.enter("ListEvents", context)
         await self._see(request.escrow_id, context)
         rest = self.records[request.escrow_id][request.after_version :]
         size = request.page_size or PAGE
@@ -190,22 +200,15 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
     async def WatchEscrow(
         self, request: service.WatchEscrowRequest, context: Any
     ) -> AsyncIterator[service.WatchEscrowResponse]:
-        await self._enter("WatchEscrow", context)
-        cursors: dict[str, int] = {}
-        if request.user_id:
-            await self._claims(context)
-            # The newest first, as core does.
-            for escrow in reversed(self._concerning(request.user_id)):
-                cursors[escrow.escrow_id] = escrow.version
-                if escrow.status < pb.ESCROW_STATUS_RELEASED:
-                    yield service.WatchEscrowResponse(snapshot=escrow)
-            yield service.WatchEscrowResponse(heartbeat=service.Heartbeat())
-        else:
-            await self._see(request.escrow_id, context)
-            cursors[request.escrow_id] = request.after_version
+        await self.enter("WatchEscrow", context)
+        if not request.escrow_id and (request.user_id or sees_all(await self.claims(context))):
+            async for response in self._feed.follow(request, context):
+                yield response
+            return
+        await self._see(request.escrow_id, context)
         self.watching += 1
         try:
-            async for response in self._live(request.user_id, cursors):
+            async for response in self._live(request.escrow_id, request.after_version):
                 yield response
         finally:
             self.watching = max(self.watching - 1, 0)
@@ -213,8 +216,8 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
     async def WatchMany(
         self, requests: AsyncIterator[service.WatchManyRequest], context: Any
     ) -> AsyncIterator[service.WatchManyResponse]:
-        await self._enter("WatchMany", context)
-        await self._claims(context)
+        await self.enter("WatchMany", context)
+        await self.claims(context)
         many = ManyWatch(self)
         self.many.append(many)
         try:
@@ -236,56 +239,44 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         return None
 
     async def _live(
-        self, user_id: str, cursors: dict[str, int]
+        self, escrow_id: str, version: int
     ) -> AsyncIterator[service.WatchEscrowResponse]:
+        record = self.records[escrow_id]
         while True:
-            for escrow in self._concerning(user_id) if user_id else ():
-                cursors.setdefault(escrow.escrow_id, 0)
-            for escrow_id, version in cursors.items():
-                for event in self.records[escrow_id][version:]:
-                    sent = self.tamper(event)
-                    if sent is not None:
-                        yield service.WatchEscrowResponse(event=sent)
-                    cursors[escrow_id] = event.version
+            for event in record[version:]:
+                sent = self.tamper(event)
+                if sent is not None:
+                    yield service.WatchEscrowResponse(event=sent)
+                version = event.version
             async with self.bell:
                 try:
                     async with asyncio.timeout(self.heartbeat_s):
-                        while not self._is_behind(user_id, cursors):
+                        while len(record) <= version:
                             await self.bell.wait()
                 except TimeoutError:
-                    version = 0 if user_id else max(cursors.values())
                     beat = service.Heartbeat(version=version)
                     yield service.WatchEscrowResponse(heartbeat=beat)
 
-    def _concerning(self, user_id: str) -> list[pb.Escrow]:
-        current = (record[-1].escrow for record in self.records.values())
-        return [one for one in current if user_id in _parties(one)]
-
-    def _is_behind(self, user_id: str, cursors: dict[str, int]) -> bool:
-        if user_id and any(one.escrow_id not in cursors for one in self._concerning(user_id)):
-            return True
-        return any(len(self.records[one]) > version for one, version in cursors.items())
-
     async def IngestWebhook(self, request: payments.IngestWebhookRequest, context: Any) -> Any:
-        await self._enter("IngestWebhook", context)
-        if "service" not in (await self._claims(context))["roles"]:
+        await self.enter("IngestWebhook", context)
+        if "service" not in (await self.claims(context))["roles"]:
             await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
         self.webhooks.append(request)
         return payments.IngestWebhookResponse(outcome=self.outcome)
 
     async def GetLastCheck(self, request: ledger.GetLastCheckRequest, context: Any) -> Any:
-        await self._enter("GetLastCheck", context)
-        if "service" not in (await self._claims(context))["roles"]:
+        await self.enter("GetLastCheck", context)
+        if "service" not in (await self.claims(context))["roles"]:
             await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
         await self.answering.wait()
         return self.check
 
-    async def _enter(self, name: str, context: Any) -> None:
+    async def enter(self, name: str, context: Any) -> None:
         self.calls[name] += 1
         if name in self.refusals:
             await _refuse(context, *self.refusals[name])
 
-    async def _claims(self, context: Any) -> dict[str, Any]:
+    async def claims(self, context: Any) -> dict[str, Any]:
         metadata = dict(context.invocation_metadata())
         token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
         claims = self._read(token)
@@ -300,8 +291,11 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
             return None
         return {"roles": ["user"], **claims}
 
+    async def refuse(self, context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:
+        await _refuse(context, code, reason)
+
     async def _see(self, escrow_id: str, context: Any) -> pb.Escrow:
-        claims = await self._claims(context)
+        claims = await self.claims(context)
         if escrow_id not in self.records:
             await _refuse(context, grpc.StatusCode.NOT_FOUND, "ESCROW_NOT_FOUND")
         escrow = self.escrow(escrow_id)
@@ -310,12 +304,8 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         return escrow
 
 
-def _parties(escrow: pb.Escrow) -> set[str]:
-    return {escrow.buyer_id, escrow.seller_id, escrow.arbiter_id}
-
-
 def _may_see(claims: dict[str, Any], escrow: pb.Escrow) -> bool:
-    return claims["sub"] in _parties(escrow) or bool({"service", "admin"} & set(claims["roles"]))
+    return claims["sub"] in parties(escrow) or sees_all(claims)
 
 
 async def _refuse(context: Any, code: grpc.StatusCode, reason: str) -> NoReturn:

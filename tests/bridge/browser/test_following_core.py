@@ -197,14 +197,12 @@ async def test_a_user_that_no_escrow_can_name_is_refused(bridge: Bridge, real: R
         assert (answer["code"], answer["retry"]) == ("ESCROW_NOT_FOUND", False)
 
 
-async def test_many_escrows_are_read_page_by_page(
+async def test_many_missed_events_are_read_page_by_page(
     start_bridge: StartBridge, real: RealCore
 ) -> None:
-    bridge = await start_bridge(
-        {"core_address": (f"127.0.0.1:{real.port}",)}, list_page=7, user_escrows=50
-    )
+    bridge = await start_bridge({"core_address": (f"127.0.0.1:{real.port}",)}, catch_up_events=7)
     ids = [await real.create() for _ in range(30)]
-    async with bridge.browser() as browser:
+    async with bridge.browser() as browser, bridge.browser() as back:
         assert await follow(browser) == dict.fromkeys(ids, 1)
         await real.stop()
         async with real.elsewhere():
@@ -212,3 +210,7 @@ async def test_many_escrows_are_read_page_by_page(
                 await real.publish(escrow_id)
         await real.serve()
         assert await seen(browser, 6) == {escrow_id: [2] for escrow_id in ids[::5]}
+        await back.send("subscribe", escrow_id="*", after=0)
+        expected = {one: [1, 2] if number % 5 == 0 else [1] for number, one in enumerate(ids)}
+        assert await seen(back, 36) == expected
+        assert (await back.next())["position"] == 36

@@ -9,6 +9,7 @@ from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bridge.protocol import frames, view
+from bridge.upstream.stream import Encoder
 
 
 def unframe(wire: bytes) -> list[dict[str, Any]]:
@@ -320,3 +321,49 @@ def test_a_snapshot_is_inserted_unchanged_and_the_id_comes_back() -> None:
         assert told["data"]["title"] == '"ü\u2028'
         assert (told["type"], told["version"]) == ("subscribed", 4)
         assert told.get("id") == frame_id
+
+
+@pytest.mark.parametrize("size", [1, 60, 110, 300, 65_200, 70_000])
+def test_a_position_is_put_into_each_frame_of_an_event_and_nothing_else_changes(size: int) -> None:
+    """Whatever the length of the header before and after."""
+    one = event(
+        escrow=escrow(description="x" * size),
+        payment_status=pb.PAYMENT_STATUS_CAPTURED,
+        old_status=pb.ESCROW_STATUS_INITIATED,
+    )
+    ready = frames.event_frames(one)
+    placed = frames.at(ready, 2**53)
+    assert unframe(placed.wire) == [frame | {"position": 2**53} for frame in unframe(ready.wire)]
+    assert (placed.position, placed.count, placed.version) == (2**53, 3, ready.version)
+    assert placed.escrow is ready.escrow
+
+
+def test_only_who_follows_everything_is_told_a_position() -> None:
+    assert "position" not in unframe(frames.subscribed("e1", 4, b"{}", None))[0]
+    told = unframe(frames.subscribed("e1", 4, b"{}", 7, 0))[0]
+    assert told == {
+        "type": "subscribed",
+        "escrow_id": "e1",
+        "version": 4,
+        "data": {},
+        "id": 7,
+        "position": 0,
+    }
+
+
+def test_an_event_is_encoded_once_for_all_who_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    real = frames.event_frames
+
+    def count(one: pb.EscrowEvent) -> frames.EventFrames:
+        encoded.append(one)
+        return real(one)
+
+    monkeypatch.setattr(frames, "event_frames", count)
+    encoder = Encoder(8)
+    one = event()
+    placed = encoder.encode(one, 7)
+    assert encoder.encode(one, 7) is placed
+    assert encoder.encode(one).position == 0
+    assert encoder.encode(one) is encoder.encode(one)
+    assert encoded == [one]

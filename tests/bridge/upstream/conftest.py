@@ -11,6 +11,7 @@ async def pair() -> AsyncIterator[list[FakeCore]]:
     """Two cores on one database."""
     cores = [fake_core(SECRET), fake_core(SECRET)]
     cores[1].records = cores[0].records
+    cores[1].order = cores[0].order
     cores[1].bell = cores[0].bell
     for core in cores:
         await core.start()

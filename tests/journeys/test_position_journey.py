@@ -1,0 +1,164 @@
+"""The line is cut, and escrows go on: whoever comes back with a position gets just what was missed.
+
+With real processes, on both databases.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.fakes.database import on_both
+from tests.fakes.deal import Deal
+from tests.fakes.rpc import Caller
+from tests.fakes.stack import Client, token
+from tests.fakes.viewer import Viewer
+
+pytestmark = on_both("stack")
+
+Event = tuple[str, int]
+
+
+async def cut(viewer: Viewer) -> int:
+    """Cut the line as a network does; answer the last position that the browser has."""
+    connection = viewer.socket._response.connection
+    assert connection is not None
+    assert connection.transport is not None
+    connection.transport.abort()
+    await viewer.ends()
+    return int([frame["position"] for frame in viewer.frames if "position" in frame][-1])
+
+
+def told(viewer: Viewer) -> list[Event]:
+    """The updates that came with a position, in the order in which they came."""
+    frames = [frame for frame in viewer.find(type="escrow_update") if "position" in frame]
+    positions = [frame["position"] for frame in frames]
+    assert positions == sorted(set(positions))
+    return [(frame["escrow_id"], frame["version"]) for frame in frames]
+
+
+async def record(deals: list[Deal], after: dict[str, int]) -> set[Event]:
+    """All events of some escrows after the versions that the browser had."""
+    return {
+        (deal.escrow_id, event.version)
+        for deal in deals
+        for event in await deal.events()
+        if event.version > after.get(deal.escrow_id, 0)
+    }
+
+
+def deal_of(client: Client, seller: Caller) -> Deal:
+    """One more deal of this seller."""
+    deal = Deal(client)
+    deal.seller = seller
+    return deal
+
+
+@pytest.mark.parametrize("who", ["seller", "admin", "service"])
+async def test_what_was_missed_comes_and_nothing_else(client: Client, who: str) -> None:
+    first = Deal(client)
+    seller = first.seller
+    stays, refunded, cancelled, ended, new, short = [
+        first,
+        *(deal_of(client, seller) for _ in range(5)),
+    ]
+    await refunded.hold()
+    for deal in (stays, cancelled, ended):
+        await deal.agree()
+    await ended.act(ended.buyer, "CancelEscrow")
+    caller = seller if who == "seller" else client.caller(who, who)
+    viewer = await client.viewer(caller)
+    await viewer.subscribe("*")
+    await stays.act(stays.service, "PublishUpdate", event_type="seen")
+    await viewer.sees(escrow_id=stays.escrow_id, type="escrow_update")
+    before = {deal.escrow_id: len(await deal.events()) for deal in (stays, refunded, cancelled)}
+    before[ended.escrow_id] = len(await ended.events())
+    after = await cut(viewer)
+
+    await refunded.act(seller, "RefundEscrow", note="sold to someone else")
+    await cancelled.act(cancelled.buyer, "CancelEscrow")
+    await new.agree()
+    await short.agree()
+    await short.act(short.buyer, "CancelEscrow")
+    await ended.act(ended.service, "PublishUpdate", event_type="late")
+    await refunded.until_status("REFUNDED")
+    others = Deal(client)
+    await others.agree()
+
+    back = await client.viewer(caller)
+    answer = await back.subscribe("*", after=after)
+    deals = [stays, refunded, cancelled, ended, new, short]
+    assert answer["position"] > after
+    missed = await record([*deals, *([] if who == "seller" else [others])], before)
+    came = told(back)
+    own = {event for event in came if event[0] in {deal.escrow_id for deal in deals}}
+    assert own == {event for event in missed if event[0] != others.escrow_id}
+    assert ((others.escrow_id, 1) in came) == (who != "seller")
+    if who == "seller":
+        assert set(came) == missed
+    assert len(came) == len(set(came))
+    for deal in deals:
+        versions = [version for escrow_id, version in came if escrow_id == deal.escrow_id]
+        assert versions == sorted(versions)
+    data = {
+        frame["escrow_id"]: frame["data"]["status"] for frame in back.find(type="escrow_update")
+    }
+    assert data[refunded.escrow_id] == "REFUNDED"
+    assert data[cancelled.escrow_id] == data[short.escrow_id] == "CANCELLED"
+
+    await new.act(new.service, "PublishUpdate", event_type="live")
+    update = await back.sees(type="escrow_update", escrow_id=new.escrow_id, version=2)
+    assert update["position"] > answer["position"]
+
+
+async def test_two_sockets_with_different_positions_end_with_the_same(client: Client) -> None:
+    deal = Deal(client)
+    await deal.agree()
+    seen: list[Viewer] = []
+    for _ in range(3):
+        viewer = await client.viewer(deal.seller)
+        await viewer.subscribe("*", after=0)
+        seen.append(viewer)
+        await deal.act(deal.service, "PublishUpdate", event_type="told")
+        await viewer.until(lambda: told(seen[-1])[-1:] == [(deal.escrow_id, 1 + len(seen))])
+    for viewer in seen:
+        await viewer.until(lambda: len(told(viewer)) == 4)  # noqa: B023 - it is used at once
+        assert told(viewer) == [(deal.escrow_id, version) for version in (1, 2, 3, 4)]
+
+
+async def test_a_core_that_restarts_is_resumed_by_position(client: Client) -> None:
+    deal = Deal(client)
+    await deal.agree()
+    viewer = await client.viewer(deal.seller)
+    await viewer.subscribe("*")
+    for version in (2, 3, 4):
+        client.stack.core.kill()
+        await client.stack.start()
+        await client.stack.core_serves()
+        await deal.act(deal.service, "PublishUpdate", event_type="told")
+        await viewer.sees(limit_s=30, type="escrow_update", version=version)
+    assert told(viewer) == [(deal.escrow_id, version) for version in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("after", [-1, "12", 1.5])
+async def test_an_after_that_is_no_position_is_a_bad_frame(client: Client, after: Any) -> None:
+    viewer = await client.viewer(client.caller("anyone"))
+    answer = await viewer.ask("subscribe", escrow_id="*", after=after)
+    assert (answer["type"], answer["code"]) == ("error", "BAD_FRAME")
+
+
+async def test_a_position_beyond_the_newest_is_told_clearly(client: Client) -> None:
+    viewer = await client.viewer(client.caller("anyone"))
+    answer = await viewer.ask("subscribe", escrow_id="*", after=2**53 - 1)
+    assert (answer["type"], answer["code"]) == ("error", "POSITION_UNKNOWN")
+    assert (answer["retry"], answer["escrow_id"]) == (False, "*")
+    assert (await viewer.subscribe("*"))["type"] == "subscribed"
+
+
+async def test_a_user_who_is_called_like_everything_sees_nothing(client: Client) -> None:
+    deal = Deal(client)
+    await deal.agree()
+    viewer = await client.viewer(client.with_token(token("*"), "*"))
+    for fields in ({}, {"after": 0}):
+        answer = await viewer.ask("subscribe", escrow_id="*", **fields)
+        assert (answer["type"], answer["code"]) == ("error", "ESCROW_NOT_FOUND")
+    assert not viewer.find(type="escrow_update")
