@@ -180,7 +180,8 @@ class Settler:
             account_id: str | None = None
             escrow = await self._store.escrow(work.escrow_id)
             if escrow is None or not outstanding(escrow):
-                return await self._drop(work, escrow)
+                # What was reported has ended the work in its own transaction.
+                return None if reported_version else await self._drop(work, escrow)
             if self._closed:
                 return await self._give_back(work, escrow, 0.0)
             if escrow.version == reported_version:

@@ -183,17 +183,16 @@ class Inbox:
         await self._check_soon(failed)
 
     async def _check_soon(self, about: News | NotUnderstood) -> None:
-        escrow_id = await self._escrow_of(about)
-        if escrow_id is not None:
-            asking = question.ask_at(escrow_id, due_us=self._now_us(), attempts=0)
+        escrow = await self._escrow_of(about)
+        if escrow is not None:
+            asking = question.ask_at(escrow.escrow_id, due_us=self._now_us(), attempts=0)
             await self._store.transact(asking)
 
     async def _finish(self, event_id: str, outcome: str) -> None:
         await self._store.transact(inbox.finish(event_id=event_id, outcome=outcome))
 
     async def _tell(self, news: News, *, may_ask: bool) -> str:
-        escrow_id = await self._escrow_of(news)
-        escrow = await self._store.escrow(escrow_id) if escrow_id else None
+        escrow = await self._escrow_of(news)
         if escrow is None:
             return IGNORED
         if news.payment is not None:
@@ -210,17 +209,17 @@ class Inbox:
         self._ring_settlement()
         return IGNORED
 
-    async def _escrow_of(self, about: News | NotUnderstood) -> str | None:
+    async def _escrow_of(self, about: News | NotUnderstood) -> Escrow | None:
         """Find whom it concerns, by the order, the notes, or a payment that was told of before."""
         if about.order_id:
-            owner = await self._store.owner_of_order(about.order_id)
-            if owner is not None:
-                return owner
+            escrow = await self._store.escrow_of_order(about.order_id)
+            if escrow is not None:
+                return escrow
         if ESCROW_ID.fullmatch(about.escrow_id):
-            return about.escrow_id
+            return await self._store.escrow(about.escrow_id)
         if about.payment_id:
             paid = await self._store.known(f"razorpay:{about.payment_id}:captured")
-            return paid.escrow_id if paid else None
+            return await self._store.escrow(paid.escrow_id) if paid else None
         return None
 
     async def _execute(self, escrow: Escrow, report: Report) -> str:

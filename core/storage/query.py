@@ -66,6 +66,12 @@ def _owner_of_order(_is_postgres: bool) -> sa.Select[Any]:
     return sa.select(c.escrow_id).where(c.order_id == sa.bindparam("order_id"))
 
 
+def _escrow_of_order(_is_postgres: bool) -> sa.Select[Any]:
+    c = t.orders.c
+    bodies = sa.select(_E.body).join(t.orders, c.escrow_id == _E.escrow_id)
+    return bodies.where(c.order_id == sa.bindparam("order_id"))
+
+
 def _orders_of(_is_postgres: bool) -> sa.Select[Any]:
     c = t.orders.c
     return sa.select(c.order_id).where(c.escrow_id == sa.bindparam("escrow_id"))
@@ -110,6 +116,7 @@ EVENT, EVENTS_AFTER, IS_OWED = Plan(_event), Plan(_events_after), Plan(_is_owed)
 REVOCATIONS = Plan(_revocations)
 UNPAID, UNPAID_TOWARDS = Plan(lambda _: _unpaid()), Plan(_unpaid_towards)
 OWNER_OF_ORDER, ORDERS_OF = Plan(_owner_of_order), Plan(_orders_of)
+ESCROW_OF_ORDER = Plan(_escrow_of_order)
 DUE_PAYEES, OVERDUE, WAITING_WEBHOOKS = Plan(_due_payees), Plan(_overdue), Plan(_waiting_webhooks)
 # For so many places at most.
 AFTER_EACH = {places: _after_each(places) for places in (1, 8, 64)}

@@ -276,6 +276,11 @@ class Store:
         rows = await self._fetch(query.OWNER_OF_ORDER, order_id=order_id)
         return rows[0][0] if rows else None
 
+    async def escrow_of_order(self, order_id: str) -> Escrow | None:
+        """Load the escrow that a Razorpay order belongs to."""
+        rows = await self._fetch(query.ESCROW_OF_ORDER, order_id=order_id)
+        return load_row(rows[0][0]) if rows else None
+
     async def payee(self, user_id: str) -> Payee | None:
         wanted = latest(user_id)
         return wanted.read(await self._fetch(wanted.plan, **wanted.given))

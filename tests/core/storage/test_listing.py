@@ -177,6 +177,7 @@ CASES: dict[str, Case] = {
     "payee": lambda s: s.payee("seller-77"),
     "payee's events": lambda s: s.payee_events("seller-77", 0, PAGE),
     "order": lambda s: s.owner_of_order("order_77"),
+    "escrow of an order": lambda s: s.escrow_of_order("order_77"),
     "escrow": lambda s: s.escrow("other-1000077"),
     "several": lambda s: s.several([f"other-{at}" for at in range(1000100, 1000110)]),
     "versions": lambda s: s.versions([f"other-{at}" for at in range(1000100, 1000110)]),

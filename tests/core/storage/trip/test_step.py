@@ -90,6 +90,7 @@ async def test_hot_reads_are_one_trip(room: Room, trips: list[str]) -> None:
     for read in (
         store.payee("seller-1"),
         store.owner_of_order("order_1"),
+        store.escrow_of_order("order_1"),
         store.orders_of("escrow"),
         store.unpaid_of("buyer-1", limit=1),
         store.unpaid_of("buyer-1", towards="seller-1", limit=1),
