@@ -218,6 +218,11 @@ class _Scrape(Collector):
         yield _gauge("nats_up", "1 while core is connected to NATS.", float(vitals.is_up))
         text = "Bells by NATS by what became of them."
         yield _counter("nats_bells", text, "outcome", vitals.bells)
+        text = "Events by what became of them on their way to JetStream."
+        yield _counter("nats_events", text, "outcome", vitals.events)
+        if vitals.position is not None:
+            text = "Position up to which JetStream has all events; only of the core that publishes."
+            yield _gauge("nats_stream_position", text, float(vitals.position))
 
     def _keys(self) -> Iterator[Metric]:
         keys = self._sources.keys

@@ -112,7 +112,7 @@ async def opened(
         nats = None
         if settings.nats_url is not None:
             url = settings.nats_url.get_secret_value()
-            nats = Exchange(url, need=need, feed=feed, tail=tail)
+            nats = Exchange(url, store, now_us=now_us, need=need, feed=feed, tail=tail)
         gateway = Gateway(
             key_id=settings.razorpay_key_id,
             key_secret=settings.razorpay_key_secret.get_secret_value(),
@@ -131,7 +131,7 @@ async def opened(
             tail.ring()
             dispatcher.news()
             if nats is not None:
-                nats.bells.placed(committed)
+                nats.placed(committed)
 
         sequencer = Sequencer(store.positions.give, placed)
 

@@ -94,8 +94,6 @@ class Bells:
             client = await self._line.client()
             try:
                 await self._attend(client)
-                # Given up here too, or this would go round and round until the line notices.
-                self._line.drop(client, ConnectionError("the connection was lost"))
             except FAULTS as error:
                 self._line.drop(client, error)
 

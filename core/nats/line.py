@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from nats.aio.client import Client
 from nats.errors import Error
+from nats.js.errors import ServiceUnavailableError
 
 from core.heartbeat import beat, rest
 
@@ -76,11 +77,17 @@ class Line:
 
     async def client(self) -> Client:
         """Wait for a connection, however long that takes, and answer it."""
-        while self._client is None:
+        while True:
+            client = self._client
+            if client is not None and client.is_connected:
+                return client
+            if client is not None:
+                # It has ended, and is about to say so.
+                self._leave()
+                self._lost.set()
             rest()
             await self._up.wait()
             beat()
-        return self._client
 
     def is_current(self, client: Client) -> bool:
         """Whether this is still the connection to use."""
@@ -118,7 +125,7 @@ class Line:
 
         async def failed(error: Exception) -> None:
             # The client itself only says in the end that no server is left.
-            self._last_fault = _say(error)
+            self._last_fault = say(error)
 
         async def closed() -> None:
             self._lost.set()
@@ -166,7 +173,7 @@ class Line:
                 tell()
 
     def _note(self, error: BaseException) -> None:
-        text = _say(error)
+        text = say(error)
         if "no servers available" in text:
             text = self._last_fault or text
         self.problem = text
@@ -176,7 +183,12 @@ def _host(server: SplitResult) -> str:
     return server.netloc.rpartition("@")[2]
 
 
-def _say(error: BaseException) -> str:
+def say(error: BaseException) -> str:
+    """What went wrong, for a person."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(error, ServiceUnavailableError) and error.code is None:
+        return "JetStream does not answer: is it enabled there?"
     text = str(error).removeprefix("nats: ")
     return text or type(error).__name__
 

@@ -296,6 +296,15 @@ payee_changes = Table(
     Index("payee_changes_due", "due_us"),
 )
 
+# Work that one core at a time does for all of them.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("lease_id", String(64)),
+    Column("lease_until_us", BigInteger),
+)
+
 # Append only: a user's tokens that were issued before a time are good no more.
 revocations = Table(
     "revocations",

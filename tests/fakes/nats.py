@@ -43,7 +43,8 @@ class Nats:
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-nats-"))
         self.port = free_port()
         self._login = login, password
-        self._more = ["-js", "-sd", str(self._folder / "streams")] if jetstream else []
+        self._streams = self._folder / "streams"
+        self._more = ["-js", "-sd", str(self._streams)] if jetstream else []
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -116,6 +117,15 @@ class Nats:
     def resume(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
+
+    def remember(self) -> None:
+        """Keep a copy of the streams as they are; the server must be stopped."""
+        shutil.copytree(self._streams, self._folder / "copy")
+
+    def forget(self) -> None:
+        """Put that copy back in place of what is there now."""
+        shutil.rmtree(self._streams)
+        shutil.copytree(self._folder / "copy", self._streams)
 
     async def close(self) -> None:
         """End it for good, and delete what it has stored."""

@@ -1,26 +1,20 @@
 """Bells by NATS: a core hears of what is watched there, of nothing else, and believes nothing."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from core.config import Settings
 from core.feed import tail as tails
-from core.law import command as c
 from core.live import feed as feeds
 from core.nats import bell, line
-from core.nats.exchange import Exchange
 from core.nats.subject import bell_subject
-from core.rooms import Rooms, loops, opened
 from core.storage.position import Placed
-from tests.core.counter import SECRET, WEBHOOK_SECRET
-from tests.core.law.story import BUYER, SERVICE, create
+from tests.core.law.story import BUYER
 from tests.core.live.test_feed import take
+from tests.core.nats.core import Core, open_core
 from tests.core.room import open_room
 from tests.fakes.nats import Nats
 from tests.fakes.relay import Relay, to_port
@@ -37,64 +31,6 @@ USERS = 4
 BELLS = 1 + USERS
 # What is not heard after so long is not rung for.
 SILENCE_S = 0.3
-
-
-class Core:
-    """One core's rooms, with its loops running."""
-
-    def __init__(self, rooms: Rooms) -> None:
-        self.rooms = rooms
-        assert rooms.nats is not None
-        self.nats: Exchange = rooms.nats
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        return dict(self.nats.bells.outcomes)
-
-    async def create(self, escrow_id: str) -> None:
-        await self.tell(escrow_id, create(escrow_id=escrow_id))
-
-    async def tell(self, escrow_id: str, command: Any = None) -> int:
-        answer = await self.rooms.executor.execute(
-            command or c.PublishUpdate("hello"),
-            escrow_id=escrow_id,
-            caller=SERVICE if command is None else BUYER,
-            cause=f"once:{escrow_id}:{id(object())}:{asyncio.get_running_loop().time()}",
-        )
-        return answer.escrow.version
-
-
-@contextlib.asynccontextmanager
-async def open_core(database_url: str, nats_url: str, **more: Any) -> AsyncIterator[Core]:
-    settings = Settings(
-        database_url=database_url,
-        core_listen="127.0.0.1:0",
-        jwt_secret=SecretStr(SECRET),
-        razorpay_key_id="rzp_test_1",
-        razorpay_key_secret=SecretStr("secret"),
-        razorpay_webhook_secret=SecretStr(WEBHOOK_SECRET),
-        razorpay_base_url="http://127.0.0.1:9",
-        nats_url=SecretStr(nats_url),
-        **more,
-    )
-    async with opened(settings) as rooms:
-        made = {loop.heartbeat.name: loop for loop in loops(rooms, settings)}
-        names = [name for name in RUNNING if name in made]
-        tasks = [asyncio.create_task(made.pop(name).run) for name in names]
-        for rest in made.values():
-            rest.run.close()
-        try:
-            yield Core(rooms)
-            assert not [task for task in tasks if task.done()]
-        finally:
-            for task in tasks:
-                task.cancel()
-            async with asyncio.timeout(LIMIT_S):
-                await asyncio.gather(*tasks, return_exceptions=True)
-
-
-# On SQLite there is no sequencer.
-RUNNING = ("executor", "watchers", "followers", "sequencer", "nats", "bell")
 
 
 @pytest.fixture
@@ -141,7 +77,7 @@ async def test_a_commit_on_one_core_wakes_a_watcher_on_the_other(pair: tuple[Cor
     watching = asyncio.create_task(take(there.rooms.feed, "e-1", 1, 20))
     await listens(there, "escrow", "e-1")
     for _ in range(20):
-        await here.tell("e-1")
+        await here.update("e-1")
     async with asyncio.timeout(LIMIT_S):
         assert await watching == list(range(2, 22))
 
@@ -165,7 +101,7 @@ async def test_a_core_hears_only_of_what_is_watched_there(pair: tuple[Core, Core
     # Nobody watches any more, so nothing is heard any more.
     await until(lambda: not there.rooms.need.wants("escrow", "e-1"))
     await asyncio.sleep(SILENCE_S)
-    await here.tell("e-1")
+    await here.update("e-1")
     await silence(there)
     assert there.outcomes["heard"] == 1
     assert here.outcomes.get("heard", 0) == 0, "a core heard its own bells"
@@ -197,7 +133,7 @@ async def test_what_is_committed_before_the_subscription_stands_is_found(
     subscribe = bell.Bells._subscribe
 
     async def late(self: bell.Bells, *arguments: Any) -> Any:
-        await here.tell("e-1")
+        await here.update("e-1")
         return await subscribe(self, *arguments)
 
     monkeypatch.setattr(bell.Bells, "_subscribe", late)
@@ -235,11 +171,11 @@ async def test_bells_and_watchers_go_on_when_nats_was_killed(
     await listens(there, "escrow", "e-1")
     for _ in range(3):
         for _ in range(10):
-            await here.tell("e-1")
+            await here.update("e-1")
         await nats_server.kill()
         await until(lambda: not there.nats.line.is_up and not here.nats.line.is_up)
         for _ in range(10):
-            await here.tell("e-1")
+            await here.update("e-1")
         await nats_server.start()
         await until(lambda: there.nats.line.is_up and here.nats.line.is_up)
     async with asyncio.timeout(LIMIT_S):
@@ -259,7 +195,7 @@ async def test_the_sweep_finds_what_no_bell_tells(
         await here.create("e-1")
         watching = asyncio.create_task(take(there.rooms.feed, "e-1", 1, 5))
         for _ in range(5):
-            await here.tell("e-1")
+            await here.update("e-1")
         async with asyncio.timeout(LIMIT_S):
             assert await watching == [2, 3, 4, 5, 6]
         assert not there.nats.line.is_up
@@ -308,7 +244,7 @@ async def test_a_bell_that_lies_costs_time_and_nothing_else(
         await liar.flush()
         await asyncio.sleep(SILENCE_S)
         assert reads <= 3, "a lie makes a watcher read without an end"
-        await core.tell("e-1")
+        await core.update("e-1")
         async with asyncio.timeout(LIMIT_S):
             assert await watching == [2]
     await liar.close()

@@ -14,6 +14,7 @@ from tests.fakes.wait import running, until
 
 pytestmark = pytest.mark.nats
 
+LIMIT_S = 10.0
 SECRET = "s3cr3t/@:word"
 PIECES = (SECRET, "s3cr3t", "word")
 
@@ -65,6 +66,17 @@ async def test_a_connection_that_is_dropped_is_not_handed_out_again(nats_server:
         # An old connection that fails late says nothing of the new one.
         kept.drop(first, ValueError("it is broken"))
         assert kept.is_up
+
+
+async def test_a_connection_that_has_just_ended_is_not_handed_out(nats_server: Nats) -> None:
+    kept = Line(nats_server.url)
+    async with running(kept.run()):
+        first = await kept.client()
+        # As it is while it ends, before it tells anybody.
+        first._status = first.CLOSED
+        async with asyncio.timeout(LIMIT_S):
+            second = await kept.client()
+        assert second is not first
 
 
 async def test_the_end_waits_for_no_silent_server(
