@@ -1,7 +1,6 @@
 """Several processes and several endpoints share the work, and none harms another."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -46,7 +45,8 @@ async def lose(dispatcher: Dispatcher) -> None:
 
 async def test_a_slow_endpoint_delays_nobody_else(room: Room) -> None:
     async with (
-        open_hooks(room, answer_s=3) as hooks,
+        # None of those that hang comes to its end while the test lasts.
+        open_hooks(room, answer_s=600) as hooks,
         Receiver(answer=hang) as slow,
         Receiver() as quick,
     ):
@@ -56,12 +56,9 @@ async def test_a_slow_endpoint_delays_nobody_else(room: Room) -> None:
         for _ in range(30):
             await hooks.tell(await room.create(), 0)
         running = asyncio.create_task(hooks.dispatcher.run())
-        begin_s = time.monotonic()
-        await quick.wait(30)
-        took_s = time.monotonic() - begin_s
+        await quick.wait(30, 60)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert took_s < 2.5
         # Of each of the others no more than its share was begun.
         assert len(slow.tries) <= 20 * dispatch.MAX_OF_ONE
 
