@@ -36,7 +36,7 @@ Place = tuple[int, frozenset[str]]
 
 # Tries that one process makes at once.
 MAX_AT_ONCE = 200
-# Of one endpoint; where its last try failed, one.
+# Of one endpoint: fewer where so many would leave others none, and one where its last try failed.
 MAX_OF_ONE = 8
 # Events that one look makes deliveries of, for each endpoint.
 SLICE = 500
@@ -76,6 +76,8 @@ class Dispatcher:
         self._closed = False
         # While there is no endpoint, news is none of ours.
         self._is_idle = False
+        # Tries of one endpoint that may be under way.
+        self._share = MAX_OF_ONE
         # Tries by how they ended.
         self.outcomes: Counter[str] = Counter()
 
@@ -138,6 +140,7 @@ class Dispatcher:
     async def _begin(self) -> None:
         work = await self._store.webhooks.work(self._now_us())
         self._is_idle = not work
+        self._share = max(1, min(MAX_OF_ONE, MAX_AT_ONCE // max(len(work), 1)))
         behind = [w.endpoint for w in work if w.is_behind and _has_room(w.endpoint)]
         due = [w.endpoint for w in work if w.is_due and self._free(w.endpoint) > 0]
         if not behind and not due:
@@ -181,7 +184,7 @@ class Dispatcher:
 
     def _free(self, endpoint: Endpoint) -> int:
         """How many more tries of an endpoint may begin."""
-        most = 1 if endpoint.failing_since_us is not None else MAX_OF_ONE
+        most = 1 if endpoint.failing_since_us is not None else self._share
         return most - self._at_work[endpoint.endpoint_id]
 
     async def _lease(

@@ -50,7 +50,7 @@ async def test_a_slow_endpoint_delays_nobody_else(room: Room) -> None:
         Receiver(answer=hang) as slow,
         Receiver() as quick,
     ):
-        for _ in range(20):
+        for _ in range(40):
             await hooks.endpoint(slow.url)
         await hooks.endpoint(quick.url)
         for _ in range(30):
@@ -59,8 +59,8 @@ async def test_a_slow_endpoint_delays_nobody_else(room: Room) -> None:
         await quick.wait(30, 60)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        # Of each of the others no more than its share was begun.
-        assert len(slow.tries) <= 20 * dispatch.MAX_OF_ONE
+        # The others have taken no more than their share.
+        assert 40 < len(slow.tries) < dispatch.MAX_AT_ONCE
 
 
 async def test_an_endpoint_that_fails_is_tried_with_one_delivery_at_a_time(
