@@ -125,7 +125,7 @@ async def opened(
         poster = Poster(guard)
         stack.push_async_callback(poster.close)
 
-        dispatcher = Dispatcher(store, poster, now_us=now_us, pace=pace)
+        dispatcher = Dispatcher(store, poster, now_us=now_us, pace=pace, known=feed.known)
 
         def placed(committed: Sequence[Committed]) -> None:
             tail.ring()

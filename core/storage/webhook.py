@@ -26,9 +26,9 @@ class Work:
     """An enabled endpoint, and what there is to do for it."""
 
     endpoint: Endpoint
-    # Whether a delivery is due, and whether there are events after its position.
+    # Whether a delivery is due, and the newest position of the feed.
     is_due: bool
-    is_behind: bool
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,10 @@ class Webhooks:
     async def work(self, now_us: int) -> list[Work]:
         """List the enabled endpoints, and what there is to do for each."""
         newest = sa.func.coalesce(sa.select(sa.func.max(_P.position)).scalar_subquery(), 0)
-        statement = sa.select(
-            o.endpoints, _is_due(now_us).label("is_due"), (_E.position < newest).label("is_behind")
-        )
+        is_due = _is_due(now_us).label("is_due")
+        statement = sa.select(o.endpoints, is_due, newest.label("newest"))
         rows = await self._rows(statement.where(_ENABLED))
-        return [Work(Endpoint.of(row), bool(row.is_due), bool(row.is_behind)) for row in rows]
+        return [Work(Endpoint.of(row), bool(row.is_due), row.newest) for row in rows]
 
     async def standing(self, now_us: int) -> Standing:
         """Count the endpoints by how they stand, and what is to be sent."""

@@ -19,10 +19,11 @@ from typing import Any
 from core.errors import Refusal
 from core.heartbeat import beat
 from core.storage.outgoing import FAILED, PENDING, Delivery, Endpoint
-from core.storage.position import Page, Placed, Which
+from core.storage.position import Place
 from core.storage.store import Store
 from core.storage.transaction import Transaction
 from core.webhooks import verdict
+from core.webhooks.intake import Intake, New
 from core.webhooks.pace import US_PER_S, Pace
 from core.webhooks.payload import payload
 from core.webhooks.post import Poster
@@ -31,18 +32,10 @@ from core.webhooks.verdict import Tried
 
 log = logging.getLogger(__name__)
 
-Place = tuple[int, frozenset[str]]
-"""Where an endpoint stands in the feed, and which types it wants of what comes next."""
-
 # Tries that one process makes at once.
 MAX_AT_ONCE = 200
 # Of one endpoint: fewer where so many would leave others none, and one where its last try failed.
 MAX_OF_ONE = 8
-# Events that one look makes deliveries of, for each endpoint.
-SLICE = 500
-# Deliveries of one endpoint that may be pending; while there are more, its further events wait in
-# the feed.
-MAX_PENDING = 5_000
 # How long an endpoint is left alone that another process is just writing to.
 LOCKED_S = 0.02
 # How often the tables are read without a ring.
@@ -62,9 +55,13 @@ class Dispatcher:
         now_us: Callable[[], int],
         pace: Pace | None = None,
         chance: Callable[[], float] = random.random,
+        known: Callable[[str, int], bytes | None] = lambda _escrow_id, _version: None,
     ) -> None:
+        """`known` answers a stored event that this process has at hand."""
         self._store = store
         self._poster = poster
+        self._intake = Intake(store)
+        self._known = known
         self._now_us = now_us
         self._pace = pace or Pace()
         self._chance = chance
@@ -141,25 +138,20 @@ class Dispatcher:
         work = await self._store.webhooks.work(self._now_us())
         self._is_idle = not work
         self._share = max(1, min(MAX_OF_ONE, MAX_AT_ONCE // max(len(work), 1)))
-        behind = [w.endpoint for w in work if w.is_behind and _has_room(w.endpoint)]
-        due = [w.endpoint for w in work if w.is_due and self._free(w.endpoint) > 0]
-        if not behind and not due:
-            return
-        pages = {
-            place: await self._store.positions.after(place[0], SLICE, Which(types=place[1]))
-            for place in {(one.position, one.wants) for one in behind}
-        }
-        taken = await self._take({one.endpoint_id for one in [*behind, *due]}, pages)
+        new, is_more = await self._intake.look(work)
+        due = {w.endpoint.endpoint_id for w in work if w.is_due and self._free(w.endpoint) > 0}
+        taken = await self._take(new, due) if new or due else []
         for endpoint, delivery in taken:
             self._start(endpoint, delivery)
-        if taken or behind:
+        if taken or is_more:
             self._rung.set()  # There may be more.
 
     async def _take(
-        self, endpoint_ids: Collection[str], pages: Mapping[Place, Page]
+        self, new: Mapping[str, New], due: Collection[str]
     ) -> list[tuple[Endpoint, Delivery]]:
-        """Make deliveries of events by the place that they come after, and take those to try."""
+        """Make deliveries of what is new, and take those to try."""
         taken: list[tuple[Endpoint, Delivery]] = []
+        endpoint_ids = {*new, *due}
         async with self._store.write() as transaction:
             endpoints = await transaction.webhooks.lock_free(endpoint_ids)
             if len(endpoints) < len(endpoint_ids):
@@ -168,9 +160,10 @@ class Dispatcher:
             # Where not all can be served, it must not be the same ones each time.
             random.shuffle(endpoints)
             for endpoint in endpoints:
-                page = pages.get((endpoint.position, endpoint.wants))
-                if page is not None and page.reached > endpoint.position and _has_room(endpoint):
-                    await self._enqueue(transaction, endpoint, page, now_us)
+                events = new.get(endpoint.endpoint_id)
+                # Another process may have been faster.
+                if events is not None and events.after == endpoint.position:
+                    await self._enqueue(transaction, endpoint, events, now_us)
                 free = min(self._free(endpoint), MAX_AT_ONCE - self._busy - len(taken))
                 if free > 0:
                     begun = await self._lease(transaction, endpoint, free, now_us)
@@ -200,22 +193,22 @@ class Dispatcher:
         )
 
     async def _enqueue(
-        self, transaction: Transaction, endpoint: Endpoint, page: Page, now_us: int
+        self, transaction: Transaction, endpoint: Endpoint, new: New, now_us: int
     ) -> None:
         """Make deliveries of the events that come next for an endpoint."""
         held: set[str] = set()
         if not endpoint.unordered:
-            escrow_ids = {event.escrow_id for event in page.placed}
+            escrow_ids = {event.escrow_id for event in new.wanted}
             held = await transaction.webhooks.held(endpoint.endpoint_id, escrow_ids)
         rows: list[dict[str, Any]] = []
-        for event in page.placed:
+        for event in new.wanted:
             is_next = endpoint.unordered or event.escrow_id not in held
             held.add(event.escrow_id)
             rows.append(_row(endpoint, event, now_us, now_us if is_next else None))
         await transaction.webhooks.enqueue(rows)
         await transaction.webhooks.change(
             endpoint.endpoint_id,
-            position=page.reached,
+            position=new.reached,
             pending=endpoint.pending + len(rows),
         )
 
@@ -240,7 +233,9 @@ class Dispatcher:
         self._rung.set()
 
     async def _body(self, delivery: Delivery) -> bytes:
-        event = await self._store.event(delivery.escrow_id, delivery.version)
+        event = self._known(delivery.escrow_id, delivery.version)
+        if event is None:
+            event = await self._store.event(delivery.escrow_id, delivery.version)
         return payload(delivery.position, event)
 
     async def _write_down(self) -> None:
@@ -303,11 +298,7 @@ class Dispatcher:
         return text
 
 
-def _has_room(endpoint: Endpoint) -> bool:
-    return endpoint.pending < MAX_PENDING
-
-
-def _row(endpoint: Endpoint, event: Placed, now_us: int, due_us: int | None) -> dict[str, Any]:
+def _row(endpoint: Endpoint, event: Place, now_us: int, due_us: int | None) -> dict[str, Any]:
     return {
         "delivery_id": f"msg_{uuid.uuid4().hex}",
         "endpoint_id": endpoint.endpoint_id,

@@ -8,7 +8,7 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
 from core.storage.outgoing import DELIVERED, FAILED, PENDING
-from core.webhooks import dispatch
+from core.webhooks import intake
 from tests.core.room import Room
 from tests.core.webhooks.hooks import Hooks, open_hooks
 from tests.fakes.receiver import Received, Receiver
@@ -85,14 +85,29 @@ async def test_a_new_endpoint_begins_with_what_happens_next(
 
 
 async def test_an_endpoint_gets_only_the_types_that_it_asked_for(
-    hooks: Hooks, receiver: Receiver
+    hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint_id = await hooks.endpoint(receiver.url, types="ESCROW_CREATED,FUNDS_HELD")
     for _ in range(3):
         await hooks.tell(await hooks.room.create(), 2)
     await hooks.send()
     assert [one.json["type"] for one in await receiver.wait(3)] == ["escrow_created"] * 3
+    # All were made deliveries of at once. What it does not want writes nothing, until it is much.
     assert (await hooks.read(endpoint_id)).position == 9
+    monkeypatch.setattr(intake, "SLICE", 5)
+    escrow_id = await hooks.room.create()
+    await hooks.tell(escrow_id)
+    await hooks.send()
+    assert (await hooks.read(endpoint_id)).position == 11
+    await hooks.tell(escrow_id, 3)
+    await hooks.send()
+    assert (await hooks.read(endpoint_id)).position == 11
+    await hooks.tell(escrow_id, 3)
+    await hooks.send()
+    assert (await hooks.read(endpoint_id)).position == 17
+    await hooks.tell(await hooks.room.create(), 0)
+    await hooks.send()
+    assert len(await receiver.wait(5)) == len(receiver.tries) == 5
 
 
 async def test_an_hour_of_500_loses_nothing_and_keeps_the_order(
@@ -246,8 +261,8 @@ async def test_an_endpoint_that_answers_again_gets_at_once_what_waits(
 async def test_events_wait_in_the_feed_while_too_much_is_pending(
     hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "MAX_PENDING", 10)
-    monkeypatch.setattr(dispatch, "SLICE", 4)
+    monkeypatch.setattr(intake, "MAX_PENDING", 10)
+    monkeypatch.setattr(intake, "SLICE", 4)
     receiver.answer = 500
     endpoint_id = await hooks.endpoint(receiver.url)
     escrow_id = await hooks.room.create()
