@@ -16,6 +16,7 @@ from standardwebhooks.webhooks import Webhook
 from core.service import webhook
 from tests.core.counter import Counter, Failed, open_counter
 from tests.fakes.receiver import Receiver
+from tests.fakes.wait import until
 
 PUBLIC = "https://1.1.1.1/hook"
 
@@ -278,6 +279,19 @@ async def test_a_delivery_is_sent_again_on_request_under_its_own_id(lax: Counter
         with pytest.raises(Failed) as failed:
             await ask(lax, rpc.RedeliverRequest(delivery_id=delivery_id))
         assert failed.value.reason == "DELIVERY_NOT_FOUND"
+
+
+async def test_a_delivery_that_is_sent_on_request_holds_back_nothing_any_more(lax: Counter) -> None:
+    async with Receiver(answer=500) as receiver:
+        await create(lax, receiver.url)
+        escrow = await lax.create()
+        await publish(lax, escrow.escrow_id)
+        await until(lambda: receiver.tries)
+        first = receiver.tries[0]
+        await until(lambda: lax.core.rooms.dispatcher.outcomes["failed"])
+        await ask(lax, rpc.RedeliverRequest(delivery_id=first.id))
+        await until(lambda: len({one.id for one in receiver.tries}) == 2)
+        assert {one.place[1] for one in receiver.tries} == {1, 2}
 
 
 async def test_an_endpoint_that_is_enabled_again_gets_what_it_missed(lax: Counter) -> None:

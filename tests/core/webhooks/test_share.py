@@ -13,7 +13,7 @@ from core.webhooks.pace import Pace
 from tests.core.room import Room
 from tests.core.webhooks.hooks import Hooks, open_hooks
 from tests.fakes.receiver import Received, Receiver, hang
-from tests.fakes.wait import until
+from tests.fakes.wait import running, until
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
@@ -37,10 +37,8 @@ def versions_of(taken: list[Received], escrow_id: str) -> list[int]:
 
 async def lose(dispatcher: Dispatcher) -> None:
     """End a process in the middle of its tries: what it knows of them is gone."""
-    running = asyncio.create_task(dispatcher.run())
-    await asyncio.sleep(0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(dispatcher.run()):
+        await asyncio.sleep(0)
 
 
 async def test_a_slow_endpoint_delays_nobody_else(room: Room) -> None:
@@ -55,10 +53,8 @@ async def test_a_slow_endpoint_delays_nobody_else(room: Room) -> None:
         await hooks.endpoint(quick.url)
         for _ in range(30):
             await hooks.tell(await room.create(), 0)
-        running = asyncio.create_task(hooks.dispatcher.run())
-        await quick.wait(30, 60)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        async with running(hooks.dispatcher.run()):
+            await quick.wait(30, 60)
         # The others have taken no more than their share.
         assert 40 < len(slow.tries) < dispatch.MAX_AT_ONCE
 
@@ -140,8 +136,9 @@ async def test_a_slow_success_counts_although_its_lease_is_over(
 ) -> None:
     go = asyncio.Event()
 
-    async def slowly(_request: web.Request) -> web.StreamResponse:
-        await go.wait()
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        # The second try hangs: it has the lease, and the first one succeeds.
+        await (go.wait() if len(receiver.tries) == 1 else hang(request))
         return web.Response()
 
     receiver.answer = slowly
@@ -154,8 +151,8 @@ async def test_a_slow_success_counts_although_its_lease_is_over(
     await hooks.dispatcher.look()
     await until(lambda: len(receiver.tries) == 2)
     go.set()
-    await hooks.dispatcher.idle()
-    await hooks.send()
+    async with running(hooks.dispatcher.run()):
+        await until(lambda: hooks.dispatcher.outcomes["delivered"])
     (delivery,) = await hooks.deliveries(endpoint_id)
     assert (delivery.state, delivery.attempts) == (DELIVERED, 2)
     assert (await hooks.read(endpoint_id)).pending == 0
