@@ -18,7 +18,8 @@ from tests.fakes.process import Process
 from tests.fakes.stack import Client, Port, Stack
 from tests.fakes.wait import until
 
-SERVICES = [f"escrow.v1.{name}Service" for name in ("Admin", "Escrow", "Feed", "Ledger", "Payment")]
+_NAMES = ("Admin", "Escrow", "Feed", "Ledger", "Payment", "Webhook")
+SERVICES = [f"escrow.v1.{name}Service" for name in _NAMES]
 DRAIN_LIMIT_S = 8.0
 GRPCURL_LIMIT_S = 30.0
 

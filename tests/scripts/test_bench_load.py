@@ -136,8 +136,12 @@ class Deployed:
         self._missed = missed
         self.asked: list[dict[str, Any]] = []
         self._sockets: list[web.WebSocketResponse] = []
+        # When clients came, and when they were told to come back, by the loop's clock.
+        self.came_s: list[float] = []
+        self.told_s = 0.0
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        self.came_s.append(asyncio.get_running_loop().time())
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         self._sockets.append(socket)
@@ -156,6 +160,7 @@ class Deployed:
         )
 
     async def go(self, after_ms: int) -> None:
+        self.told_s = asyncio.get_running_loop().time()
         for socket in self._sockets:
             await socket.send_str(f'{{"type":"reconnect","after_ms":{after_ms}}}')
             await socket.close(code=1012)
@@ -199,7 +204,8 @@ async def test_who_is_told_to_come_back_does_so_in_its_slot_and_counts_versions(
     finally:
         await runner.cleanup()
     assert told["moves"] == 1
-    assert 290 <= told["gap"]["max_ms"] < 5_000
+    assert server.came_s[1] - server.told_s >= 0.3
+    assert 0 < told["gap"]["max_ms"] < 5_000
     assert server.asked[1] == {"type": "subscribe", "escrow_id": "e", "after": 3}
     assert (told["twice"], told["missing"], told["errors"]) == (twice, missing, {})
 
@@ -227,7 +233,8 @@ async def test_ctrl_c_leaves_nothing_behind(program: Path, tmp_path: Path) -> No
     assert process.returncode == 130, err.decode()
     assert out == b""
     assert _found(tmp_path, "holdfast-bench-*") == []
-    assert _mentioning(tmp_path) == []
+    # One that had just been started ends when it sees that the benchmark has.
+    await until(lambda: _mentioning(tmp_path) == [])
 
 
 def _found(folder: Path, pattern: str) -> list[Path]:

