@@ -20,7 +20,7 @@ async def test_the_clients_own_tests_pass_against_a_real_bridge(stack: Stack) ->
     if not (NODE.exists() and VITEST.exists()):
         pytest.skip("needs the extra `web` and npm ci in bridge/dashboard: make test brings both")
     run = await asyncio.create_subprocess_exec(
-        *(str(NODE), str(VITEST), "run", "tests/websocket.test.ts"),
+        *(str(NODE), str(VITEST), "run", "tests/websocket.test.ts", "tests/lists.test.ts"),
         cwd=DASHBOARD,
         env={**os.environ, "HOLDFAST_URL": stack.url, "NO_COLOR": "1"},
         stdout=asyncio.subprocess.PIPE,

@@ -8,21 +8,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket as Socket } from 'ws';
+import { data, frames, Record as Escrows, type Claims, type Event } from './record';
 
 const LIVE_URL = process.env.HOLDFAST_URL;
 export const isLive = LIVE_URL !== undefined;
-
-interface Event {
-  version: number;
-  type: string;
-  status: string;
-  old_status: string;
-}
-
-interface Claims {
-  sub: string;
-  exp: number;
-}
 
 /** Whose a connection is, and until when. */
 interface Identity extends Claims {
@@ -74,6 +63,11 @@ export class Bridge {
     );
   }
 
+  /** Ends an escrow that is not paid. */
+  async cancel(escrowId: string, buyer: string): Promise<void> {
+    await this.#post(`/api/v1/escrows/${escrowId}:cancel`, {}, await this.user(buyer));
+  }
+
   async close(): Promise<void> {}
 
   async #post(path: string, body: unknown, token = ''): Promise<Record<string, unknown>> {
@@ -92,13 +86,21 @@ export async function open(): Promise<Bridge> {
   return LIVE_URL === undefined ? FakeBridge.start() : new Bridge(LIVE_URL);
 }
 
+const FRAMES_PER_S = 20;
+const FRAMES_BURST = 40;
+const SUBSCRIPTIONS_MAX = 200;
+
+/**
+ * It must never be kinder than the real bridge: what it sends of its own accord, and what it takes, is
+ * what the real one does. The tests against any bridge hold both to the same.
+ */
 export class FakeBridge extends Bridge {
   readonly #server: Server;
   readonly #sockets: WebSocketServer;
-  readonly #events = new Map<string, Event[]>();
+  readonly #escrows = new Escrows();
   readonly #watching = new Map<Socket, Set<string>>();
+  readonly #allowances = new Map<Socket, { left: number; at: number }>();
   readonly #identities = new Map<Socket, Identity>();
-  #parties = new Map<string, string[]>();
   #made = 0;
   /** Every frame that came from a client. */
   readonly heard: Frame[] = [];
@@ -162,27 +164,29 @@ export class FakeBridge extends Bridge {
 
   /** Makes events. With `isQuiet` no frames are sent, as if it happened while the client was away. */
   advance(escrowId: string, type = 'note', status?: string, isQuiet = false): void {
-    const events = this.#events.get(escrowId) ?? [];
-    const old_status = events.at(-1)?.status ?? 'INITIATED';
-    const event = { version: events.length + 1, type, old_status, status: status ?? old_status };
-    this.#events.set(escrowId, [...events, event]);
-    if (isQuiet) return;
-    for (const [socket, ids] of this.#watching) {
-      if (ids.has('*') && this.#isParty(socket, escrowId)) this.#send(socket, escrowId, event);
-      if (ids.has(escrowId)) this.#send(socket, escrowId, event);
-    }
+    const event = this.#escrows.advance(escrowId, type, status);
+    if (!isQuiet) this.#deliver(event);
   }
 
-  add(escrowId: string, parties: string[]): void {
-    this.#parties.set(escrowId, parties);
-    this.advance(escrowId, 'escrow_created');
+  add(escrowId: string, parties: string[], isQuiet = false): void {
+    const event = this.#escrows.add(escrowId, parties);
+    if (!isQuiet) this.#deliver(event);
+  }
+
+  /** Goes back to an older state, as when core's database is restored from a backup. */
+  restore(position: number): void {
+    this.#escrows.restore(position);
+  }
+
+  get position(): number {
+    return this.#escrows.position;
   }
 
   /** A unique token that is valid for so long. */
-  token(user: string, ttl_s = 3600): string {
+  token(user: string, ttl_s = 3600, roles = ['user']): string {
     this.#made += 1;
     const jti = this.#made;
-    const claims = { sub: user, jti, exp: Math.floor(this.now_s) + ttl_s, roles: ['user'] };
+    const claims = { sub: user, jti, exp: Math.floor(this.now_s) + ttl_s, roles };
     return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
   }
 
@@ -198,8 +202,18 @@ export class FakeBridge extends Bridge {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #isParty(socket: Socket, escrowId: string): boolean {
-    return this.#parties.get(escrowId)?.includes(this.#identities.get(socket)?.sub ?? '') ?? false;
+  /** Each event once to each connection: its own subscription is first, as mostly in the real bridge. */
+  #deliver(event: Event): void {
+    for (const [socket, ids] of this.#watching) {
+      const isOwn = ids.has(event.escrow_id);
+      if (!isOwn && !(ids.has('*') && this.#maySee(socket, event.escrow_id))) continue;
+      for (const frame of frames(event, !isOwn)) send(socket, frame);
+    }
+  }
+
+  #maySee(socket: Socket, escrowId: string): boolean {
+    const identity = this.#identities.get(socket);
+    return identity !== undefined && this.#escrows.concerns(identity, escrowId);
   }
 
   /** Tells every client whether events arrive. */
@@ -247,6 +261,16 @@ export class FakeBridge extends Bridge {
     this.#identities.set(socket, { ...claims, timers });
   }
 
+  /** Whether a frame is within the rate that a browser may send. */
+  #admits(socket: Socket): boolean {
+    const now = performance.now();
+    const { left, at } = this.#allowances.get(socket) ?? { left: FRAMES_BURST, at: now };
+    const earned = ((now - at) / 1000) * FRAMES_PER_S;
+    const next = Math.min(FRAMES_BURST, left + earned) - 1;
+    this.#allowances.set(socket, { left: next, at: now });
+    return next >= 0;
+  }
+
   #authenticate(socket: Socket, token: string, id: string | undefined): void {
     const refuse = (code: string, retry: boolean) =>
       send(socket, { type: 'error', code, message: 'The previous token stays.', retry, id });
@@ -260,6 +284,7 @@ export class FakeBridge extends Bridge {
 
   #hear(socket: Socket, frame: Frame): void {
     this.heard.push(frame);
+    if (!this.#admits(socket)) return socket.close(4429);
     if (this.isSilent) return;
     const { id } = frame;
     if (frame.type === 'ping') send(socket, { type: 'pong', id });
@@ -276,72 +301,81 @@ export class FakeBridge extends Bridge {
   }
 
   #subscribe(socket: Socket, { escrow_id = '', after, id }: Frame): void {
+    const refuse = (code: string, message: string, retry = false) =>
+      send(socket, { type: 'error', code, message, retry, escrow_id, id });
     if (this.nextError) {
-      send(socket, { type: 'error', ...this.nextError, escrow_id, id });
+      const { code, message, retry } = this.nextError;
       this.nextError = null;
-      return;
+      return refuse(code, message, retry);
     }
+    const watching = this.#watching.get(socket) ?? new Set();
+    if (watching.size >= SUBSCRIPTIONS_MAX && !watching.has(escrow_id)) {
+      return refuse('TOO_MANY_SUBSCRIPTIONS', 'Unsubscribe from one first.');
+    }
+    // A repeated subscribe is answered from memory: nothing is compared, and nothing sent again.
+    const since = watching.has(escrow_id) ? undefined : after;
     if (escrow_id === '*') {
-      for (const known of this.#events.keys()) {
-        if (this.#isParty(socket, known)) send(socket, this.#snapshot(known));
+      if (since !== undefined && since > this.position) {
+        return refuse('POSITION_UNKNOWN', 'There is no such position.');
       }
-      send(socket, { type: 'subscribed', escrow_id: '*', id });
+      this.#sendAll(socket, since, watching);
+      const { position } = this;
+      send(socket, { type: 'subscribed', escrow_id, position, id });
     } else {
-      const events = this.#events.get(escrow_id);
-      if (!events || !this.#isParty(socket, escrow_id)) {
-        const error = { code: 'ESCROW_NOT_FOUND', message: 'There is no such escrow.' };
-        return send(socket, { type: 'error', ...error, retry: false, escrow_id, id });
-      }
-      if (after !== undefined) {
-        for (const event of events.slice(after)) this.#send(socket, escrow_id, event);
+      if (!this.#maySee(socket, escrow_id)) return refuse('ESCROW_NOT_FOUND', 'There is no such escrow.');
+      const events = this.#escrows.events(escrow_id);
+      for (const event of since === undefined ? [] : events.slice(since)) {
+        for (const frame of frames(event, false)) send(socket, frame);
       }
       send(socket, { ...this.#snapshot(escrow_id), id });
     }
-    this.#watching.get(socket)?.add(escrow_id);
+    watching.add(escrow_id);
+  }
+
+  /** What `*` begins with: the events after a position, or a snapshot of each open escrow. */
+  #sendAll(socket: Socket, after: number | undefined, watching: Set<string>): void {
+    const identity = this.#identities.get(socket);
+    if (!identity || watching.has('*')) return;
+    const { position } = this;
+    if (after === undefined) {
+      for (const id of this.#escrows.shown(identity)) send(socket, { ...this.#snapshot(id), position });
+      return;
+    }
+    for (const event of this.#escrows.since(identity, after)) {
+      if (watching.has(event.escrow_id)) continue; // Its own subscription has sent it.
+      for (const frame of frames(event, true)) send(socket, frame);
+    }
   }
 
   #snapshot(escrow_id: string): object {
-    const version = this.#events.get(escrow_id)?.length ?? 0;
-    return { type: 'subscribed', escrow_id, version, data: this.#data(escrow_id, version) };
-  }
-
-  #data(escrow_id: string, version: number): object {
-    const status = this.#events.get(escrow_id)?.[version - 1]?.status;
-    return { escrow_id, version, status, amount: 100, amount_minor: 10_000, currency: 'INR' };
-  }
-
-  #send(socket: Socket, escrow_id: string, event: Event): void {
-    const { version, type, status, old_status } = event;
-    if (type.startsWith('payment_')) {
-      send(socket, { type: 'payment_status', escrow_id, version, status: type.slice(8) });
-    }
-    if (status !== old_status) {
-      send(socket, { type: 'status_change', escrow_id, version, old_status, new_status: status });
-    }
-    const data = { ...this.#data(escrow_id, version), event_type: type };
-    send(socket, { type: 'escrow_update', escrow_id, version, data });
+    const newest = this.#escrows.events(escrow_id).at(-1);
+    if (!newest) throw new Error(`there is no ${escrow_id}`);
+    return { type: 'subscribed', escrow_id, version: newest.version, data: data(newest) };
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
-    const body = JSON.parse(Buffer.concat(parts).toString()) as Record<string, string>;
+    const body = JSON.parse(Buffer.concat(parts).toString()) as Record<string, unknown>;
     const answer = this.#answer(request.url ?? '', body);
     response.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' });
     response.end(JSON.stringify(answer ?? {}));
   }
 
-  #answer(path: string, body: Record<string, string>): object | null {
-    if (path === '/api/v1/demo/token') return { token: this.token(body.user_id ?? '') };
+  #answer(path: string, body: Record<string, unknown>): object | null {
+    if (path === '/api/v1/demo/token') {
+      return { token: this.token(String(body.user_id), 3600, body.roles as string[]) };
+    }
     if (path === '/api/v1/escrows') {
       const escrow_id = `escrow-${++this.#made}`;
-      this.add(escrow_id, [body.buyer_id ?? '', body.seller_id ?? '']);
+      this.add(escrow_id, [String(body.buyer_id), String(body.seller_id)]);
       return { escrow: { escrow_id } };
     }
-    const [, published] = /^\/api\/v1\/escrows\/(.+):publishUpdate$/.exec(path) ?? [];
-    if (published === undefined) return null;
-    this.advance(published);
-    return { escrow: { escrow_id: published } };
+    const [, escrow_id, verb] = /^\/api\/v1\/escrows\/(.+):(publishUpdate|cancel)$/.exec(path) ?? [];
+    if (escrow_id === undefined) return null;
+    if (verb === 'cancel') this.advance(escrow_id, 'escrow_cancelled', 'CANCELLED');
+    else this.advance(escrow_id);
+    return { escrow: { escrow_id } };
   }
 }
 

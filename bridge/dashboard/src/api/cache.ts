@@ -27,27 +27,33 @@ export function newer(known: Escrow | undefined, incoming: Escrow): Escrow {
   return known && known.version > incoming.version ? known : incoming;
 }
 
-/** Updates an escrow in every list and page. Answers whether a list has it. */
+/** Updates an escrow in every list and page. Answers whether a list on screen lacks it. */
 export function applyEscrow(client: QueryClient, incoming: Escrow): boolean {
-  let isListed = false;
   const page = keys.escrow(incoming.escrow_id);
   // A page that is still being fetched takes it too: the answer may be older than the event.
   if (client.getQueryState(page)) {
     client.setQueryData<Escrow>(page, (known) => newer(known, incoming));
   }
-  client.setQueriesData<Pages>({ queryKey: keys.lists }, (pages) => {
-    if (!pages) return pages;
-    return {
-      ...pages,
-      pages: pages.pages.map((page) => ({
-        ...page,
-        escrows: page.escrows.map((known) => {
-          if (known.escrow_id !== incoming.escrow_id) return known;
-          isListed = true;
-          return newer(known, incoming);
-        }),
-      })),
-    };
-  });
-  return isListed;
+  let isMissing = false;
+  for (const list of client.getQueryCache().findAll({ queryKey: keys.lists })) {
+    const pages = list.state.data as Pages | undefined;
+    const status = list.queryKey[1] as string;
+    if (!pages) continue;
+    if (isListed(pages, incoming.escrow_id)) client.setQueryData(list.queryKey, update(pages, incoming));
+    else if (list.isActive() && (!status || status === incoming.status)) isMissing = true;
+  }
+  return isMissing;
+}
+
+function isListed(pages: Pages, escrowId: string): boolean {
+  return pages.pages.some((page) => page.escrows.some((one) => one.escrow_id === escrowId));
+}
+
+function update(pages: Pages, incoming: Escrow): Pages {
+  const replace = (known: Escrow) =>
+    known.escrow_id === incoming.escrow_id ? newer(known, incoming) : known;
+  return {
+    ...pages,
+    pages: pages.pages.map((page) => ({ ...page, escrows: page.escrows.map(replace) })),
+  };
 }

@@ -9,21 +9,46 @@ import type { Escrow } from './wire';
 
 /** New escrows come in bursts: the list is fetched once for all of them that come within this time. */
 const REFETCH_DELAY_MS = 150;
+/** An admin is told of all escrows: the list is not fetched again more often than this. */
+const REFETCH_EVERY_MS = 1_000;
 
 /** Subscribes to all escrows of the user while the component is mounted. */
 export function useLiveEscrows(): void {
   const client = useQueryClient();
-  const refetch = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(refetch.current), []);
+  const fetchSoon = useFetchListsSoon();
   useEscrowUpdates(EVERYTHING, (message) => {
-    const fetchAgain = () => void client.invalidateQueries({ queryKey: keys.lists });
-    // The snapshots before this answer are those of open escrows. Others may have ended meanwhile.
-    if (message.type === 'subscribed' && message.escrow_id === EVERYTHING) return fetchAgain();
+    if (message.type === 'subscribed' && message.escrow_id === EVERYTHING) {
+      // Without a position there are snapshots of open escrows only. Others may have ended meanwhile.
+      if (!message.is_resumed) void client.invalidateQueries({ queryKey: keys.lists });
+      return;
+    }
     const escrow = escrowIn(message);
-    if (!escrow || applyEscrow(client, escrow)) return;
-    clearTimeout(refetch.current);
-    refetch.current = setTimeout(fetchAgain, REFETCH_DELAY_MS);
+    if (escrow && applyEscrow(client, escrow)) fetchSoon();
   });
+}
+
+function useFetchListsSoon(): () => void {
+  const client = useQueryClient();
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const fetchedAt = useRef(-REFETCH_EVERY_MS);
+  useEffect(
+    () => () => {
+      clearTimeout(timer.current);
+      timer.current = undefined;
+    },
+    [],
+  );
+  return () => {
+    const rest_ms = fetchedAt.current + REFETCH_EVERY_MS - performance.now();
+    timer.current ??= setTimeout(
+      () => {
+        timer.current = undefined;
+        fetchedAt.current = performance.now();
+        void client.invalidateQueries({ queryKey: keys.lists });
+      },
+      Math.max(REFETCH_DELAY_MS, rest_ms),
+    );
+  };
 }
 
 /**

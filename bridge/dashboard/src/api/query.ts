@@ -51,6 +51,8 @@ export function useEscrows(status: string) {
   return useInfiniteQuery({
     queryKey: keys.list(status),
     initialPageParam: '',
+    // Which escrows belong to a list that is not on screen is not followed.
+    refetchOnMount: 'always',
     queryFn: async ({ pageParam, signal }): Promise<EscrowPage> => {
       const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
       if (status) query.set('status', `ESCROW_STATUS_${status}`);

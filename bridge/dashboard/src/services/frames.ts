@@ -206,15 +206,28 @@ export interface LiveFrame {
   reason?: string;
 }
 
+/** What a frame of the subscription to `*` has. */
+interface Placed {
+  /** Where it is in the one order of all events. With it `*` goes on after a loss. */
+  position?: number;
+}
+
 /**
  * The snapshot that answers a subscribe, after the events that were missed. With escrow_id `*` it
- * comes after all snapshots and has no data.
+ * comes after all snapshots, or after the events that were missed, and has no data.
  */
-export interface SubscribedFrame extends Answer {
+export interface SubscribedFrame extends Answer, Placed {
   type: 'subscribed';
   escrow_id: string;
   version?: number;
   data?: EscrowData;
+  /** Of `*`: whether there are more open escrows than snapshots are sent of. */
+  more?: boolean;
+  /**
+   * Set by the service and not by the bridge: whether what was missed has come before, event by event,
+   * so that a list that was right before a loss is right again.
+   */
+  is_resumed?: boolean;
 }
 
 export interface UnsubscribedFrame extends Answer {
@@ -222,14 +235,14 @@ export interface UnsubscribedFrame extends Answer {
   escrow_id: string;
 }
 
-export interface PaymentStatusFrame {
+export interface PaymentStatusFrame extends Placed {
   type: 'payment_status';
   escrow_id: string;
   version: number;
   status: PaymentStatus;
 }
 
-export interface StatusChangeFrame {
+export interface StatusChangeFrame extends Placed {
   type: 'status_change';
   escrow_id: string;
   version: number;
@@ -238,7 +251,7 @@ export interface StatusChangeFrame {
 }
 
 /** Sent once for every event, after the payment_status and status_change of the same version. */
-export interface EscrowUpdateFrame {
+export interface EscrowUpdateFrame extends Placed {
   type: 'escrow_update';
   escrow_id: string;
   version: number;

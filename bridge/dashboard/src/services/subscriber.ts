@@ -11,6 +11,9 @@ import { EVERYTHING, Subscriptions, type Subscription } from './subscriptions.js
 /** How long an unused subscription is kept, so that a remount finds it. */
 const LINGER_MS = 100;
 
+/** The code of the bridge's error for a position that core has not given yet. */
+const POSITION_UNKNOWN = 'POSITION_UNKNOWN';
+
 export interface SubscriberOwner {
   readonly isConnected: boolean;
   readonly intervalMs: number;
@@ -94,6 +97,11 @@ export class Subscriber {
     }
   }
 
+  /** Whether the newest request for a subscription named what was known, so that the rest has come. */
+  isResumed(escrowId: string): boolean {
+    return this.#subscriptions.get(escrowId)?.isResumed ?? false;
+  }
+
   /** Whether a snapshot is new. */
   takesSnapshot(frame: SubscribedFrame): boolean {
     this.#endUnused(frame.escrow_id);
@@ -125,6 +133,13 @@ export class Subscriber {
   refused(frame: ErrorFrame): void {
     const subscription = this.#subscriptions.answered(frame.id, frame.escrow_id);
     if (!subscription) return;
+    const hadPosition = subscription.isResumed || !subscription.isPending;
+    if (frame.code === POSITION_UNKNOWN && hadPosition) {
+      // Core's database is older than what this page knows: begin anew.
+      this.forget();
+      this.#behind.add(EVERYTHING);
+      return this.#ask(subscription);
+    }
     subscription.isPending = false;
     subscription.isRefused = true;
     subscription.isCompared = false;

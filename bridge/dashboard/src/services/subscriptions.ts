@@ -1,10 +1,12 @@
 /**
  * The subscriptions, with the number of their users and their versions. Decides which frames are new.
  *
- * It sends nothing and knows no clock. Two rules let every event through once and in order:
+ * It sends nothing and knows no clock. Three rules let every event through once and in order:
  *
  * - An event is up to three frames of one version, and `escrow_update` is the last of them. Until it
  *   comes, each type of frame passes once; after it, the version is complete.
+ * - `*` goes on after a position. It counts only when everything before it has come: with an event
+ *   that is complete, and not before `*` is answered, unless the missed events come first.
  * - While an escrow has a subscription of its own beside `*`, only its next version passes. A frame
  *   of `*` may be further ahead; the escrow's own subscription brings the versions in between.
  */
@@ -44,6 +46,8 @@ interface Seen {
 export class Subscriptions {
   readonly #all = new Map<string, Subscription>();
   readonly #seen = new Map<string, Seen>();
+  /** The position up to which `*` has brought everything; undefined if it has to begin anew. */
+  #position: number | undefined;
   /** Whether this connection has ever subscribed to `*`: frames may still come after its end. */
   #hasEverything = false;
 
@@ -80,14 +84,16 @@ export class Subscriptions {
   drop(escrowId: string): void {
     this.#all.delete(escrowId);
     if (escrowId === EVERYTHING) {
+      this.#position = undefined;
       for (const id of this.#seen.keys()) if (!this.#all.has(id)) this.#seen.delete(id);
     } else if (!this.#all.has(EVERYTHING)) {
       this.#seen.delete(escrowId);
     }
   }
 
-  /** Forgets all versions, because another user logs in. */
+  /** Forgets all versions, because another user logs in, or because core knows none of them. */
   forgetVersions(): void {
+    this.#position = undefined;
     this.#seen.clear();
     for (const s of this.#all.values()) s.isAnswered = false;
   }
@@ -107,7 +113,7 @@ export class Subscriptions {
   ask(subscription: Subscription, request: string): number | undefined {
     const after =
       subscription.escrowId === EVERYTHING
-        ? undefined
+        ? this.#position
         : this.#seen.get(subscription.escrowId)?.version;
     if (subscription.escrowId === EVERYTHING) this.#hasEverything = true;
     subscription.request = request;
@@ -136,6 +142,7 @@ export class Subscriptions {
       own.isPending = false;
       own.isAnswered = true;
       own.isCompared = true;
+      if (own.escrowId === EVERYTHING) this.#position = frame.position;
       this.#advance(frame.escrow_id, frame.version);
       return own.wanted > 0;
     }
@@ -154,9 +161,15 @@ export class Subscriptions {
     const own = this.#active(frame.escrow_id);
     const all = this.#active(EVERYTHING);
     if (!own && !all) return false;
+    if (all && frame.type === 'escrow_update') this.#advancePosition(all, frame.position);
     if (own?.isPending && !own.isResumed) return false;
     if (typeof frame.version !== 'number') return true;
     return this.#takesVersion(frame, own !== undefined && this.#hasEverything);
+  }
+
+  #advancePosition(all: Subscription, position: number | undefined): void {
+    const isInOrder = all.isCompared || (all.isPending && all.isResumed);
+    if (position !== undefined && isInOrder) this.#position = position;
   }
 
   #active(escrowId: string): Subscription | undefined {

@@ -186,6 +186,7 @@ export class WebSocketService {
         break;
       case 'subscribed':
         if (!this.#subscriber.takesSnapshot(frame)) return this.#tellStatus();
+        frame.is_resumed = this.#subscriber.isResumed(frame.escrow_id);
         break;
       case 'payment_status':
       case 'status_change':
