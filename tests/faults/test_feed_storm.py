@@ -18,12 +18,15 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.fakes.consumer import Consumer
 from tests.fakes.database import database
+from tests.fakes.nats import Nats
 from tests.fakes.process import Process
 from tests.fakes.replica import Door, Publisher
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.size import Size
 from tests.fakes.stack import CHANNEL_OPTIONS, READY_LIMIT_S, Port, Stack, token
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.postgres
 
@@ -45,8 +48,8 @@ SERVICE = token("storm", "service")
 class Cores:
     """The four; the first belongs to a stack with a sandbox."""
 
-    def __init__(self, folder: Path, database_url: str) -> None:
-        self.stack = Stack(folder, database_url=database_url)
+    def __init__(self, folder: Path, database_url: str, **env: str) -> None:
+        self.stack = Stack(folder, database_url=database_url, **env)
         self._ports = [Port() for _ in range(CORES - 1)]
         self.addresses = [self.stack.core_address, *(port.address for port in self._ports)]
         self.others = [
@@ -85,11 +88,22 @@ class Cores:
         return [Door(self.stack.api, one, SERVICE) for one in self.channels]
 
 
+@pytest.fixture(params=["notify", pytest.param("nats", marks=pytest.mark.nats)])
+def nats(request: pytest.FixtureRequest) -> Nats | None:
+    """The NATS by which the cores ring one another, or none: then they do by NOTIFY."""
+    if request.param == "notify":
+        return None
+    server: Nats = request.getfixturevalue("nats_server")
+    return server
+
+
 @pytest.fixture
-async def cores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cores]:
+async def cores(
+    request: pytest.FixtureRequest, tmp_path: Path, nats: Nats | None
+) -> AsyncIterator[Cores]:
     async with database(request, "postgres") as url:
         assert url is not None
-        cores = Cores(tmp_path, url)
+        cores = Cores(tmp_path, url, **({"NATS_URL": nats.url} if nats else {}))
         try:
             await cores.start()
             yield cores
@@ -104,7 +118,7 @@ class Reader:
         self._callers = callers
         self.events: list[Any] = []
         self.position = 0
-        self.streams = 0
+        self.visits = 0
 
     async def run(self) -> None:
         while True:
@@ -116,11 +130,12 @@ class Reader:
 
     async def _follow(self, caller: Caller) -> None:
         stream = caller.stream("WatchEvents", after_position=self.position)
-        self.streams += 1
+        self.visits += 1
         async with aclosing(stream) as messages:  # type: ignore[type-var]
             async for message in messages:
                 if message.WhichOneof("message") == "event":
-                    self.events.append(message)
+                    assert message.position == self.position + 1
+                    self.events.append(message.event)
                     self.position = message.position
                 else:
                     assert message.heartbeat.position == message.position >= self.position
@@ -151,15 +166,28 @@ async def end_who_gives_positions(url: str, ended: list[int]) -> None:
         connection.terminate()
 
 
+async def kill_nats_again_and_again(server: Nats, is_calm: asyncio.Event) -> int:
+    """Until it is calm; the server runs at the end. Answers how often it was killed."""
+    kills = 0
+    while not is_calm.is_set():
+        await asyncio.sleep(random.uniform(*UP_S))
+        await server.kill()
+        kills += 1
+        await asyncio.sleep(random.uniform(*DOWN_S))
+        await server.start()
+    return kills
+
+
 @pytest.mark.timeout(300)
 async def test_readers_have_every_event_once_and_in_order_whoever_dies(
-    cores: Cores, size: Size
+    cores: Cores, nats: Nats | None, size: Size
 ) -> None:
     random.seed(SEED)
     callers, doors = cores.callers(), cores.doors()
     publishers = [await open_publisher(number, callers[0], doors) for number in range(PUBLISHERS)]
     publishing = [asyncio.create_task(one.run()) for one in publishers]
-    readers = [Reader(callers) for _ in range(READERS)]
+    readers: list[Reader | Consumer] = [Reader(callers) for _ in range(READERS)]
+    readers += [Consumer(nats)] if nats else []
     reading = [asyncio.create_task(one.run()) for one in readers]
     ended: list[int] = []
     url = cores.stack.core_env["DATABASE_URL"]
@@ -167,8 +195,14 @@ async def test_readers_have_every_event_once_and_in_order_whoever_dies(
         *(asyncio.create_task(kill_again_and_again(victim)) for victim in cores.others[:2]),
         asyncio.create_task(end_who_gives_positions(url, ended)),
     ]
+    is_calm = asyncio.Event()
+    nats_dies = asyncio.create_task(kill_nats_again_and_again(nats, is_calm)) if nats else None
     await asyncio.sleep(size.suffering_s)
+    # The storm has no end before one of those was hit.
+    await until(lambda: ended, CALM_LIMIT_S)
     await end(storm)
+    is_calm.set()
+    assert nats_dies is None or await nats_dies
     for victim in cores.others:
         if not victim.is_running:
             victim.spawn()
@@ -185,20 +219,19 @@ async def test_readers_have_every_event_once_and_in_order_whoever_dies(
     failed = [task for task in reading if task.done()]
     await end(reading)
     assert not failed, failed
-    assert ended, "nobody who gives positions was ended"
     for reader in readers:
-        assert [one.position for one in reader.events] == list(range(1, total + 1))
+        assert reader.position == len(reader.events) == total
         found: defaultdict[str, list[int]] = defaultdict(list)
         for one in reader.events:
-            found[one.event.escrow_id].append(one.event.version)
+            found[one.escrow_id].append(one.version)
         assert found == expected
     for publisher in publishers:
         assert set(publisher.acknowledged) <= set(expected[publisher.escrow_id])
     # Every escrow is what its events have made of it, and every event has its position.
     books = await callers[0].call("CheckBooks")
     assert (books.balanced, books.escrows_checked) == (True, PUBLISHERS), books
-    streams = sum(one.streams for one in readers)
-    print(f"{total} events, {streams} streams, {len(ended)} who gave positions ended")
+    visits = sum(one.visits for one in readers)
+    print(f"{total} events, {visits} streams, {len(ended)} who gave positions ended")
 
 
 async def open_publisher(number: int, caller: Caller, doors: list[Door]) -> Publisher:

@@ -7,6 +7,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pydantic import SecretStr
 
 from core import health
+from core.nats import line
 from tests.core.counter import Counter, open_counter
 from tests.core.test_metrics import scrape
 from tests.fakes.nats import Nats
@@ -16,6 +17,8 @@ from tests.fakes.wait import until
 pytestmark = pytest.mark.nats
 
 LIMIT_S = 20.0
+# As without NATS, and what a silent one may cost.
+STOP_LIMIT_S = 4.0
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -56,3 +59,36 @@ async def settled(port: int, is_there: bool) -> dict[str, float]:
             if ('holdfast_core_degraded{part="nats"}' in figures) is not is_there:
                 return figures
             await asyncio.sleep(0.05)
+
+
+async def test_a_core_stops_in_time_although_nats_is_silent(
+    sqlite_url: str, nats_server: Nats
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with open_counter(sqlite_url, nats_url=SecretStr(nats_server.url)) as counter:
+        exchange = counter.core.rooms.nats
+        assert exchange is not None
+        await until(lambda: exchange.publisher.position is not None, LIMIT_S)
+        nats_server.pause()
+        for _ in range(50):
+            await counter.create()
+        begin_s = loop.time()
+    assert loop.time() - begin_s < STOP_LIMIT_S
+
+
+async def test_what_is_committed_while_nats_is_silent_is_published_afterwards(
+    sqlite_url: str, nats_server: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "PROBE_EVERY_S", 0.2)
+    monkeypatch.setattr(line, "ANSWER_S", 0.5)
+    async with open_counter(sqlite_url, nats_url=SecretStr(nats_server.url)) as counter:
+        exchange = counter.core.rooms.nats
+        assert exchange is not None
+        await until(lambda: exchange.publisher.position == 0, LIMIT_S)
+        nats_server.pause()
+        for _ in range(30):
+            await counter.create()
+        await until(lambda: exchange.line.problem, LIMIT_S)
+        nats_server.resume()
+        await until(lambda: exchange.publisher.position == 30, LIMIT_S)
+        assert exchange.problems["nats_stream"]() == ""
