@@ -49,8 +49,8 @@ class Clients:
 class Replicas:
     """A stack with a second core beside the first, which gets the webhooks."""
 
-    def __init__(self, folder: Path, database_url: str) -> None:
-        self.stack = Stack(folder, database_url=database_url)
+    def __init__(self, folder: Path, database_url: str, **env: str) -> None:
+        self.stack = Stack(folder, database_url=database_url, **env)
         self._port = Port()
         self.second = self.stack.another_core("core-2", CORE_LISTEN=self._port.address)
 

@@ -266,6 +266,13 @@ def test_without_keys_the_sandbox_comes_first_and_core_is_pointed_at_it() -> Non
     assert "DATABASE_URL" not in core.environment
 
 
+def test_nats_is_for_the_cores_alone() -> None:
+    url = "nats://holdfast:secret@127.0.0.1:4222"
+    settings = settings_of({"NATS_URL": url})
+    assert settings["core"]["NATS_URL"] == url
+    assert "NATS_URL" not in settings["bridge"]
+
+
 def test_with_keys_there_is_no_sandbox_and_no_demo_login() -> None:
     settings = settings_of({"RAZORPAY_KEY_ID": "rzp_live_x", "RAZORPAY_KEY_SECRET": "y"})
     assert list(settings) == ["core", "bridge"]
