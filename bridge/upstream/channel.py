@@ -52,6 +52,14 @@ class CoreError(Exception):
         """Whether core gave no answer, as opposed to a refusal."""
         return self.code in _AWAY
 
+    @property
+    def gone(self) -> bool:
+        """Whether core went or is about to, so that what only reads may be asked again.
+
+        A core that stops at once cancels the calls that it was answering.
+        """
+        return self.code in ("UNAVAILABLE", "CANCELLED") and self.reason in _GONE
+
 
 class Talk(Generic[Asked, Reply]):
     """A stream in both directions. Both methods raise CoreError when it has failed."""

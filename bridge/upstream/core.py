@@ -60,8 +60,7 @@ class Core(Upstream):
                 async with self._turns.turn(key):
                     return await call()
             except CoreError as error:
-                is_lost = error.code == "UNAVAILABLE" and not error.reason
-                if not is_lost or (has_failed and loop.time() >= give_up_s):
+                if not error.gone or (has_failed and loop.time() >= give_up_s):
                     raise
             if not has_failed:
                 # Also a call that has waited long in turn gives a core that has just gone a moment.

@@ -62,6 +62,9 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         # WatchEscrow waits between the position and the snapshots while this is cleared.
         self.showing = asyncio.Event()
         self.showing.set()
+        # What FeedService.ListEvents has read waits while this is cleared.
+        self.replying = asyncio.Event()
+        self.replying.set()
         self.heartbeat_s = 15.0
         # Changes what a watcher is sent; None sends nothing.
         self.tamper: Callable[[pb.EscrowEvent], pb.EscrowEvent | None] = lambda event: event

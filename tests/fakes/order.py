@@ -24,6 +24,7 @@ class Record(Protocol):
     heartbeat_s: float
     bell: asyncio.Condition
     showing: asyncio.Event
+    replying: asyncio.Event
     tamper: Callable[[pb.EscrowEvent], pb.EscrowEvent | None]
 
     async def enter(self, name: str, context: Any) -> None:
@@ -59,12 +60,14 @@ class FakeFeed(FeedServiceServicer):
         size = request.page_size or PAGE
         found = self._after(request.after_position, request.user_id)
         reached = found[size - 1][0] if len(found) >= size else newest
-        return feed.FeedServiceListEventsResponse(
+        answer = feed.FeedServiceListEventsResponse(
             events=[feed.FeedEvent(position=at, event=event) for at, event in found[:size]],
             next_position=reached,
             has_more=reached < newest,
             newest_position=newest,
         )
+        await self._core.replying.wait()
+        return answer
 
     async def follow(
         self, request: service.WatchEscrowRequest, context: Any

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
-from typing import Any
 
 import grpc
 import pytest
@@ -11,46 +10,9 @@ from escrow.v1 import escrow_pb2 as pb
 
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import Bridge, token
-from tests.fakes.browser import Browser
 from tests.fakes.core import FakeCore
+from tests.fakes.told import Told, admin, missed, resume, updates
 from tests.fakes.wait import until
-
-Told = tuple[int, str, int]
-
-
-def admin(user_id: str = "root", role: str = "admin") -> str:
-    return token(user_id, roles=[role])
-
-
-async def resume(browser: Browser, after: int | None, **fields: Any) -> list[Told]:
-    """Subscribe after a position; answer the updates that came before the answer, in order."""
-    if after is not None:
-        fields["after"] = after
-    await browser.send("subscribe", escrow_id="*", **fields)
-    told = [await browser.next()]
-    while (told[-1]["type"], told[-1]["escrow_id"]) != ("subscribed", "*"):
-        told.append(await browser.next())
-    assert all("position" in frame for frame in told)
-    places = [place(frame) for frame in told if frame["type"] == "escrow_update"]
-    assert told[-1]["position"] >= max([after or 0, *(position for position, _, _ in places)])
-    return places
-
-
-async def updates(browser: Browser, count: int) -> list[Told]:
-    return [place(await browser.until("escrow_update")) for _ in range(count)]
-
-
-def place(frame: dict[str, Any]) -> Told:
-    return frame["position"], frame["escrow_id"], frame["version"]
-
-
-def missed(core: FakeCore, after: int, user_id: str | None = "buyer") -> list[Told]:
-    """What a user has to be told after a position; None is an admin."""
-    return [
-        (position, event.escrow_id, event.version)
-        for position, event in enumerate(core.order, start=1)
-        if position > after and user_id in (None, event.escrow.buyer_id, event.escrow.seller_id)
-    ]
 
 
 async def test_what_was_missed_comes_in_order_then_the_answer_then_what_happens(
@@ -185,6 +147,32 @@ async def test_more_is_missed_than_an_outbox_holds_and_the_reader_is_slow(
         assert await updates(browser, 701) == missed(core, 0)
 
 
+@pytest.mark.parametrize("events", [1, 64, 65, 200])
+async def test_what_happens_while_a_socket_reads_the_end_of_the_record_is_not_lost(
+    bridge: Bridge, core: FakeCore, events: int
+) -> None:
+    """It waits beside the socket, and is read again if it is too much."""
+    await core.create("e1")
+    async with bridge.browser() as other, bridge.browser() as browser:
+        await resume(other, 1)
+        core.replying.clear()
+        await browser.send("subscribe", escrow_id="*", after=0)
+        await until(lambda: core.calls["ReadFeed"] == 2)
+        await core.append("e1")
+        await updates(other, 1)
+        core.replying.set()
+        core.replying.clear()
+        # Now it has joined the follow, which is further than the record that it has read.
+        await until(lambda: core.calls["ReadFeed"] == 3)
+        for _ in range(events):
+            await core.append("e1")
+        await updates(other, events)
+        core.replying.set()
+        assert await updates(browser, events + 2) == missed(core, 0)
+        await core.append("e1")
+        assert await updates(browser, 1) == missed(core, events + 2)
+
+
 @pytest.mark.parametrize("who", ["buyer", None])
 async def test_whoever_comes_back_with_the_last_position_misses_nothing(
     bridge: Bridge, core: FakeCore, who: str | None
@@ -239,6 +227,28 @@ async def test_a_restart_of_core_is_resumed_by_position_without_looking_at_all_e
             assert await updates(browser, 150) == missed(core, after)
     assert core.calls["ReadFeed"] == readings
     assert not core.calls["ListEscrows"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (grpc.StatusCode.UNAVAILABLE, ""),
+        (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+        # What a core that stops at once tells the calls that it was answering.
+        (grpc.StatusCode.CANCELLED, ""),
+    ],
+)
+async def test_a_core_that_goes_while_it_is_read_is_asked_again(
+    bridge: Bridge, core: FakeCore, told: tuple[grpc.StatusCode, str]
+) -> None:
+    await core.create("e1")
+    async with bridge.browser() as browser:
+        core.refusals["ReadFeed"] = told
+        await browser.send("subscribe", escrow_id="*", after=0)
+        await until(lambda: core.calls["ReadFeed"])
+        del core.refusals["ReadFeed"]
+        assert await updates(browser, 1) == [(1, "e1", 1)]
+        assert (await browser.next())["type"] == "subscribed"
 
 
 async def test_a_core_restored_from_a_backup_ends_the_subscription_and_says_so(
@@ -347,101 +357,6 @@ async def test_what_a_snapshot_shows_is_not_told_again_and_all_else_is(
         assert await updates(browser, 1) == [(4, "ends", 2)]
         await core.append("e1")
         assert await updates(browser, 1) == [(6, "e1", 3)]
-
-
-async def test_a_snapshot_is_not_older_than_what_the_socket_has(
-    bridge: Bridge, core: FakeCore
-) -> None:
-    await core.create("e1")
-    core.showing.clear()
-    async with bridge.browser() as browser:
-        await browser.send("subscribe", escrow_id="*")
-        await until(lambda: core.calls["WatchEscrow"])
-        assert (await browser.subscribe("e1"))["version"] == 1
-        await core.append("e1")
-        assert await browser.versions(1) == [2]
-        core.showing.set()
-        frame = await browser.next()
-        assert (frame["escrow_id"], frame["version"], frame["position"]) == ("e1", 2, 1)
-        assert frame["data"]["version"] == 2
-        assert (await browser.next())["escrow_id"] == "*"
-
-
-async def test_a_socket_that_resumes_an_escrow_and_all_gets_each_event_once_and_in_order(
-    bridge: Bridge, core: FakeCore
-) -> None:
-    for name in ("e1", "e2"):
-        await core.create(name)
-        for _ in range(150):
-            await core.append(name)
-    async with bridge.browser() as browser:
-        await browser.send("subscribe", escrow_id="e1", after=30)
-        await browser.send("subscribe", escrow_id="*", after=10)
-        newest = {"e1": 30, "e2": 0}
-        while newest != {"e1": 171, "e2": 171}:
-            frame = await browser.until("escrow_update")
-            name, version = frame["escrow_id"], frame["version"]
-            # Of what the browser has by its own word, `*` may tell again.
-            if version > 30 or name == "e2":
-                assert version == newest[name] + 1
-                newest[name] = version
-            if newest["e1"] == 100 and len(core.records["e2"]) < 171:
-                for _ in range(20):
-                    await core.append("e1")
-                    await core.append("e2")
-        await browser.send("ping")
-        rest = await browser.through("pong")
-        assert "escrow_update" not in {frame["type"] for frame in rest}
-
-
-async def test_an_escrow_beside_all_that_catches_up_begins_with_its_snapshot(
-    start_bridge: StartBridge, core: FakeCore
-) -> None:
-    bridge = await start_bridge(outbox_bytes=16 * 1024)
-    await core.create("e1")
-    for _ in range(300):
-        await core.append("e1", data={"text": "x" * 1_000})
-    async with bridge.browser() as browser:
-        await browser.send("subscribe", escrow_id="*", after=0)
-        await browser.send("subscribe", escrow_id="e1", id="own")
-        told = [await browser.next()]
-        while told[-1]["type"] != "subscribed" or told[-1]["escrow_id"] != "*":
-            told.append(await browser.next())
-        answers = [one["version"] for one in told if one.get("id") == "own"]
-        assert answers == [301]
-        # All of it by `*`, and nothing twice.
-        events = [place(one) for one in told if one["type"] == "escrow_update"]
-        assert events == missed(core, 0)
-        await core.append("e1")
-        assert await browser.versions(1) == [302]
-        assert await browser.ask("ping") == {"type": "pong"}
-
-
-async def test_an_older_after_of_one_escrow_is_sent_before_newer_events_of_all(
-    start_bridge: StartBridge, core: FakeCore
-) -> None:
-    """What a browser asks for again does not come behind what happens meanwhile."""
-    bridge = await start_bridge(frames_burst=1000)
-    await core.create("e1")
-    for _ in range(250):
-        await core.append("e1")
-    async with bridge.browser() as browser:
-        await resume(browser, 251)
-        for turn in range(10):
-            opens = core.calls["Open"]
-            await browser.send("subscribe", escrow_id="e1", after=turn)
-            await until(lambda: core.calls["Open"] > opens)  # noqa: B023 - it is used at once
-            for _ in range(20):
-                await core.append("e1")
-                await asyncio.sleep(0)
-            newest = turn
-            while newest < len(core.records["e1"]):
-                frame = await browser.next()
-                if frame["type"] == "escrow_update":
-                    assert frame["version"] == newest + 1
-                    newest += 1
-            await browser.send("unsubscribe", escrow_id="e1")
-            await browser.until("unsubscribed")
 
 
 async def test_readers_that_come_at_the_same_time_share_a_reading_of_snapshots(
