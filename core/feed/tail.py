@@ -245,16 +245,19 @@ class Tail:
     async def _look(self) -> None:
         if not self._begun.is_set():
             newest = await self._positions.newest()
+            if not self._groups:
+                return  # Whoever it was for has left meanwhile.
             self._newest = newest
             for group in self._groups.values():
                 group.since = newest
             self._begun.set()
-        places = [*await self._positions.places(self._newest, LOOK_LIMIT)]
-        while places and self._begun.is_set():
+        while True:
+            places = await self._positions.places(self._newest, LOOK_LIMIT)
+            if not (places and self._groups and self._begun.is_set()):
+                return
             self._take(places)
             await asyncio.sleep(0)
             beat()
-            places = [*await self._positions.places(self._newest, LOOK_LIMIT)]
 
     def _take(self, places: list[Place]) -> None:
         """Keep what is new, and wake whom it concerns."""

@@ -31,6 +31,17 @@ class Counted(Positions):
         self.looks = 0
         self.reads = 0
         self.is_away = False
+        self.newests = 0
+        # Which reading of the newest position is handed over only when `is_quick` is set.
+        self.slow = 0
+        self.is_quick = asyncio.Event()
+
+    async def newest(self) -> int:
+        newest = await super().newest()
+        self.newests += 1
+        if self.newests == self.slow:
+            await self.is_quick.wait()
+        return newest
 
     async def places(self, position: int, limit: int) -> list[Place]:
         self.looks += 1
@@ -144,6 +155,7 @@ async def test_what_is_new_is_read_once_for_all_who_follow(desk: Desk) -> None:
     readers = [desk.follow(0) for _ in range(20)]
     for reader in readers:
         await reader.level(0)
+    await until(lambda: desk.positions.looks == 1)
     desk.positions.looks = desk.positions.reads = 0
     await desk.commit()
     for reader in readers:
@@ -217,6 +229,19 @@ async def test_who_comes_back_after_everybody_had_gone_begins_where_it_was(desk:
     second = desk.follow(4)
     await second.level(8)
     assert second.positions == [5, 6, 7, 8]
+
+
+async def test_a_reader_that_leaves_before_the_tail_has_begun_harms_nobody(desk: Desk) -> None:
+    # The first is the reader's own.
+    desk.positions.slow = 2
+    first = desk.follow(0)
+    await until(lambda: desk.positions.newests == 2)
+    await first.end()
+    await desk.commit(2)
+    desk.positions.is_quick.set()
+    second = desk.follow(1)
+    await second.level(3)
+    assert second.positions == [2, 3]
 
 
 async def test_a_database_that_is_away_is_waited_for(
