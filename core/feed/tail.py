@@ -251,6 +251,8 @@ class Tail:
             for group in self._groups.values():
                 group.since = newest
             self._begun.set()
+            # What has rung until now is looked for below.
+            self._rung.clear()
         while True:
             places = await self._positions.places(self._newest, LOOK_LIMIT)
             if not (places and self._groups and self._begun.is_set()):
