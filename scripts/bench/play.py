@@ -14,6 +14,7 @@ from scripts.bench.process import Broken
 from scripts.bench.room import Room
 from scripts.bench.scene import crowd, fanout
 from scripts.bench.scene.deploy import deploy
+from scripts.bench.scene.feed import feed_cost
 from scripts.bench.scene.frame import CommitToFrame
 from scripts.bench.scene.growth import growth
 from scripts.bench.scene.money import Money
@@ -49,6 +50,15 @@ def _postgres(room: Room) -> Lines:
                 "replica_idle_cost": lambda: replica_idle_cost(stack),
             }
         )
+
+
+def _feed(room: Room) -> Lines:
+    room.say("starting the cores for the feed")
+    server = Postgres(room.folder / "postgres-feed")
+    try:
+        yield from room.measured({"feed_cost": lambda: feed_cost(room, server)})
+    finally:
+        server.close()
 
 
 def _sockets(room: Room) -> Lines:
@@ -88,6 +98,7 @@ def _growth(room: Room) -> Lines:
 SCENES: tuple[tuple[Callable[[Room], Lines], tuple[str, ...]], ...] = (
     (_sqlite, ("transitions_sqlite", "transitions_batched", "command_cost_sqlite")),
     (_postgres, ("transitions_postgres", "command_cost_postgres", "replica_idle_cost")),
+    (_feed, ("feed_cost",)),
     (_sockets, (*fanout.LINES, "commit_to_frame", "deploy")),
     (_crowd, (*crowd.LINES, "large_fanout")),
     (_money, ("settlement", "webhook_ack")),

@@ -131,6 +131,10 @@ class Stack:
     def webhook_url(self) -> str:
         return f"http://{self.bridge.port.address}{WEBHOOK_PATH}"
 
+    def set_core(self, name: str, value: str) -> None:
+        """Give cores that are started from now on one more setting."""
+        self._of_core[name] = value
+
     def start_core(self) -> Server:
         """Start one more core on the same database, and wait until it serves."""
         core = Server(f"core{len(self.cores)}", "core", {**self._of_core}, self._folder)
