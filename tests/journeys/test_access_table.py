@@ -289,6 +289,18 @@ async def test_a_subscription_shows_whom_the_table_names(
     assert (alien.escrow_id in told) == (who in KEEPERS)
 
 
+@pytest.mark.parametrize("who", sorted(EVERYBODY - {"nobody"}))
+async def test_what_is_resumed_by_position_is_what_the_table_names(
+    client: Client, deals: tuple[Deal, Deal], who: str
+) -> None:
+    own, alien = deals
+    socket = await client.viewer(callers(client, own)[who])
+    await socket.subscribe("*", after=0)
+    told = {frame["escrow_id"] for frame in socket.find(type="escrow_update")}
+    for deal, is_own in ((own, True), (alien, False)):
+        assert (deal.escrow_id in told) == is_let_in(who, "WatchEscrow", is_own=is_own)
+
+
 @pytest.mark.parametrize("other", ["buyer", "admin", "service"])
 async def test_a_socket_takes_only_its_own_users_token(
     client: Client, deals: tuple[Deal, Deal], other: str
