@@ -1,4 +1,4 @@
-"""Two cores that ring one another through NATS, as processes: they serve, whatever becomes of it."""
+"""Two cores, as processes, that ring one another by NATS: they serve, whatever becomes of it."""
 
 import asyncio
 import re
