@@ -1,4 +1,4 @@
-"""Two cores, as processes, that ring one another by NATS: they serve, whatever becomes of it."""
+"""Two cores that ring one another through NATS, as processes: they serve, whatever NATS does."""
 
 import asyncio
 import re
