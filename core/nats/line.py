@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from nats.aio.client import Client
@@ -46,6 +47,20 @@ def heed() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+class _Careful(Client):
+    """A client that tells no server who we are in the clear, where the address asks for TLS.
+
+    nats-py itself takes what the server offers. It has no public place for this.
+    """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        server = self._current_server
+        is_safe = info.get("tls_required") or server is None or server.uri.scheme != "tls"
+        if initial_connection and not is_safe:
+            raise Error("the server offers no TLS, which the address asks for")
+        await super()._process_info(info, initial_connection)
 
 
 class Line:
@@ -106,7 +121,7 @@ class Line:
         while True:
             heed()
             beat()
-            client = Client()
+            client = _Careful()
             try:
                 await self._dial(client)
                 wait_s = REDIAL_FIRST_S

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -37,21 +38,33 @@ def program() -> str:
 class Nats:
     """The server: its port and its stored streams stay the same over restarts."""
 
-    def __init__(self, *, login: str = "", password: str = "", jetstream: bool = True) -> None:
-        """A `login` without a password is a token."""
+    def __init__(
+        self,
+        *,
+        login: str = "",
+        password: str = "",
+        jetstream: bool = True,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        """A `login` without a password is a token; a `certificate` with its key means TLS."""
         self._program = program()
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-nats-"))
         self.port = free_port()
         self._login = login, password
         self._streams = self._folder / "streams"
         self._more = ["-js", "-sd", str(self._streams)] if jetstream else []
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.create_default_context(cafile=str(certificate[0]))
+            self._more += ["--tls", "--tlscert", str(certificate[0])]
+            self._more += ["--tlskey", str(certificate[1])]
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
         """The address as NATS_URL takes it."""
         who = ":".join(quote(one, safe="") for one in self._login if one)
-        return f"nats://{who}{'@' if who else ''}127.0.0.1:{self.port}"
+        return f"{'tls' if self._tls else 'nats'}://{who}{'@' if who else ''}127.0.0.1:{self.port}"
 
     @property
     def lines(self) -> str:
@@ -90,6 +103,7 @@ class Nats:
 
         await client.connect(
             f"nats://127.0.0.1:{self.port}",
+            tls=self._tls,
             user=login if password else None,
             password=password or None,
             token=login if not password else None,

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from core.nats import line
 from core.nats.line import Line
 from holdfast.redact import redacted
+from tests.bridge.upstream.test_channel import write_certificate
 from tests.fakes.nats import Nats
 from tests.fakes.port import free_port
 from tests.fakes.wait import running, until
@@ -37,6 +40,45 @@ async def test_a_login_is_used_and_never_told(
         assert not [piece for piece in PIECES if piece in said]
     finally:
         await locked.close()
+
+
+async def test_a_login_goes_over_tls_where_the_address_asks_for_it(
+    nats_server: Nats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = write_certificate(tmp_path)
+    server = Nats(login="holdfast", password=SECRET, certificate=certificate)
+    await server.start()
+    try:
+        stranger = Line(server.url)
+        async with running(stranger.run()):
+            await until(lambda: "certificate verify failed" in stranger.problem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        for scheme in ("tls://", "nats://"):
+            kept = Line(server.url.replace("tls://", scheme))
+            async with running(kept.run()):
+                await until(lambda: kept.is_up)  # noqa: B023
+    finally:
+        await server.close()
+
+
+async def test_a_login_is_not_told_to_a_server_without_tls() -> None:
+    heard = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","headers":true}\r\n')
+        while chunk := await reader.read(1_000):
+            heard.extend(chunk)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        for scheme, is_told in (("tls", False), ("nats", True)):
+            kept = Line(f"{scheme}://holdfast:{quote(SECRET, safe='')}@127.0.0.1:{port}")
+            async with running(kept.run()):
+                await until(lambda: kept.problem)  # noqa: B023
+            assert (b"CONNECT" in heard) is is_told
+            assert ("offers no TLS" in kept.problem) is not is_told
 
 
 def test_the_log_takes_logins_out_of_addresses() -> None:
