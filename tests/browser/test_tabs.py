@@ -124,6 +124,16 @@ async def test_a_tab_that_is_closed_while_it_renews_leaves_it_to_another(
     assert len(login.asked) == 2
 
 
+async def test_a_tab_that_hangs_in_its_renewal_holds_nobody(tabs: OpenTabs, api: Api) -> None:
+    found, login = await tabs(2, good)
+    hanging = "void navigator.locks.request('holdfast.renewal asha', () => new Promise(() => {}))"
+    await found[0].ask(hanging)
+    await found[1].ask("service.configure({ refreshMs: 3_000 })")
+    used = await log_in(found[1:], api, 20)
+    await all_renewed(found[1:], used)
+    assert len(login.asked) == 1
+
+
 @pytest.mark.parametrize("script", OLD_BROWSERS.values(), ids=OLD_BROWSERS.keys())
 async def test_in_an_old_browser_each_tab_renews_for_itself(
     tabs: OpenTabs, api: Api, script: str

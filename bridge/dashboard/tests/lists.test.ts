@@ -115,6 +115,12 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     for (const id of ['e1', 'e2']) fake.add(id, ['asha']);
   });
 
+  async function watch(...ids: string[]): Promise<void> {
+    ids.forEach((id) => service.subscribe(id));
+    if (service.status === 'disconnected') service.connect(fake.token('asha'));
+    await until('live', () => service.isLive && ids.every((id) => service.isCompared(id)));
+  }
+
   async function cutAndReturn(meanwhile: () => void): Promise<void> {
     const before = answers().length;
     fake.cut();
@@ -209,5 +215,52 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     service.subscribe('*');
     await until('the second answer', () => answers().length === 2);
     expect(afters()).toEqual([undefined, undefined]);
+  });
+
+  test('* brings snapshots, the answer after them, and the events of new escrows too', async () => {
+    await watch('*');
+    expect(of('subscribed')).toMatchObject([
+      { escrow_id: 'e1' },
+      { escrow_id: 'e2' },
+      { escrow_id: '*' },
+    ]);
+    fake.add('e3', ['asha']);
+    fake.advance('e1');
+    await until('both', () => versions('e1').length === 1 && versions('e3').length === 1);
+    expect(versions('e3')).toEqual([1]);
+  });
+
+  test.each([['has just ended', true], ['goes on', false]])(
+    '* brings the snapshot of an escrow whose own subscription %s',
+    async (_what, ends) => {
+      await watch('e1');
+      if (ends) service.unsubscribe('e1');
+      service.subscribe('*');
+      await until('the answer', () => answers().length === 1);
+      const told = heard.filter((message) => message.type === 'subscribed');
+      expect(told.map((answer) => answer.escrow_id)).toEqual(['e1', 'e1', 'e2', '*']);
+    },
+  );
+
+  test('events of an escrow that is subscribed to beside * come once, without a gap after a loss', async () => {
+    await watch('*', 'e1');
+    fake.advance('e1');
+    await until('an update', () => versions('e1').length === 1);
+    await cutAndReturn(() => {
+      fake.advance('e1', 'payment_captured', 'HELD', true);
+      fake.advance('e1', 'note', undefined, true);
+    });
+    fake.advance('e1');
+    await until('all', () => versions('e1').includes(5));
+    expect(versions('e1')).toEqual([2, 3, 4, 5]);
+  });
+
+  test('when * is ahead of an escrow’s own subscription, there is no gap', async () => {
+    await watch('*', 'e1');
+    fake.tell({ type: 'escrow_update', escrow_id: 'e1', version: 3, data: {} });
+    fake.advance('e1');
+    fake.advance('e1');
+    await until('version 3', () => versions('e1').includes(3));
+    expect(versions('e1')).toEqual([2, 3]);
   });
 });

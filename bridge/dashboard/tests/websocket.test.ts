@@ -297,29 +297,6 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     expect(versions('e1')).toEqual([3]);
   });
 
-  test('* brings the snapshot of an escrow whose own subscription has just ended', async () => {
-    await watch('e1');
-    service.unsubscribe('e1');
-    service.subscribe('*');
-    await subscribed('*');
-    expect(of('subscribed').slice(1)).toMatchObject([
-      { escrow_id: 'e1' },
-      { escrow_id: 'e2' },
-      { escrow_id: '*' },
-    ]);
-  });
-
-  test('* brings the snapshot of an escrow that is subscribed to already', async () => {
-    await watch('e1');
-    service.subscribe('*');
-    await subscribed('*');
-    expect(of('subscribed').slice(1)).toMatchObject([
-      { escrow_id: 'e1' },
-      { escrow_id: 'e2' },
-      { escrow_id: '*' },
-    ]);
-  });
-
   test('a subscription that failed for now is tried again', async () => {
     fake.nextError = { code: 'UNAVAILABLE', message: 'Core is away.', retry: true };
     await watch('e1');
@@ -353,41 +330,6 @@ describe.skipIf(isLive)('against a bridge that can be broken', () => {
     const [first] = fake.handshakes;
     await cutAndReturn(() => {});
     expect(fake.handshakes.at(-1)?.protocols).not.toBe(first?.protocols);
-  });
-
-  test('* brings snapshots, the answer after them, and the events of new escrows too', async () => {
-    await watch('*');
-    expect(of('subscribed')).toMatchObject([
-      { escrow_id: 'e1' },
-      { escrow_id: 'e2' },
-      { escrow_id: '*' },
-    ]);
-    fake.add('e3', ['asha']);
-    fake.advance('e1');
-    await until('both', () => versions('e1').length === 1 && versions('e3').length === 1);
-    expect(versions('e3')).toEqual([1]);
-  });
-
-  test('events of an escrow that is subscribed to beside * come once, without a gap after a loss', async () => {
-    await watch('*', 'e1');
-    fake.advance('e1');
-    await until('an update', () => versions('e1').length === 1);
-    await cutAndReturn(() => {
-      fake.advance('e1', 'payment_captured', 'HELD', true);
-      fake.advance('e1', 'note', undefined, true);
-    });
-    fake.advance('e1');
-    await until('all', () => versions('e1').includes(5));
-    expect(versions('e1')).toEqual([2, 3, 4, 5]);
-  });
-
-  test('when * is ahead of an escrow’s own subscription, there is no gap', async () => {
-    await watch('*', 'e1');
-    fake.tell({ type: 'escrow_update', escrow_id: 'e1', version: 3, data: {} });
-    fake.advance('e1');
-    fake.advance('e1');
-    await until('version 3', () => versions('e1').includes(3));
-    expect(versions('e1')).toEqual([2, 3]);
   });
 
   test('many subscriptions stay under the limit of frames', async () => {

@@ -23,6 +23,12 @@ type Word =
   /** A user has logged out. */
   | { say: 'left'; user: string };
 
+interface Terms {
+  mayAsk: boolean;
+  patience_ms: number;
+  signal: AbortSignal;
+}
+
 export interface TabsOwner {
   /** The token to give to another tab; null if this one has none that is good. */
   readonly token: string | null;
@@ -61,18 +67,24 @@ export class Tabs {
 
   /**
    * Gets a fresh token when no other tab of the user does, or answers the one that another has got.
-   * `mayAsk` says that a token of another tab that lasts longer is as good. Rejects when aborted.
+   * `mayAsk` says that a token of another tab that lasts longer is as good. A tab that keeps the others
+   * waiting for longer than `patience_ms` is not waited for. Rejects when aborted.
    */
   async renew(
     inUse: string | null,
-    mayAsk: boolean,
-    signal: AbortSignal,
+    { mayAsk, patience_ms, signal }: Terms,
     refresh: () => Promise<string>,
   ): Promise<string> {
     const locks = this.#channel && this.#user !== null ? lockManager() : null;
     if (!locks) return this.#tell(await refresh());
     return new Promise((resolve, reject) => {
+      const waiting = new AbortController();
+      const patience = setTimeout(() => waiting.abort(), patience_ms);
+      signal.addEventListener('abort', () => waiting.abort(), { once: true });
+      let hasTurn = false;
       const turn = async () => {
+        hasTurn = true;
+        clearTimeout(patience);
         const known = mayAsk ? await this.#longer(inUse) : null;
         signal.throwIfAborted();
         if (known !== null) return resolve(known);
@@ -82,7 +94,12 @@ export class Tabs {
         resolve(await unlessAborted(asked, signal));
         await pause(HEARD_MS);
       };
-      locks.request(`holdfast.renewal ${this.#user}`, { signal }, turn).catch(reject);
+      locks
+        .request(`holdfast.renewal ${this.#user}`, { signal: waiting.signal }, turn)
+        .catch((error: unknown) => {
+          if (hasTurn || signal.aborted) reject(asError(error));
+          else refresh().then((token) => resolve(this.#tell(token)), reject);
+        });
     });
   }
 
@@ -162,4 +179,10 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** What a promise was rejected with keeps its own fields, such as `status`. */
+function asError(error: unknown): Error {
+  if (error instanceof Error) return error;
+  return Object.assign(new Error(String(error)), typeof error === 'object' ? error : {});
 }

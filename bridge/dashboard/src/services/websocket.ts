@@ -204,9 +204,10 @@ export class WebSocketService {
   }
 
   async #fetch(signal: AbortSignal, isBarred: boolean): Promise<string> {
-    const { refreshToken } = this.#options;
+    const { refreshToken, refreshMs } = this.#options;
     if (!refreshToken) throw new Error('There is no refreshToken.');
-    return this.#tabs.renew(this.token, !isBarred, signal, async () => refreshToken());
+    const terms = { mayAsk: !isBarred, patience_ms: refreshMs / 2, signal };
+    return this.#tabs.renew(this.token, terms, async () => refreshToken());
   }
 
   #left(): void {
