@@ -130,6 +130,7 @@ class Stack:
         self.sandbox = self._process(
             "sandbox", ["scripts.sandbox", *port, *webhook], {**shared, **of_razorpay}
         )
+        self._core_module = core_module
         self.core = self._process("core", [core_module], self.core_env)
         self.bridge = self._process("bridge", ["bridge"], self.bridge_env)
         self.api: Api
@@ -140,7 +141,8 @@ class Stack:
     def another_core(self, name: str, *, is_executed: bool = False, **env: str) -> Process:
         """Make one more core, with our settings and `env`, and do not start it."""
         log = self._folder / f"{name}.log"
-        return Process(name, ["core"], {**self.core_env, **env}, log, is_executed=is_executed)
+        command = [self._core_module]
+        return Process(name, command, {**self.core_env, **env}, log, is_executed=is_executed)
 
     def another_bridge(self, name: str, descriptors: int, **env: str) -> Process:
         """One more bridge, which may have so many files open; not started."""

@@ -22,6 +22,7 @@ from tests.fakes.consumer import Consumer
 from tests.fakes.database import database
 from tests.fakes.nats import Nats
 from tests.fakes.process import Process
+from tests.fakes.receiver import Receiver
 from tests.fakes.replica import Door, Publisher
 from tests.fakes.rpc import Caller, Refused
 from tests.fakes.size import Size
@@ -41,6 +42,8 @@ STREAM_S = (0.1, 2.0)
 # How often the process of the server that gives positions is looked for, to be ended.
 HUNT_EVERY_S = 0.01
 CALM_LIMIT_S = 60.0
+# For what is left when the storm is over; each escrow's webhooks go one after the other.
+RECEIVER_LIMIT_S = 120.0
 
 SERVICE = token("storm", "service")
 
@@ -49,7 +52,14 @@ class Cores:
     """The four; the first belongs to a stack with a sandbox."""
 
     def __init__(self, folder: Path, database_url: str, **env: str) -> None:
-        self.stack = Stack(folder, database_url=database_url, **env)
+        # Its leases are short, so that what a killed core was doing is soon taken over.
+        self.stack = Stack(
+            folder,
+            database_url=database_url,
+            core_module="tests.fakes.chaos_core",
+            WEBHOOKS_ALLOW_PRIVATE="1",
+            **env,
+        )
         self._ports = [Port() for _ in range(CORES - 1)]
         self.addresses = [self.stack.core_address, *(port.address for port in self._ports)]
         self.others = [
@@ -109,6 +119,14 @@ async def cores(
             yield cores
         finally:
             await cores.stop()
+
+
+@pytest.fixture
+async def receiver(cores: Cores) -> AsyncIterator[Receiver]:
+    """A webhook endpoint for all that happens from now on."""
+    async with Receiver() as opened:
+        await cores.callers()[0].call("CreateEndpoint", url=opened.url)
+        yield opened
 
 
 class Reader:
@@ -180,7 +198,7 @@ async def kill_nats_again_and_again(server: Nats, is_calm: asyncio.Event) -> int
 
 @pytest.mark.timeout(300)
 async def test_readers_have_every_event_once_and_in_order_whoever_dies(
-    cores: Cores, nats: Nats | None, size: Size
+    cores: Cores, receiver: Receiver, nats: Nats | None, size: Size
 ) -> None:
     random.seed(SEED)
     callers, doors = cores.callers(), cores.doors()
@@ -216,6 +234,7 @@ async def test_readers_have_every_event_once_and_in_order_whoever_dies(
     async with asyncio.timeout(CALM_LIMIT_S):
         while not all(one.position >= total for one in readers):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+    await assert_received(receiver, expected)
     failed = [task for task in reading if task.done()]
     await end(reading)
     assert not failed, failed
@@ -232,6 +251,19 @@ async def test_readers_have_every_event_once_and_in_order_whoever_dies(
     assert (books.balanced, books.escrows_checked) == (True, PUBLISHERS), books
     visits = sum(one.visits for one in readers)
     print(f"{total} events, {visits} streams, {len(ended)} who gave positions ended")
+
+
+async def assert_received(receiver: Receiver, expected: dict[str, list[int]]) -> None:
+    """Every event has come, and each escrow's in order; one that came again has its own id."""
+    total = sum(map(len, expected.values()))
+    taken = await receiver.wait(total, RECEIVER_LIMIT_S)
+    assert sorted(one.position for one in taken) == list(range(1, total + 1))
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for one in taken:
+        found[one.place[0]].append(one.place[1])
+    assert found == expected
+    assert {one.id: one.body for one in receiver.tries} == {one.id: one.body for one in taken}
+    print(f"{total} webhooks, {len(receiver.tries)} tries")
 
 
 async def open_publisher(number: int, caller: Caller, doors: list[Door]) -> Publisher:
