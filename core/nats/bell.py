@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from core.execute import Committed
 from core.heartbeat import beat, rest
 from core.live.need import Kind, Need
-from core.nats.line import ANSWER_S, FAULTS, Line, heed
+from core.nats.line import ANSWER_S, Line, admit, heed
 from core.nats.subject import bell_subject
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class Bells:
             client = await self._line.client()
             try:
                 await self._attend(client)
-            except FAULTS as error:
+            except Exception as error:
+                admit(error)
                 self._line.drop(client, error)
 
     async def _attend(self, client: Client) -> None:

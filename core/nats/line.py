@@ -42,6 +42,12 @@ PENDING_BYTES = 1 << 20
 FAULTS = (Error, OSError, TimeoutError, ValueError)
 
 
+def admit(error: Exception) -> None:
+    """Log what should not go wrong. Nothing that does on NATS may end core."""
+    if not isinstance(error, FAULTS):
+        log.error("NATS was used in a way that failed unexpectedly", exc_info=error)
+
+
 def heed() -> None:
     """Raise the cancellation of this task, of which the client may have swallowed the first."""
     task = asyncio.current_task()
@@ -126,7 +132,8 @@ class Line:
                 await self._dial(client)
                 wait_s = REDIAL_FIRST_S
                 await self._attend(client)
-            except FAULTS as error:
+            except Exception as error:
+                admit(error)
                 self._note(error)
             finally:
                 self._leave()
@@ -210,9 +217,11 @@ def say(error: BaseException) -> str:
 
 async def _end(client: Client) -> None:
     """Leave a connection without waiting for a peer that may be silent."""
-    with contextlib.suppress(*FAULTS):
+    try:
         async with asyncio.timeout(CLOSE_S):
             await client.close()
+    except Exception as error:
+        admit(error)
     # nats-py has no public way to its socket.
     writer = getattr(getattr(client, "_transport", None), "_io_writer", None)
     if writer is not None:

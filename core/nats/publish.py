@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from core.errors import Refusal
 from core.heartbeat import beat
 from core.live.need import Need
-from core.nats.line import FAULTS, Line, heed, say
+from core.nats.line import Line, admit, heed, say
 from core.nats.stream import Foreign, Overtaken, Stream
 from core.storage.store import Store
 from core.storage.trip import duty
@@ -98,7 +98,8 @@ class Publisher:
             return RETRY_S  # The database is away, as the store's condition says.
         except Foreign as error:
             self.problem = str(error)
-        except FAULTS as error:
+        except Exception as error:
+            admit(error)
             # Where the connection itself is at fault, the line says so.
             self.problem = say(error) if self._line.is_current(client) else ""
         return RETRY_S
