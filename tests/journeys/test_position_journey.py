@@ -3,6 +3,8 @@
 With real processes, on both databases.
 """
 
+import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -137,6 +139,71 @@ async def test_a_core_that_restarts_is_resumed_by_position(client: Client) -> No
         await deal.act(deal.service, "PublishUpdate", event_type="told")
         await viewer.sees(limit_s=30, type="escrow_update", version=version)
     assert told(viewer) == [(deal.escrow_id, version) for version in (2, 3, 4)]
+
+
+async def visits(client: Client, caller: Caller, after: int) -> list[Event]:
+    """Come back with the last position until the last event; answer all that came."""
+    came: list[Event] = []
+    for number in itertools.count():
+        viewer = await client.viewer(caller)
+        is_last = await visit(viewer, after, number % 7 * 3)
+        came += told(viewer)
+        for frame in viewer.find(type="escrow_update"):
+            assert frame["position"] > after
+            after = frame["position"]
+        if is_last:
+            break
+        await viewer.socket.close()
+    return came
+
+
+async def visit(viewer: Viewer, after: int, few: int) -> bool:
+    """Stay for more than a few updates; answer whether the last of all was among them."""
+
+    def is_last() -> bool:
+        updates = viewer.find(type="escrow_update")
+        return any(frame["data"]["event_type"] == "last" for frame in updates)
+
+    def is_enough() -> bool:
+        is_refused = bool(viewer.find(type="error", escrow_id="*"))
+        return is_last() or is_refused or len(viewer.find(type="escrow_update")) > few
+
+    await viewer.send("subscribe", escrow_id="*", after=after)
+    await viewer.until(is_enough, limit_s=60)
+    return is_last()
+
+
+async def test_whoever_comes_back_again_and_again_while_core_is_killed_misses_nothing(
+    client: Client,
+) -> None:
+    first = Deal(client)
+    deals = [first, *(deal_of(client, first.seller) for _ in range(3))]
+    for deal in deals:
+        await deal.agree()
+    viewer = await client.viewer(first.seller)
+    after = (await viewer.subscribe("*"))["position"]
+
+    async def flood() -> None:
+        for number in range(120):
+            deal = deals[number % len(deals)]
+            await deal.service.insist(
+                "PublishUpdate", escrow_id=deal.escrow_id, event_type=f"update_{number}"
+            )
+            if number in (40, 80):
+                client.stack.core.kill()
+                client.stack.core.spawn()
+        await first.service.insist("PublishUpdate", escrow_id=first.escrow_id, event_type="last")
+
+    people = (first.seller, client.caller("admin", "admin"), client.caller("service", "service"))
+    visiting = [asyncio.create_task(visits(client, one, after)) for one in people]
+    await flood()
+    of_seller, *of_keepers = await asyncio.gather(*visiting)
+    assert set(of_seller) == await record(deals, {deal.escrow_id: 1 for deal in deals})
+    assert len(of_seller) == 121
+    ours = {deal.escrow_id for deal in deals}
+    for came in of_keepers:
+        # In one order for everybody.
+        assert [event for event in came if event[0] in ours] == of_seller
 
 
 @pytest.mark.parametrize("after", [-1, "12", 1.5])
