@@ -94,7 +94,7 @@ async def test_the_sockets_of_a_user_share_one_stream(bridge: Bridge, core: Fake
             assert await browser.versions(1) == [2]
         # Snapshots are read for all who wait: for the first, and for those who came meanwhile.
         assert core.calls["WatchEscrow"] <= 3
-        assert core.watching == 1
+        await until(lambda: core.watching == 1)
 
 
 async def test_the_stream_ends_after_the_last_socket(bridge: Bridge, core: FakeCore) -> None:

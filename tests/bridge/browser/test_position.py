@@ -216,7 +216,8 @@ async def test_a_restart_of_core_is_resumed_by_position_without_looking_at_all_e
     await core.create("e1")
     async with bridge.browser() as browser:
         await resume(browser, None)
-        await until(lambda: core.watching)
+        # Snapshots, the end of the record, the stream.
+        await until(lambda: core.calls["WatchEscrow"] == 2 and core.watching == 1)
         readings = core.calls["ReadFeed"]
         for _ in range(3):
             after = len(core.order)
