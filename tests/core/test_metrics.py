@@ -66,12 +66,19 @@ async def test_what_an_operator_alerts_on_is_there(database_url: str) -> None:
                     "watchers",
                     "followers",
                     "clock",
+                    "webhooks",
+                    "delivery_pruning",
                 )
             } <= {name for name, value in told.items() if value == 1}
             assert told['holdfast_core_oldest_work_age_seconds{kind="owed"}'] == 0
             assert told["holdfast_core_feed_position"] == 0
             assert told["holdfast_core_feed_waiting"] == 0
             assert told["holdfast_core_feed_waiting_age_seconds"] == 0
+            assert told['holdfast_core_webhook_endpoints{state="well"}'] == 0
+            assert told['holdfast_core_webhook_endpoints{state="failing"}'] == 0
+            assert told['holdfast_core_webhook_endpoints{state="disabled"}'] == 0
+            assert told["holdfast_core_webhook_deliveries_pending"] == 0
+            assert told["holdfast_core_webhook_oldest_due_age_seconds"] == 0
             assert told["holdfast_core_recon_findings"] == 1
             assert 3_600 <= told["holdfast_core_recon_look_age_seconds"] < 3_700
             assert told["holdfast_core_books_findings"] == 0

@@ -240,6 +240,25 @@ async def test_days_without_a_success_disable_an_endpoint(
     assert endpoint.secret not in caplog.text
 
 
+async def test_what_an_operator_alerts_on_is_counted(hooks: Hooks, receiver: Receiver) -> None:
+    async def standing() -> tuple[dict[str, int], int, int | None]:
+        found = await hooks.room.store.webhooks.standing(hooks.room.time.us)
+        return dict(found.counts), found.pending, found.due_us
+
+    await hooks.endpoint(receiver.url)
+    assert await standing() == ({"well": 1, "failing": 0, "disabled": 0}, 0, None)
+    receiver.answer = 500
+    await hooks.tell(await hooks.room.create(), 2)
+    await hooks.send()
+    assert await standing() == ({"well": 0, "failing": 1, "disabled": 0}, 3, None)
+    hooks.room.time.pass_s(60)
+    counts, pending, due_us = await standing()
+    assert (counts["failing"], pending) == (1, 3)
+    assert due_us is not None
+    assert 50_000_000 < hooks.room.time.us - due_us < 60_000_000
+    assert hooks.dispatcher.outcomes == {"failed": 1}
+
+
 async def test_an_endpoint_that_answers_again_gets_at_once_what_waits(
     hooks: Hooks, receiver: Receiver
 ) -> None:
