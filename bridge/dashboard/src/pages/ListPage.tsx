@@ -59,7 +59,9 @@ export function ListPage() {
       <Group justify="space-between" align="center">
         <div>
           <Title order={1}>Escrows</Title>
-          {user && list.data && !list.hasNextPage && <Summary pages={list.data.pages} user={user} />}
+          {user && list.data && !list.hasNextPage && (
+            <Summary pages={list.data.pages} user={user} isStale={isStale} />
+          )}
         </div>
         <Button component={Link} to="/new" leftSection={<IconPlus size={17} aria-hidden />}>
           New escrow
@@ -120,13 +122,14 @@ export function ListPage() {
 }
 
 /** How much is held, and how many escrows wait for the user. Shown only if all are loaded. */
-function Summary({ pages, user }: { pages: EscrowPage[]; user: User }) {
+function Summary({ pages, user, isStale }: { pages: EscrowPage[]; user: User; isStale: boolean }) {
   const all = pages.flatMap((page) => page.escrows);
   const held_minor = all.reduce((sum, one) => sum + one.held_minor, 0);
   const waiting = all.filter((one) => turnOf(one, user)).length;
   const parts = [
     held_minor > 0 && `${formatMoney(held_minor)} held`,
-    waiting > 0 && `${waiting} ${waiting === 1 ? 'waits' : 'wait'} for you`,
+    // Nobody is called upon by what may be over.
+    waiting > 0 && !isStale && `${waiting} ${waiting === 1 ? 'waits' : 'wait'} for you`,
   ];
   return (
     <Text c="dimmed" className={classes.summary}>
