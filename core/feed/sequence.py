@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 # How often a core looks for what others have left.
 SWEEP_S = 1.0
+# How long it gathers after it has given some: a lone event gets its position at once, and many do
+# not cost a round trip for each commit.
+GATHER_S = 0.01
 # How long it waits after a try that failed.
 RETRY_S = 0.5
 # This core's events that are remembered until they have their positions, to ring for them.
@@ -71,6 +74,7 @@ class Sequencer:
                 await asyncio.sleep(RETRY_S)
             else:
                 is_away = False
+                await asyncio.sleep(GATHER_S)
 
     async def _give_all(self) -> None:
         count = SLICE

