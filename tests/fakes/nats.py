@@ -101,18 +101,22 @@ class Nats:
         async def failed(_: Exception) -> None:
             """Whoever connects is told by the exception."""
 
-        await client.connect(
-            f"nats://127.0.0.1:{self.port}",
-            tls=self._tls,
-            user=login if password else None,
-            password=password or None,
-            token=login if not password else None,
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            connect_timeout=DIAL_S,
-            error_cb=failed,
-        )
+        try:
+            await client.connect(
+                f"nats://127.0.0.1:{self.port}",
+                tls=self._tls,
+                user=login if password else None,
+                password=password or None,
+                token=login if not password else None,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=DIAL_S,
+                error_cb=failed,
+            )
+        except BaseException:
+            await client.close()  # Where the server died in the handshake, the socket is open.
+            raise
         return client
 
     async def kill(self) -> None:
