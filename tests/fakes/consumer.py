@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from escrow.v1.escrow_pb2 import EscrowEvent
+from nats.aio.client import Client
 from nats.errors import Error
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
@@ -30,25 +31,30 @@ class Consumer:
     async def run(self) -> None:
         while True:
             with contextlib.suppress(Error, OSError, TimeoutError):
-                async with asyncio.timeout(random.uniform(*STAY_S)):
-                    await self._visit()
+                await self._visit()
             await asyncio.sleep(AWAY_S)
 
     async def _visit(self) -> None:
+        # Not within the time of the visit: Python 3.11 loses the socket of a connection that is
+        # made in the moment in which it is given up.
         client = await self._server.connect()
         try:
-            config = ConsumerConfig(
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self.position + 1
-            )
-            consumer = await client.jetstream().subscribe(
-                "holdfast.event.>", stream=STREAM, config=config
-            )
-            self.visits += 1
-            async for message in consumer.messages:
-                self._take(message)
-                await message.ack()
+            async with asyncio.timeout(random.uniform(*STAY_S)):
+                await self._read(client)
         finally:
             await client.close()
+
+    async def _read(self, client: Client) -> None:
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self.position + 1
+        )
+        consumer = await client.jetstream().subscribe(
+            "holdfast.event.>", stream=STREAM, config=config
+        )
+        self.visits += 1
+        async for message in consumer.messages:
+            self._take(message)
+            await message.ack()
 
     def _take(self, message: Any) -> None:
         position = int(message.headers["Holdfast-Position"])
