@@ -190,6 +190,13 @@ class Refusal(Exception):
         self.fields = dict(fields or {})
 
 
+def request_id_reused() -> Refusal:
+    """Make the refusal of a request id that came before with another body."""
+    problem = "was used before with another body"
+    text = f"request_id {problem}; take a fresh one."
+    return Refusal(Reason.REQUEST_ID_REUSED, text, {"request_id": problem})
+
+
 def field_invalid(field: str, problem: str, reason: Reason = Reason.FIELD_INVALID) -> Refusal:
     """Make the refusal of one field: a sentence that names it, and the same as a violation."""
     return Refusal(reason, f"{field}: {problem}", {field: problem})

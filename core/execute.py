@@ -18,7 +18,7 @@ from typing import Any
 from escrow.v1 import escrow_pb2 as pb
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import Reason, Refusal
+from core.errors import Reason, Refusal, request_id_reused
 from core.heartbeat import beat, rest
 from core.law import command as c
 from core.law.command import Caller, Command
@@ -92,6 +92,7 @@ class _Batch:
     def __init__(self, found: Found, now_us: int) -> None:
         self.known = found.known
         self.loaded = found.loaded
+        self._stored = frozenset(found.loaded)
         self.now_us = now_us
         # Which lease each escrow's work is under, where a command depends on it.
         self.leases = found.leases
@@ -102,7 +103,6 @@ class _Batch:
         self.postings: list[dict[str, Any]] = []
         self.orders: list[dict[str, Any]] = []
         self.changed: set[str] = set()
-        self.created: set[str] = set()
         self.to_settle: set[str] = set()
         self.asked_about: set[str] = set()
         # Escrows that need a person from now on.
@@ -165,8 +165,6 @@ class _Batch:
         self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
         self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
         self.changed.add(escrow.escrow_id)
-        if before is None:
-            self.created.add(escrow.escrow_id)
         if before is None or moves_money(before, event):
             self.to_settle.add(escrow.escrow_id)
         if escrow.attentions and (before is None or before.attentions != escrow.attentions):
@@ -196,7 +194,7 @@ class _Batch:
                 {"escrow_id": one, "version": versions[one], "due_us": self.now_us} | again
                 for one in sorted(owing & self.to_settle)
             ],
-            settled=sorted(self.changed - owing - self.created),
+            settled=sorted((self.changed & self._stored) - owing),
             rung=list(versions.items()),
         )
 
@@ -351,11 +349,7 @@ class Executor:
 
 def _require_same(known: Known, fingerprint: bytes) -> None:
     if known.fingerprint != fingerprint:
-        raise Refusal(
-            Reason.REQUEST_ID_REUSED,
-            "request_id was used before with another body; take a fresh one.",
-            {"request_id": "was used before with another body"},
-        )
+        raise request_id_reused()
 
 
 def _fail(batch: Sequence[Asked], error: Exception) -> None:

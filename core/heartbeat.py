@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
+
+from core.errors import Refusal
 
 
 @dataclass(slots=True)
@@ -58,3 +61,28 @@ def keep(heartbeat: Heartbeat, loop: Coroutine[Any, Any, None]) -> asyncio.Task[
     context = contextvars.copy_context()
     context.run(_current.set, heartbeat)
     return asyncio.create_task(loop, name=heartbeat.name, context=context)
+
+
+async def in_rounds(
+    work: Callable[[], Awaitable[object]],
+    *,
+    first_s: float,
+    every_s: float,
+    log: logging.Logger,
+    failed: str,
+) -> None:
+    """Do something after `first_s` and then every `every_s`, until cancelled.
+
+    A round that fails is logged, with the sentence `failed`, and the next one tries again.
+    """
+    wait_s = first_s
+    while True:
+        beat()
+        await asyncio.sleep(wait_s)
+        wait_s = every_s
+        try:
+            await work()
+        except Refusal as refusal:
+            log.warning("%s: %s", failed, refusal.__cause__ or refusal)
+        except Exception:  # One bad row or report must not stop the loop.
+            log.exception("%s", failed)

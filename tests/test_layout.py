@@ -17,7 +17,7 @@ FILES = sorted(
 WINGS = {
     "core.errors": set(),
     "core.config": {"holdfast"},
-    "core.heartbeat": set(),
+    "core.heartbeat": {"core.errors"},
     "core.law": {"core.errors", "holdfast"},
     "core.storage": {"core.law", "core.errors"},
     "core.execute": {"core.storage", "core.law", "core.heartbeat", "core.errors"},

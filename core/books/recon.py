@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 from core.books.match import SETTLEMENT, Matcher, Outcome, Verdict, by_settlement
 from core.errors import Refusal
-from core.heartbeat import beat
+from core.heartbeat import beat, in_rounds
 from core.settlement.compare import Finding
 from core.settlement.recon import ReconLine, SettlementReports
 from core.storage import recon
@@ -94,18 +94,13 @@ class Recon:
 
     async def run(self, *, first_s: float = FIRST_S, every_s: float = LOOK_EVERY_S) -> None:
         """Look at each day that is due, until cancelled."""
-        wait_s = first_s
-        while True:
-            beat()
-            await asyncio.sleep(wait_s)
-            wait_s = every_s
-            try:
-                await self.look_due()
-            except Refusal as refusal:
-                why = refusal.__cause__ or refusal
-                log.warning("a settlement report could not be looked at: %s", why)
-            except Exception:  # One bad report must not stop the loop.
-                log.exception("a settlement report could not be looked at")
+        await in_rounds(
+            self.look_due,
+            first_s=first_s,
+            every_s=every_s,
+            log=log,
+            failed="a settlement report could not be looked at",
+        )
 
     async def look_due(self) -> list[DayResult]:
         """Look at all days that are due and that nobody else has. Raises Refusal."""

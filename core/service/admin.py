@@ -10,12 +10,12 @@ from typing import Any
 from escrow.v1 import admin_service_pb2 as rpc
 from escrow.v1 import admin_service_pb2_grpc as service
 
-from core.errors import Reason, Refusal
+from core.errors import request_id_reused
 from core.law.message import timestamp
 from core.live.revoke import Revoker
 from core.service import check
 from core.service.check import Check
-from core.service.guard import caller
+from core.service.guard import caller, require_keeper
 from core.storage.store import Store
 from holdfast.revocation import Revocations
 
@@ -45,7 +45,7 @@ class AdminService(service.AdminServiceServicer):
     async def RevokeTokens(
         self, request: rpc.RevokeTokensRequest, context: Any
     ) -> rpc.RevokeTokensResponse:
-        _require_keeper("RevokeTokens")
+        require_keeper("RevokeTokens is")
         now_us = self._now_us()
         check_ = Check()
         check_.request_id(request.request_id)
@@ -62,16 +62,14 @@ class AdminService(service.AdminServiceServicer):
                 now_us=now_us,
             )
         if known != fingerprint:
-            problem = "was used before with another body"
-            text = f"request_id {problem}; take a fresh one."
-            raise Refusal(Reason.REQUEST_ID_REUSED, text, {"request_id": problem})
+            raise request_id_reused()
         await self._revoker.look()
         return rpc.RevokeTokensResponse()
 
     async def WatchRevocations(
         self, request: rpc.WatchRevocationsRequest, context: Any
     ) -> AsyncIterator[rpc.WatchRevocationsResponse]:
-        _require_keeper("WatchRevocations")
+        require_keeper("WatchRevocations is")
         rung = asyncio.Event()
 
         def ring(_user_id: str) -> None:
@@ -105,8 +103,3 @@ class AdminService(service.AdminServiceServicer):
         if not 0 < before_us <= now_us + AHEAD_S * US_PER_S:
             check_.problem("issued_before", f"must be after 1970 and at most {AHEAD_S} s from now")
         return before_us
-
-
-def _require_keeper(call: str) -> None:
-    if caller().roles.isdisjoint({"admin", "service"}):
-        raise Refusal(Reason.ROLE_MISSING, f"{call} is for the roles admin and service.")

@@ -11,10 +11,9 @@ from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import feed_service_pb2 as rpc
 from escrow.v1 import feed_service_pb2_grpc as service
 
-from core.errors import Reason, Refusal
 from core.feed.tail import Tail, unknown
 from core.service.check import Check
-from core.service.guard import caller, ending
+from core.service.guard import ending, require_keeper
 from core.service.stream import Endings, feed_response, until
 from core.storage.position import Placed, Positions, Which
 from holdfast.revocation import Revocations
@@ -38,7 +37,7 @@ class FeedService(service.FeedServiceServicer):
     async def WatchEvents(  # type: ignore[override]  # the guard lets bytes pass as they are
         self, request: rpc.WatchEventsRequest, context: Any
     ) -> AsyncIterator[rpc.WatchEventsResponse | bytes]:
-        _require_keeper("WatchEvents")
+        require_keeper("WatchEvents is")
         check_ = Check()
         which = _which(check_, request)
         with self._endings.opened(ending()) as end:
@@ -63,7 +62,7 @@ class FeedService(service.FeedServiceServicer):
     async def ListEvents(
         self, request: rpc.FeedServiceListEventsRequest, context: Any
     ) -> rpc.FeedServiceListEventsResponse:
-        _require_keeper("ListEvents")
+        require_keeper("ListEvents is")
         check_ = Check()
         size = check_.range(
             "page_size", request.page_size, least=0, most=MAX_PAGE, default=DEFAULT_PAGE
@@ -119,8 +118,3 @@ def _which(check_: Check, request: Any) -> Which:
 def _check_enum(check_: Check, field: str, known: Sequence[int], given: Iterable[int]) -> None:
     if not set(given) <= set(known):
         check_.problem(field, "has a value that this server does not know")
-
-
-def _require_keeper(call: str) -> None:
-    if caller().roles.isdisjoint({"admin", "service"}):
-        raise Refusal(Reason.ROLE_MISSING, f"{call} is for the roles admin and service.")

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # grpcurl must be able to look around, and a balancer to ask, without a token.
 _OPEN = ("/grpc.reflection.", "/grpc.health.")
+_KEEPERS = frozenset({"admin", "service"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,17 @@ _verified: contextvars.ContextVar[Verified] = contextvars.ContextVar("verified")
 def caller() -> Caller:
     """Answer who makes the call that is being handled."""
     return _verified.get().caller
+
+
+def is_keeper() -> bool:
+    """Whether the call is made by an admin or a service."""
+    return not caller().roles.isdisjoint(_KEEPERS)
+
+
+def require_keeper(what_is: str) -> None:
+    """Refuse other callers: `what_is` begins the sentence, "RevokeTokens is". Raises Refusal."""
+    if not is_keeper():
+        raise Refusal(Reason.ROLE_MISSING, f"{what_is} for the roles admin and service.")
 
 
 def ending() -> Ending:

@@ -11,12 +11,11 @@ from escrow.v1 import ledger_service_pb2_grpc as service
 
 from core.books.audit import Auditor
 from core.books.recon import Recon
-from core.errors import Reason, Refusal
 from core.law.message import timestamp
 from core.service import check
 from core.service.check import Check
 from core.service.escrow import visible
-from core.service.guard import caller
+from core.service.guard import caller, is_keeper, require_keeper
 from core.settlement.compare import Finding
 from core.storage.row import AuditRow, PostingRow
 from core.storage.store import Store
@@ -57,7 +56,7 @@ class LedgerService(service.LedgerServiceServicer):
         if request.escrow_id:
             await visible(self._store, request.escrow_id, caller())
         if not request.escrow_id or request.entity_id or request.settlement_id:
-            _require_keeper()
+            require_keeper("The books are")
         key = ":".join(which.values())
         rows = await self._store.ledger.entries(
             **which,
@@ -66,13 +65,13 @@ class LedgerService(service.LedgerServiceServicer):
         )
         token = _page(rows[size - 1], key) if len(rows) > size else ""
         return rpc.ListEntriesResponse(
-            entries=[_entry(row, _is_keeper()) for row in rows[:size]], next_page_token=token
+            entries=[_entry(row, is_keeper()) for row in rows[:size]], next_page_token=token
         )
 
     async def GetBalance(
         self, request: rpc.GetBalanceRequest, context: Any
     ) -> rpc.GetBalanceResponse:
-        _require_keeper()
+        require_keeper("The books are")
         check_ = Check()
         check_.text("account", request.account, least=1, most=MAX_ACCOUNT)
         check_.done()
@@ -84,7 +83,7 @@ class LedgerService(service.LedgerServiceServicer):
     async def CheckBooks(
         self, request: rpc.CheckBooksRequest, context: Any
     ) -> rpc.CheckBooksResponse:
-        _require_keeper()
+        require_keeper("The books are")
         if request.escrow_id:
             await visible(self._store, request.escrow_id, caller())
         result = await self._auditor.check(
@@ -99,7 +98,7 @@ class LedgerService(service.LedgerServiceServicer):
     async def GetLastCheck(
         self, request: rpc.GetLastCheckRequest, context: Any
     ) -> rpc.GetLastCheckResponse:
-        _require_keeper()
+        require_keeper("The books are")
         answer = rpc.GetLastCheckResponse()
         audit = await self._auditor.state()
         if audit is not None:
@@ -111,15 +110,6 @@ class LedgerService(service.LedgerServiceServicer):
             answer.recon_day, answer.recon_lines = state.day, state.lines
             answer.recon_findings.extend(_findings(state.findings))
         return answer
-
-
-def _is_keeper() -> bool:
-    return not caller().roles.isdisjoint({"admin", "service"})
-
-
-def _require_keeper() -> None:
-    if not _is_keeper():
-        raise Refusal(Reason.ROLE_MISSING, "The books are for the roles admin and service.")
 
 
 def _say_progress(answer: rpc.GetLastCheckResponse, row: AuditRow) -> None:

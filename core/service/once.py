@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from core.errors import Reason, Refusal
+from core.errors import request_id_reused
 from core.service import check
 from core.service.guard import caller
 from core.storage.outgoing import Call
@@ -40,9 +40,7 @@ class Once:
         if known is None:
             return None
         if known.fingerprint != check.fingerprint(request):
-            problem = "was used before with another body"
-            text = f"request_id {problem}; take a fresh one."
-            raise Refusal(Reason.REQUEST_ID_REUSED, text, {"request_id": problem})
+            raise request_id_reused()
         return _with_secret(kind.FromString(known.answer), known.secret)
 
     async def done(

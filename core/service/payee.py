@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from escrow.v1 import payment_service_pb2 as rpc
 
-from core.errors import Reason, Refusal
+from core.errors import Reason, Refusal, request_id_reused
 from core.law import payee as law
 from core.law.command import Caller
 from core.law.message import US_PER_S, timestamp
@@ -149,11 +149,7 @@ class Payees:
 
 def _require_same(known: PayeeRow, fingerprint: bytes) -> None:
     if known.fingerprint != fingerprint:
-        raise Refusal(
-            Reason.REQUEST_ID_REUSED,
-            "request_id was used before with another body; take a fresh one.",
-            {"request_id": "was used before with another body"},
-        )
+        raise request_id_reused()
 
 
 def _own(given: str) -> str:

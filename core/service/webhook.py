@@ -25,7 +25,7 @@ from core.service.endpoint import (
     read_types,
     send_again,
 )
-from core.service.guard import caller
+from core.service.guard import require_keeper
 from core.service.once import Answer, Done, Once
 from core.storage.store import Store
 from core.storage.transaction import Transaction
@@ -58,7 +58,7 @@ class WebhookService(service.WebhookServiceServicer):
     async def CreateEndpoint(
         self, request: rpc.CreateEndpointRequest, context: Any
     ) -> rpc.CreateEndpointResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         check_ = Check()
         check_.request_id(request.request_id)
         check_.text("description", request.description, most=MAX_DESCRIPTION)
@@ -101,7 +101,7 @@ class WebhookService(service.WebhookServiceServicer):
     async def ListEndpoints(
         self, request: rpc.ListEndpointsRequest, context: Any
     ) -> rpc.ListEndpointsResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         endpoints = await self._store.webhooks.endpoints()
         now_us = self._now_us()
         return rpc.ListEndpointsResponse(
@@ -111,7 +111,7 @@ class WebhookService(service.WebhookServiceServicer):
     async def UpdateEndpoint(
         self, request: rpc.UpdateEndpointRequest, context: Any
     ) -> rpc.UpdateEndpointResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         check_ = Check()
         check_.request_id(request.request_id)
         check_.text("description", request.description, most=MAX_DESCRIPTION)
@@ -149,7 +149,7 @@ class WebhookService(service.WebhookServiceServicer):
     async def DeleteEndpoint(
         self, request: rpc.DeleteEndpointRequest, context: Any
     ) -> rpc.DeleteEndpointResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         check_ = Check()
         check_.request_id(request.request_id)
         check_.done()
@@ -168,7 +168,7 @@ class WebhookService(service.WebhookServiceServicer):
     async def RotateSecret(
         self, request: rpc.RotateSecretRequest, context: Any
     ) -> rpc.RotateSecretResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         check_ = Check()
         check_.request_id(request.request_id)
         keep_us = KEEP_PREVIOUS_US
@@ -199,7 +199,7 @@ class WebhookService(service.WebhookServiceServicer):
     async def ListDeliveries(
         self, request: rpc.ListDeliveriesRequest, context: Any
     ) -> rpc.ListDeliveriesResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         check_ = Check()
         size = check_.range(
             "page_size", request.page_size, least=0, most=MAX_PAGE, default=DEFAULT_PAGE
@@ -227,7 +227,7 @@ class WebhookService(service.WebhookServiceServicer):
         )
 
     async def Redeliver(self, request: rpc.RedeliverRequest, context: Any) -> rpc.RedeliverResponse:
-        _require_keeper()
+        require_keeper("Webhooks are")
         check_ = Check()
         check_.request_id(request.request_id)
         check_.done()
@@ -273,8 +273,3 @@ class WebhookService(service.WebhookServiceServicer):
         problem = await self._guard.place_problem(url)
         if problem:
             raise field_invalid("url", problem)
-
-
-def _require_keeper() -> None:
-    if caller().roles.isdisjoint({"admin", "service"}):
-        raise Refusal(Reason.ROLE_MISSING, "Webhooks are for the roles admin and service.")

@@ -10,8 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from core.errors import Refusal
-from core.heartbeat import beat
+from core.heartbeat import beat, in_rounds
 from core.settlement.webhook import APPLIED, DUPLICATE, IGNORED
 from core.storage.store import Store
 from core.storage.trip import inbox
@@ -42,17 +41,13 @@ class Pruner:
 
     async def run(self, *, first_s: float = FIRST_S, every_s: float = EVERY_S) -> None:
         """Prune after `first_s` and then every `every_s`, until cancelled."""
-        wait_s = first_s
-        while True:
-            beat()
-            await asyncio.sleep(wait_s)
-            wait_s = every_s
-            try:
-                await self.prune()
-            except Refusal as refusal:
-                log.warning("the inbox was not pruned: %s", refusal.__cause__ or refusal)
-            except Exception:  # What is old may wait; the next round tries again.
-                log.exception("the inbox was not pruned")
+        await in_rounds(
+            self.prune,
+            first_s=first_s,
+            every_s=every_s,
+            log=log,
+            failed="the inbox was not pruned",
+        )
 
     async def prune(self) -> int:
         """Forget what is old; answer how many webhooks. May end between any two slices.

@@ -19,9 +19,9 @@ from sqlalchemy.dialects import postgresql
 from core.law.escrow import Event
 from core.law.record import dump_row, load_row
 from core.storage import tables as t
-from core.storage.database import insert_into
+from core.storage.database import insert_into, write_at_once
 from core.storage.ledger import deltas
-from core.storage.link import STATEMENT_S, Link
+from core.storage.link import STATEMENT_S, Link, give_up
 from core.storage.plan import Compiled, Plan, listed, one_of
 from core.storage.row import Known, Loaded
 
@@ -203,15 +203,9 @@ def run_on_sqlite(
     connection: sqlite3.Connection, wanted: Wanted, now_us: int, judge: Judge[Decided]
 ) -> Decided:
     """Run a batch; the connection is in no transaction, before and after."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with write_at_once(connection):
         judged = judge(_read(connection, wanted), now_us)
         _write(connection, judged.writes)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     return judged
 
 
@@ -285,19 +279,9 @@ async def run_on_postgres(
             if not is_alone:
                 await driver.execute("COMMIT")
     except BaseException:
-        await _give_up(driver, link)
+        await give_up(driver, link)
         raise
     return judged
-
-
-async def _give_up(driver: asyncpg.Connection, link: Link) -> None:
-    if driver.is_closed() or not driver.is_in_transaction():
-        return
-    try:
-        with link.within(STATEMENT_S):
-            await driver.execute("ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        driver.terminate()
 
 
 async def _read_wire(driver: asyncpg.Connection, wanted: Wanted) -> Found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -195,6 +195,22 @@ def as_sqlalchemy(error: Exception) -> Exception:
     if isinstance(error, sqlite3.IntegrityError):
         return IntegrityError(None, None, error)
     return DBAPIError(None, None, error) if isinstance(error, sqlite3.Error) else error
+
+
+@contextlib.contextmanager
+def write_at_once(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let a block write in the connection's thread; it commits at the end, or not at all.
+
+    The connection is in no transaction, before and after.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 async def in_thread(database: Database, work: Callable[[sqlite3.Connection], Answer]) -> Answer:

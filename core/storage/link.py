@@ -218,3 +218,14 @@ def _forget(task: asyncio.Future[Any]) -> None:
     """Nobody is left to hear of an error."""
     if not task.cancelled():
         task.exception()
+
+
+async def give_up(driver: asyncpg.Connection, link: Link) -> None:
+    """End a transaction that failed; where even that fails, end the connection."""
+    if driver.is_closed() or not driver.is_in_transaction():
+        return
+    try:
+        with link.within(STATEMENT_S):
+            await driver.execute("ROLLBACK")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        driver.terminate()

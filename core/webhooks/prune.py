@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from core.errors import Refusal
-from core.heartbeat import beat
+from core.heartbeat import beat, in_rounds
 from core.storage.outgoing import DELIVERED, FAILED, PENDING
 from core.storage.store import Store
+from core.webhooks.pace import US_PER_S
 
 log = logging.getLogger(__name__)
 
-US_PER_S = 1_000_000
 # When it is first looked for what is old: soon after the start, for a core may be restarted often.
 FIRST_S = 10.0
 # How often from then on.
@@ -34,17 +33,13 @@ class Pruner:
 
     async def run(self, *, first_s: float = FIRST_S, every_s: float = EVERY_S) -> None:
         """Prune after `first_s` and then every `every_s`, until cancelled."""
-        wait_s = first_s
-        while True:
-            beat()
-            await asyncio.sleep(wait_s)
-            wait_s = every_s
-            try:
-                await self.prune()
-            except Refusal as refusal:
-                log.warning("deliveries were not pruned: %s", refusal.__cause__ or refusal)
-            except Exception:  # What is old may wait; the next round tries again.
-                log.exception("deliveries were not pruned")
+        await in_rounds(
+            self.prune,
+            first_s=first_s,
+            every_s=every_s,
+            log=log,
+            failed="deliveries were not pruned",
+        )
 
     async def prune(self) -> int:
         """Forget what is old; answer how many deliveries. May end between any two slices.

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import Webhook
 
+from core.webhooks.pace import US_PER_S
+
 # Random bytes in a secret; the specification asks for 24 to 64.
 SECRET_BYTES = 32
-US_PER_S = 1_000_000
 
 
 def new_secret() -> str:

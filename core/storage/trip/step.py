@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from core.storage.link import STATEMENT_S, Link
+from core.storage.database import write_at_once
+from core.storage.link import STATEMENT_S, Link, give_up
 from core.storage.plan import Plan
 
 Answer = TypeVar("Answer")
@@ -49,15 +50,8 @@ def found(plan: Plan, **given: Any) -> Step[bool]:
 
 def run_on_sqlite(connection: sqlite3.Connection, work: Work[Answer]) -> Answer:
     """Run a transaction; the connection is in no transaction, before and after."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        answer = drive_on_sqlite(connection, work)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return answer
+    with write_at_once(connection):
+        return drive_on_sqlite(connection, work)
 
 
 def drive_on_sqlite(connection: sqlite3.Connection, work: Work[Answer]) -> Answer:
@@ -109,14 +103,3 @@ async def run_on_postgres(driver: asyncpg.Connection, link: Link, work: Work[Ans
         await give_up(driver, link)
         raise
     return answer
-
-
-async def give_up(driver: asyncpg.Connection, link: Link) -> None:
-    """End a transaction that failed; where even that fails, end the connection."""
-    if driver.is_closed() or not driver.is_in_transaction():
-        return
-    try:
-        with link.within(STATEMENT_S):
-            await driver.execute("ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        driver.terminate()

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from core.storage.database import as_sqlalchemy
+from core.storage.database import as_sqlalchemy, write_at_once
 from core.storage.trip.step import Answer, Work, drive_on_sqlite, run_on_sqlite
 
 # Small transactions in one commit.
@@ -63,15 +63,8 @@ def run_together(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> 
     """
     if len(works) == 1:
         return [(run_on_sqlite(connection, works[0]), None)]
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        outcomes = [_apart(connection, work) for work in works]
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return outcomes
+    with write_at_once(connection):
+        return [_apart(connection, work) for work in works]
 
 
 def _apart(connection: sqlite3.Connection, work: Work[Any]) -> Outcome:

@@ -80,14 +80,11 @@ class Followed:
         reading = (core.port.address, self._stack.service) if "reader" in kinds else ()
         self._follower = Follower(folder, *reading)
         ending.callback(self._follower.close)
-        self._expected = [one for one in ("events", "webhooks") if self._is_told(one, kinds)]
+        told = {"events": "reader", "webhooks": "endpoint"}
+        self._expected = [what for what, who in told.items() if who in kinds]
         if "endpoint" in kinds:
             body = rpc.CreateEndpointRequest(url=self._follower.url).SerializeToString()
             room.generator.call(core.port.address, CREATE_ENDPOINT, self._stack.service, body)
-
-    @staticmethod
-    def _is_told(what: str, kinds: tuple[str, ...]) -> bool:
-        return {"events": "reader", "webhooks": "endpoint"}[what] in kinds
 
     def measure(self) -> Figures:
         """Create as fast as the callers can; then wait until all of it has been sent on."""
