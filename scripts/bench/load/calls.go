@@ -1,19 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
 )
-
-const callLimit = 30 * time.Second
 
 type callsArgs struct {
 	pace
@@ -24,7 +15,7 @@ type callsArgs struct {
 	// The requests, used in turn.
 	Bodies [][]byte `json:"bodies"`
 	// The number of the field that gets an id of its own in each call; 0 for none.
-	RequestID protowire.Number `json:"request_id_field"`
+	RequestID uint64 `json:"request_id_field"`
 	// Keep the replies and answer them.
 	Keep bool `json:"keep"`
 	// Remember under this name when each call began, by the escrow and the version that it made.
@@ -39,21 +30,11 @@ type callsResult struct {
 	Replies [][]byte       `json:"replies,omitempty"`
 }
 
-// raw hands bytes through as they are: a request is made once, and a reply is not parsed.
-type raw struct{}
-
-func (raw) Name() string                       { return "proto" }
-func (raw) Marshal(v any) ([]byte, error)      { return *v.(*[]byte), nil }
-func (raw) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; return nil }
-
 func makeCalls(args callsArgs) (any, error) {
-	channels, err := dial(args.Target, max(args.Channels, 1))
-	if err != nil {
-		return nil, err
-	}
+	channels := dial(args.Target, max(args.Channels, 1))
 	defer func() {
 		for _, one := range channels {
-			one.Close()
+			one.close()
 		}
 	}()
 	var noting sync.Mutex
@@ -66,7 +47,7 @@ func makeCalls(args callsArgs) (any, error) {
 		noting.Lock()
 		defer noting.Unlock()
 		if err != nil {
-			told.Errors[name(err)]++
+			told.Errors[err.Error()]++
 			return
 		}
 		told.Calls++
@@ -81,40 +62,14 @@ func makeCalls(args callsArgs) (any, error) {
 	return told, nil
 }
 
-func dial(target string, count int) ([]*grpc.ClientConn, error) {
-	var channels []*grpc.ClientConn
-	for range count {
-		channel, err := grpc.NewClient("passthrough:///"+target,
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.WaitForReady(true)))
-		if err != nil {
-			return nil, err
-		}
-		channels = append(channels, channel)
-	}
-	return channels, nil
-}
-
 // marker makes the request ids of this process unlike those of any other.
 var marker = time.Now().UnixNano()
 
-func (a callsArgs) one(channel *grpc.ClientConn, number int) ([]byte, error) {
+func (a callsArgs) one(through *channel, number int) ([]byte, error) {
 	body := a.Bodies[number%len(a.Bodies)]
 	if a.RequestID > 0 {
-		body = protowire.AppendTag(append([]byte(nil), body...), a.RequestID, protowire.BytesType)
-		body = protowire.AppendString(body, fmt.Sprintf("bench-%d-%d-%d", marker, now(), number))
+		id := fmt.Sprintf("bench-%d-%d-%d", marker, now(), number)
+		body = appendText(append([]byte(nil), body...), a.RequestID, id)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-	defer cancel()
-	if a.Token != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+a.Token)
-	}
-	var reply []byte
-	err := channel.Invoke(ctx, a.Method, &body, &reply)
-	return reply, err
-}
-
-func name(err error) string {
-	told := status.Convert(err)
-	return told.Code().String() + ": " + told.Message()
+	return through.call(a.Method, a.Token, body)
 }

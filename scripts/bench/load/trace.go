@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // The fields of a reply `{ Escrow escrow = 1 }` and of Escrow.
@@ -70,31 +68,6 @@ func momentOf(reply []byte) (made moment, ok bool) {
 	_, version := fieldOf(escrow, versionField)
 	made = moment{string(id), int64(version)}
 	return made, found > 0 && version > 0
-}
-
-// fieldOf answers a field's bytes, or its number; for bytes the number is their length.
-func fieldOf(message []byte, wanted protowire.Number) ([]byte, uint64) {
-	for len(message) > 0 {
-		number, kind, size := protowire.ConsumeTag(message)
-		if size < 0 {
-			return nil, 0
-		}
-		message = message[size:]
-		if number == wanted && kind == protowire.BytesType {
-			value, _ := protowire.ConsumeBytes(message)
-			return value, uint64(len(value))
-		}
-		if number == wanted && kind == protowire.VarintType {
-			value, _ := protowire.ConsumeVarint(message)
-			return nil, value
-		}
-		size = protowire.ConsumeFieldValue(number, kind, message)
-		if size < 0 {
-			return nil, 0
-		}
-		message = message[size:]
-	}
-	return nil, 0
 }
 
 type joinArgs struct {
