@@ -7,17 +7,13 @@ import pytest
 import pytest_asyncio
 
 from tests.edge.beside import Others
-from tests.fakes.stack import Client, Stack
+from tests.fakes.stack import Client, Stack, started
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    running = Stack(tmp_path_factory.mktemp("edge"))
-    try:
-        await running.start()
+    async with started(Stack(tmp_path_factory.mktemp("edge"))) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

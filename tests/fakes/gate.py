@@ -9,13 +9,14 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.served import Served
 from tests.fakes.wait import until
 
 HANDED_ON = ("Authorization", "Content-Type", "X-Refund-Idempotency")
 HOLD_LIMIT_S = 60.0
 
 
-class Gate:
+class Gate(Served):
     """Use with `async with`; `opens_to` is where calls go."""
 
     def __init__(self) -> None:
@@ -29,19 +30,19 @@ class Gate:
 
     @property
     def url(self) -> str:
-        return "http://{}:{}".format(*self._runner.addresses[0][:2])
+        return self.base
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._pass)
+        return app
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession()
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._pass)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return self
+        return await super().__aenter__()
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        await super().__aexit__()
         await self._http.close()
 
     def shut(self, *methods: str) -> None:

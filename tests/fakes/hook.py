@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.served import Served
 from tests.fakes.wait import until
 
 
@@ -28,7 +29,7 @@ class Delivery:
 
 
 @dataclass
-class Hook:
+class Hook(Served):
     """Use with `async with`. `answers` are the statuses of the next deliveries; then 200."""
 
     answers: list[int] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Hook:
 
     @property
     def url(self) -> str:
-        return "http://{}:{}/hook".format(*self._runner.addresses[0][:2])
+        return f"{self.base}/hook"
 
     @property
     def events(self) -> list[str]:
@@ -47,16 +48,10 @@ class Hook:
         await until(lambda: len(self.deliveries) >= count, limit_s)
         return self.deliveries
 
-    async def __aenter__(self) -> "Hook":
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/hook", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        return app
 
     async def _take(self, request: web.Request) -> web.Response:
         self.deliveries.append(

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.served import Served
 from tests.fakes.wait import until
 
 Answer = int | Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,7 +42,7 @@ class Received:
 
 
 @dataclass
-class Receiver:
+class Receiver(Served):
     """Use with `async with`. `answer` is the status, or what makes it, for all that comes."""
 
     answer: Answer = 204
@@ -50,28 +51,18 @@ class Receiver:
     taken: dict[str, Received] = field(default_factory=dict)
 
     @property
-    def port(self) -> int:
-        return int(self._runner.addresses[0][1])
-
-    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"{self.base}/hook"
 
     async def wait(self, count: int, limit_s: float = 20.0) -> list[Received]:
         """Wait until so many deliveries were taken, and return all that were, in their order."""
         await until(lambda: len(self.taken) >= count, limit_s)
         return list(self.taken.values())
 
-    async def __aenter__(self) -> "Receiver":
+    def app(self) -> web.Application:
         app = web.Application(client_max_size=16 << 20)
         app.router.add_route("*", "/{path:.*}", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        return app
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -83,6 +74,11 @@ class Receiver:
         if 200 <= answer < 300:
             self.taken.setdefault(received.id, received)
         return web.Response(status=answer, text="" if answer == 204 else "as you say")
+
+
+def versions_of(taken: list[Received], escrow_id: str) -> list[int]:
+    """The versions of an escrow, in the order in which they came."""
+    return [one.place[1] for one in taken if one.place[0] == escrow_id]
 
 
 async def hang(_request: web.Request) -> web.StreamResponse:

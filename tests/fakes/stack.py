@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import grpc
@@ -285,3 +285,24 @@ class Client:
         url = self.stack.bridge_url + WEBHOOK_PATH
         async with self.http.post(url, data=io.BytesIO(body), headers=headers) as answer:
             return answer.status, await answer.json()
+
+
+class Stoppable(Protocol):
+    """One or several processes that a test runs."""
+
+    async def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+Running = TypeVar("Running", bound=Stoppable)
+
+
+@asynccontextmanager
+async def started(running: Running) -> AsyncIterator[Running]:
+    """Start it, and stop it at the end of the block, or where it does not start."""
+    try:
+        await running.start()
+        yield running
+    finally:
+        running.stop()

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.fakes.database import database, kinds
 from tests.fakes.deal import Deal
-from tests.fakes.stack import Client, Stack
+from tests.fakes.stack import Client, Stack, started
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -16,13 +16,11 @@ async def whole(
 ) -> AsyncIterator[Stack]:
     """On SQLite, or on the database that the test's own parameter names."""
     kind = getattr(request, "param", "sqlite")
-    async with database(request, kind) as url:
-        running = Stack(tmp_path_factory.mktemp("faults"), database_url=url)
-        try:
-            await running.start()
-            yield running
-        finally:
-            running.stop()
+    async with (
+        database(request, kind) as url,
+        started(Stack(tmp_path_factory.mktemp("faults"), database_url=url)) as running,
+    ):
+        yield running
 
 
 @pytest.fixture(params=kinds(is_long=True))

@@ -19,7 +19,7 @@ from tests.fakes.postgres import Unavailable
 from tests.fakes.replica import Clients, Denial, Door, Publisher, Replicas, read_on
 from tests.fakes.replica_postgres import DistantPostgres, distant_postgres
 from tests.fakes.size import Size
-from tests.fakes.stack import token
+from tests.fakes.stack import started, token
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.postgres
@@ -44,12 +44,8 @@ async def pair(
 ) -> AsyncIterator[Replicas]:
     async with database(request, "postgres") as url:
         assert url is not None
-        replicas = Replicas(tmp_path_factory.mktemp("replicas"), url)
-        try:
-            await replicas.start()
+        async with started(Replicas(tmp_path_factory.mktemp("replicas"), url)) as replicas:
             yield replicas
-        finally:
-            replicas.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.fakes.database import database
 from tests.fakes.deal import Deal
 from tests.fakes.replica import Clients, Replicas
 from tests.fakes.rpc import Caller, Refused
-from tests.fakes.stack import Client, token
+from tests.fakes.stack import Client, started, token
 from tests.fakes.viewer import Viewer
 from tests.fakes.wait import until
 
@@ -27,12 +27,8 @@ START_S = 30.0
 async def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Replicas]:
     async with database(request, "postgres") as url:
         assert url is not None
-        running = Replicas(tmp_path, url)
-        try:
-            await running.start()
+        async with started(Replicas(tmp_path, url)) as running:
             yield running
-        finally:
-            running.stop()
 
 
 @pytest.fixture

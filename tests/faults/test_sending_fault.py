@@ -15,7 +15,7 @@ from tests.fakes.database import database, kinds
 from tests.fakes.deal import Deal
 from tests.fakes.receiver import Received, Receiver, hang
 from tests.fakes.size import Size
-from tests.fakes.stack import Client, Stack
+from tests.fakes.stack import Client, Stack, started
 from tests.fakes.wait import until
 
 ESCROWS = 8
@@ -28,18 +28,18 @@ async def mortal(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
     """A stack whose core has short leases and may send to this machine, on each database."""
-    async with database(request, request.param) as url:
-        running = Stack(
-            tmp_path_factory.mktemp("sending"),
-            database_url=url,
-            core_module="tests.fakes.chaos_core",
-            WEBHOOKS_ALLOW_PRIVATE="1",
-        )
-        try:
-            await running.start()
-            yield running
-        finally:
-            running.stop()
+    async with (
+        database(request, request.param) as url,
+        started(
+            Stack(
+                tmp_path_factory.mktemp("sending"),
+                database_url=url,
+                core_module="tests.fakes.chaos_core",
+                WEBHOOKS_ALLOW_PRIVATE="1",
+            )
+        ) as running,
+    ):
+        yield running
 
 
 @pytest.fixture

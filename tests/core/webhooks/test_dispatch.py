@@ -1,7 +1,6 @@
 """Every event reaches every endpoint, in its escrow's order, whatever receivers do."""
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
@@ -9,28 +8,11 @@ from standardwebhooks.webhooks import Webhook
 
 from core.storage.outgoing import DELIVERED, FAILED, PENDING
 from core.webhooks import intake
-from tests.core.room import Room
-from tests.core.webhooks.hooks import Hooks, open_hooks
-from tests.fakes.receiver import Received, Receiver
+from tests.core.webhooks.hooks import Hooks
+from tests.fakes.receiver import Receiver, versions_of
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
-
-
-@pytest.fixture
-async def hooks(room: Room) -> AsyncIterator[Hooks]:
-    async with open_hooks(room) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as opened:
-        yield opened
-
-
-def versions_of(taken: list[Received], escrow_id: str) -> list[int]:
-    return [one.place[1] for one in taken if one.place[0] == escrow_id]
 
 
 async def test_every_event_comes_once_and_in_order(hooks: Hooks, receiver: Receiver) -> None:

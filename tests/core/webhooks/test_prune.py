@@ -1,22 +1,13 @@
 """Old deliveries are forgotten, and nothing that is still to be sent."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from core.webhooks import prune
 from core.webhooks.prune import Pruner
-from tests.core.room import Room
-from tests.core.webhooks.hooks import Hooks, open_hooks
+from tests.core.webhooks.hooks import Hooks
 from tests.fakes.receiver import Receiver
 
 KEEP_S = 30 * 86_400.0
-
-
-@pytest.fixture
-async def hooks(room: Room) -> AsyncIterator[Hooks]:
-    async with open_hooks(room) as opened:
-        yield opened
 
 
 @pytest.fixture

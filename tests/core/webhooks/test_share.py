@@ -1,9 +1,7 @@
 """Several processes and several endpoints share the work, and none harms another."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from aiohttp import web
 
 from core.storage.outgoing import DELIVERED
@@ -12,27 +10,11 @@ from core.webhooks.dispatch import Dispatcher
 from core.webhooks.pace import Pace
 from tests.core.room import Room
 from tests.core.webhooks.hooks import Hooks, open_hooks
-from tests.fakes.receiver import Received, Receiver, hang
+from tests.fakes.receiver import Receiver, hang, versions_of
 from tests.fakes.wait import running, until
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
-
-
-@pytest.fixture
-async def hooks(room: Room) -> AsyncIterator[Hooks]:
-    async with open_hooks(room) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as opened:
-        yield opened
-
-
-def versions_of(taken: list[Received], escrow_id: str) -> list[int]:
-    return [one.place[1] for one in taken if one.place[0] == escrow_id]
 
 
 async def lose(dispatcher: Dispatcher) -> None:
