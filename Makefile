@@ -98,6 +98,14 @@ reference: $(VENV)/.run ## Rewrite docs/reference/ from the code that holds its 
 wheel: $(VENV)/.run $(if $(DASHBOARD),$(DASHBOARD)/dist/.built) ## Build dist/*.whl, with the generated code and the dashboard.
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
+.PHONY: lighthouse
+lighthouse: $(VENV)/.run $(DASHBOARD)/dist/.built scripts/lighthouse/node_modules/.installed ## Judge login, list and escrow page as on a phone. URL=… takes a running stack.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.lighthouse
+
+scripts/lighthouse/node_modules/.installed: scripts/lighthouse/package.json scripts/lighthouse/package-lock.json | $(VENV)/.build
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix scripts/lighthouse ci --no-audit --no-fund
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove what was built and installed; keep the database and the secrets of .run/.
 	rm -rf $(VENV) gen dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -168,6 +168,16 @@ class Limits:
     large_bodies: int = 32
     # Those of one user among them; one more gets 429.
     large_bodies_per_user: int = 4
+    # The file of a dispute.
+    attachment_bytes: int = 10 * 1024 * 1024
+    # How long a file may take to come, or to be read.
+    attachment_s: float = 300.0
+    # How long its next bytes may take.
+    attachment_chunk_s: float = 30.0
+    # Files that are coming or being read; one more gets 503.
+    attachments: int = 256
+    # Those of one user among them; one more gets 429.
+    attachments_per_user: int = 32
     # How long a token of the demo login is valid.
     demo_token_s: int = 12 * 3600
 

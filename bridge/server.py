@@ -24,14 +24,15 @@ from bridge.door.reply import mark_json
 from bridge.limits import Limits
 from bridge.metrics import Metrics, books
 from bridge.upstream import revoke
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
 from bridge.upstream.endpoint import Tls
+from bridge.upstream.error import CoreError
 from bridge.upstream.follow import Follows
 from bridge.upstream.standing import Standing
 from bridge.upstream.stream import Encoder, Source
 from bridge.upstream.watch import Watches
 from bridge.web.api import Api
+from bridge.web.attachment import Attachments
 from bridge.web.demo import DemoLogin
 from bridge.web.origin import Hosts, Origins, cors
 from bridge.web.pages import Pages
@@ -107,6 +108,12 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_post("/api/v1/webhooks/razorpay", _webhook)
     if settings.demo_login and settings.jwt_secret is not None:
         app.router.add_post("/api/v1/demo/token", _demo_login(app, settings.jwt_secret).give)
+    Attachments(
+        lambda request: request.app[CORE],
+        lambda request: request.app[VERIFIER],
+        app[BODIES],
+        app[LIMITS],
+    ).add_to(app)
     api = Api(
         lambda request: request.app[CORE],
         lambda request: request.app[VERIFIER],

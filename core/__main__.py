@@ -20,6 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NoReturn
 
 from core import config, server
+from core.attachments.choice import Unusable
 from core.books.recon import INDIA
 from core.errors import Reason, Refusal
 from core.law.message import US_PER_S
@@ -171,7 +172,13 @@ def main() -> None:
         if arguments.command == "confirm-time":
             sys.exit(asyncio.run(_confirm_time(settings)))
         sys.exit(asyncio.run(_serve(settings)))
-    except (config.ConfigError, server.PortTaken, metrics.PortTaken, GatewayError) as error:
+    except (
+        config.ConfigError,
+        server.PortTaken,
+        metrics.PortTaken,
+        GatewayError,
+        Unusable,
+    ) as error:
         _give_up(str(error))
     except Refusal as refusal:
         is_storage = refusal.reason is Reason.STORAGE_UNAVAILABLE

@@ -26,9 +26,12 @@ _PREFIXES = (
     "INBOX_",
     "CHECKS_",
     "WEBHOOKS_",
+    "ATTACHMENTS_",
 )
 # A server of NATS, with who we are there.
 _NATS_SERVER = r"(nats|tls)://([^\s@/,]+@)?([^\s@/:,\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?"
+# Where files are kept (core.attachments.choice).
+_PLACE = r"database|file:///[^?#\s]+|s3://[a-z0-9][a-z0-9.-]{1,62}(/[^?#\s]*)?"
 # Both processes may share one environment; this belongs to the bridge.
 _OF_BRIDGE = frozenset({"CORE_ADDRESS"})
 
@@ -94,6 +97,12 @@ class Settings(SharedSettings):
         description="how long a delivery of a webhook that has ended is kept, in seconds"
         " after it was made",
     )
+    attachments_url: str = Field(
+        default="database",
+        description="where the files of disputes are kept: `database`, `file:///path` of a"
+        " directory that all cores share, or `s3://bucket/prefix` with the usual AWS settings and"
+        " the extra `s3`; files that are there already are read where they were put",
+    )
     limit_user_calls_per_s: int = Field(
         default=500, ge=1, description="calls a second of one user; twice as many at once"
     )
@@ -124,6 +133,13 @@ class Settings(SharedSettings):
         servers = value.get_secret_value().split(",") if value is not None else []
         if not all(re.fullmatch(_NATS_SERVER, server.strip()) for server in servers):
             raise ValueError("must be nats://host:port or tls://host:port, or several of them")
+        return value
+
+    @field_validator("attachments_url")
+    @classmethod
+    def _check_attachments(cls, value: str) -> str:
+        if not re.fullmatch(_PLACE, value):
+            raise ValueError("must be database, file:///an/absolute/path or s3://bucket/prefix")
         return value
 
     @field_validator("core_listen")

@@ -86,6 +86,18 @@ class Reason(enum.Enum):
         False,
         "The delivery is signed but is not a webhook of Razorpay.",
     )
+    ATTACHMENT_TOO_LARGE = ("INVALID_ARGUMENT", False, "The file has more bytes than it may have.")
+    ATTACHMENT_TYPE_REFUSED = (
+        "INVALID_ARGUMENT",
+        False,
+        "The file is not a PNG, JPEG or WebP picture or a PDF, or it is not what it is said to be.",
+    )
+    UPLOAD_INCOMPLETE = (
+        "INVALID_ARGUMENT",
+        True,
+        "The bytes of a file were not as many as was said, did not come in time, or came twice at"
+        " once. Send the file again.",
+    )
     REQUEST_ID_REUSED = (
         "ALREADY_EXISTS",
         False,
@@ -103,6 +115,12 @@ class Reason(enum.Enum):
         "NOT_FOUND",
         False,
         "The user has no change of the linked account that waits.",
+    )
+    ATTACHMENT_NOT_FOUND = (
+        "NOT_FOUND",
+        False,
+        "There is no such file for this caller: it was never uploaded, was sent already, was not"
+        " sent within 24 hours, or is another's.",
     )
     ENDPOINT_NOT_FOUND = ("NOT_FOUND", False, "There is no such webhook endpoint.")
     DELIVERY_NOT_FOUND = (
@@ -141,12 +159,27 @@ class Reason(enum.Enum):
         False,
         "The webhook endpoint is disabled. Enable it first (UpdateEndpoint).",
     )
+    TOO_MANY_MESSAGES = (
+        "FAILED_PRECONDITION",
+        False,
+        "The caller has written as many messages in this dispute as one person may.",
+    )
     # What is away.
     GATEWAY_UNAVAILABLE = ("UNAVAILABLE", True, "Razorpay does not answer.")
     STORAGE_UNAVAILABLE = (
         "UNAVAILABLE",
         True,
         "The database does not answer, or core met an error of its own, which its log has.",
+    )
+    ATTACHMENTS_UNAVAILABLE = (
+        "UNAVAILABLE",
+        True,
+        "The directory or bucket of `ATTACHMENTS_URL` does not answer or has no room.",
+    )
+    ATTACHMENT_DAMAGED = (
+        "DATA_LOSS",
+        False,
+        "The stored bytes are not those that were uploaded. Restore the file from a backup.",
     )
     SHUTTING_DOWN = ("UNAVAILABLE", True, "This process is about to stop. Another one answers.")
     OVERLOADED = ("RESOURCE_EXHAUSTED", True, "Too many commands wait in this process.")
@@ -166,6 +199,12 @@ class Reason(enum.Enum):
         True,
         "The user has created too many escrows that nobody has paid yet, in all"
         " (`LIMIT_USER_UNPAID`) or with one counterparty (`LIMIT_USER_UNPAID_TOWARDS`).",
+    )
+    TOO_MANY_ATTACHMENTS = (
+        "RESOURCE_EXHAUSTED",
+        False,
+        "The escrow or the user has as many files, or as many bytes of them, as there may be. Send"
+        " or delete what waits, or use smaller files.",
     )
     TOO_MANY_ENDPOINTS = (
         "RESOURCE_EXHAUSTED",

@@ -12,7 +12,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
@@ -96,6 +96,9 @@ class _Batch:
         self.now_us = now_us
         # Which lease each escrow's work is under, where a command depends on it.
         self.leases = found.leases
+        # Files that wait to be sent, of those that commands name.
+        self.files = dict(found.files)
+        self.sent: list[str] = []
         self.answers: list[Answer | Known | Refusal] = []
         self.committed: list[Committed] = []
         self.events: list[dict[str, Any]] = []
@@ -123,7 +126,7 @@ class _Batch:
         before = loaded.escrow if loaded else None
         # No event is older than the one before it, whatever a replica's clock says.
         now_us = max(self.now_us, before.update_time_us) if before else self.now_us
-        event = decide(before, asked.command, asked.caller, now_us)
+        event = decide(before, self._with_files(asked.command), asked.caller, now_us)
         if event is None:
             assert before is not None, "only an escrow can stay as it is"
             self.answers.append(Answer(escrow_message(before), None))
@@ -156,6 +159,8 @@ class _Batch:
                     "entity_id": posting.entity_id,
                 }
             )
+        if isinstance(asked.command, c.AddDisputeMessage):
+            self._send(asked.command)
         if isinstance(asked.command, c.RecordOrder):
             order = {"order_id": asked.command.order_id, "escrow_id": escrow.escrow_id}
             self.orders.append(order)
@@ -171,6 +176,18 @@ class _Batch:
             self.worrying.append(escrow)
         self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))
+
+    def _with_files(self, command: Command) -> Command:
+        if not isinstance(command, c.AddDisputeMessage) or not command.file_ids:
+            return command
+        ready = (self.files.get(file_id) for file_id in command.file_ids)
+        return replace(command, files=tuple(file for file in ready if file is not None))
+
+    def _send(self, command: c.AddDisputeMessage) -> None:
+        """A file is part of one message: whoever comes later does not find it."""
+        self.sent += command.file_ids
+        for file_id in command.file_ids:
+            del self.files[file_id]
 
     @functools.cached_property
     def writes(self) -> Writes:
@@ -194,6 +211,7 @@ class _Batch:
                 {"escrow_id": one, "version": versions[one], "due_us": self.now_us} | again
                 for one in sorted(owing & self.to_settle)
             ],
+            sent=self.sent,
             settled=sorted((self.changed & self._stored) - owing),
             rung=list(versions.items()),
         )
@@ -302,6 +320,12 @@ class Executor:
             escrow_ids={a.escrow_id for a in asked if not isinstance(a.command, c.CreateEscrow)},
             causes={a.cause for a in asked},
             leased={a.escrow_id for a in asked if a.lease_id},
+            file_ids={
+                file_id
+                for a in asked
+                if isinstance(a.command, c.AddDisputeMessage)
+                for file_id in a.command.file_ids
+            },
         )
 
         def judge(found: Found, now_us: int) -> _Batch:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.attachments import choice
+from core.attachments import prune as attachment_prune
+from core.attachments.archive import Archive
 from core.books.audit import EVERY_S, Auditor
 from core.books.fold import Folder
 from core.books.recon import Recon
@@ -73,8 +77,9 @@ class Rooms:
     guard: Guard
     dispatcher: Dispatcher
     delivery_pruner: webhook_prune.Pruner
+    archive: Archive
+    attachment_pruner: attachment_prune.Pruner
     vitals: Vitals
-    strain: Strain
     timekeeper: Timekeeper
     now_us: Callable[[], int]
 
@@ -86,13 +91,16 @@ async def opened(
     patience: Patience | None = None,
     pace: Pace | None = None,
     gateway_timeout_s: float | None = None,
+    strain: Strain | None = None,
     is_alone: bool = False,
 ) -> AsyncIterator[Rooms]:
     """Open the database and the gateway, migrate, and wire the rooms; closes them at the end.
 
-    With `is_alone` no other core may serve the same SQLite file. Raises Refusal
+    Settlement waits for its turns at `strain`. With `is_alone` no other core may serve the same
+    SQLite file. Raises Refusal
     STORAGE_UNAVAILABLE, whose cause says more (core.storage.trouble).
     """
+    turn = (strain or Strain()).turn
     async with contextlib.AsyncExitStack() as stack:
         engine = connect(settings.database_url)
         stack.push_async_callback(engine.dispose)
@@ -120,6 +128,13 @@ async def opened(
             timeout_s=gateway_timeout_s or TIMEOUT_S,
         )
         stack.push_async_callback(gateway.close)
+        archive = Archive(
+            store,
+            await choice.opened(settings.attachments_url),
+            now_us=now_us,
+            new_id=lambda: str(uuid.uuid4()),
+        )
+        stack.push_async_callback(archive.close)
         guard = Guard(allow_private=settings.webhooks_allow_private)
         stack.callback(guard.close)
         poster = Poster(guard)
@@ -143,14 +158,13 @@ async def opened(
             (sequencer.publish if store.is_postgres else placed)(committed)
 
         executor = Executor(store, now_us=now_us, published=published, owed=lambda: settler.ring())
-        strain = Strain()
         settler = Settler(
             store,
             executor,
             gateway,
             now_us=now_us,
             patience=patience,
-            is_busy=lambda: strain.is_high,
+            turn=turn,
         )
         inbox = Inbox(
             store,
@@ -185,7 +199,7 @@ async def opened(
                 gateway,
                 now_us=now_us,
                 schedule=Schedule(forget_s=settings.checks_keep_s),
-                is_busy=lambda: strain.is_high,
+                turn=turn,
             ),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),
             folder=Folder(store),
@@ -204,8 +218,9 @@ async def opened(
             delivery_pruner=webhook_prune.Pruner(
                 store, keep_s=settings.webhooks_keep_s, now_us=now_us
             ),
+            archive=archive,
+            attachment_pruner=attachment_prune.Pruner(store, archive, now_us=now_us),
             vitals=vitals,
-            strain=strain,
             timekeeper=timekeeper,
             now_us=now_us,
         )
@@ -237,10 +252,12 @@ def loops(rooms: Rooms, settings: Settings) -> list[Loop]:
         _loop("watchers", 60, rooms.feed.sweep()),
         _loop("followers", 60, rooms.tail.run()),
         _loop("clock", 60, rooms.timekeeper.run()),
-        _loop("strain", 60, rooms.strain.run()),
         _loop("webhooks", 60, rooms.dispatcher.run()),
         _loop("delivery_pruning", 2 * webhook_prune.EVERY_S, rooms.delivery_pruner.run()),
     ]
+    made.append(
+        _loop("attachment_pruning", 2 * attachment_prune.EVERY_S, rooms.attachment_pruner.run())
+    )
     if rooms.store.is_postgres:
         made.append(_loop("sequencer", 60, rooms.sequencer.run()))
     if rooms.nats is not None:

@@ -13,6 +13,8 @@ import grpc
 from escrow.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    attachment_service_pb2,
+    attachment_service_pb2_grpc,
     escrow_service_pb2,
     escrow_service_pb2_grpc,
     feed_service_pb2,
@@ -21,6 +23,8 @@ from escrow.v1 import (
     ledger_service_pb2_grpc,
     payment_service_pb2,
     payment_service_pb2_grpc,
+    profile_service_pb2,
+    profile_service_pb2_grpc,
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
@@ -37,6 +41,7 @@ from core.metrics import Metrics, Sources
 from core.rooms import Loop, Rooms, loops, opened
 from core.service import reflection
 from core.service.admin import AdminService
+from core.service.attachment import AttachmentService
 from core.service.escrow import EscrowService
 from core.service.feed import FeedService
 from core.service.guard import Guard
@@ -44,13 +49,17 @@ from core.service.ids import NewIds
 from core.service.ledger import LedgerService
 from core.service.payee import Payees
 from core.service.payment import PaymentService
+from core.service.profile import ProfileService
 from core.service.share import Pace, Shares
 from core.service.watches import Watches
 from core.service.webhook import WebhookService
 from core.settlement.checkout import Checkout
+from core.settlement.inspect import Inspector
 from core.settlement.patience import Patience
 from core.settlement.reconcile import Reconciled
+from core.settlement.retry import Retrier
 from core.storage.row import Drift
+from core.strain import Strain
 from core.webhooks.pace import Pace as WebhookPace
 from holdfast import descriptors
 from holdfast.metrics import served
@@ -109,6 +118,8 @@ SERVICES = [
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"].full_name,
     webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
+    attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"].full_name,
+    profile_service_pb2.DESCRIPTOR.services_by_name["ProfileService"].full_name,
 ]
 
 
@@ -146,9 +157,9 @@ async def serving(
             audience=settings.jwt_audience,
         )
         stack.push_async_callback(verifier.close)
-        pace = Pace(_shares(settings))
+        pace, strain = Pace(_shares(settings)), Strain()
         server = grpc.aio.server(
-            interceptors=[Guard(verifier, pace)],
+            interceptors=[Guard(verifier, pace, strain)],
             options=[*OPTIONS, ("grpc.max_allowed_incoming_connections", _connections())],
         )
         # Before the database is touched: a port that is taken must change nothing.
@@ -160,6 +171,7 @@ async def serving(
                 patience=patience,
                 pace=webhook_pace,
                 gateway_timeout_s=gateway_timeout_s,
+                strain=strain,
                 is_alone=True,
             )
         )
@@ -236,13 +248,34 @@ def _add_services(
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminService(store, revoker, revocations, now_us=rooms.now_us), server
+        AdminService(
+            store,
+            revoker,
+            revocations,
+            executor,
+            Inspector(store, rooms.gateway),
+            Retrier(
+                store,
+                executor,
+                rooms.reconciler,
+                now_us=rooms.now_us,
+                ring_settlement=rooms.settler.ring,
+            ),
+            now_us=rooms.now_us,
+        ),
+        server,
     )
     feed_service_pb2_grpc.add_FeedServiceServicer_to_server(
         FeedService(store.positions, rooms.tail, revocations), server
     )
     webhooks = WebhookService(store, rooms.guard, now_us=rooms.now_us, ring=rooms.dispatcher.ring)
     webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
+    attachment_service_pb2_grpc.add_AttachmentServiceServicer_to_server(
+        AttachmentService(store, rooms.archive), server
+    )
+    profile_service_pb2_grpc.add_ProfileServiceServicer_to_server(
+        ProfileService(store, now_us=rooms.now_us), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable(names, server)

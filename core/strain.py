@@ -1,42 +1,72 @@
-"""Whether core has more to do than it can: how late its event loop is.
+"""Lets work that can wait, such as settlement, go on only where it holds up no call.
 
-What nobody waits for, such as settlement, then takes less at once, so that calls and Razorpay's
-webhooks are still answered in time.
+Nobody waits for that work as for an answer. While calls and Razorpay's webhooks wait for the
+processor it goes on in small pieces, with rests between them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
-from core.heartbeat import beat
-
-# How often the lateness is measured.
-LOOK_EVERY_S = 0.2
-# A loop that wakes so much too late is busy.
-LATE_S = 0.01
-# What one measurement counts beside all before it.
-WEIGHT = 0.3
+# Calls under way of which one is taken to wait. Calls that wait for Razorpay or the database count
+# too, but they leave the processor idle.
+CALLS = 2
+# A process that has used so much of one processor is busy: Python uses one at most.
+BUSY_SHARE = 0.6
+# How much time that is measured over, at least.
+SHARE_OVER_S = 0.02
+# A loop that takes so long to come round once is busy too, whatever this process has used: the
+# machine may be busy with others.
+LATE_S = 0.005
+# The rest before each piece of work that can wait, while core is busy with calls. A piece takes
+# about ten milliseconds: a look at one escrow at Razorpay and one step.
+REST_S = 0.1
 
 
 class Strain:
-    """How late the loop has been of late."""
+    """How many calls are under way, and the turns of what can wait."""
 
     def __init__(self) -> None:
-        self.late_s = 0.0
+        self._calls = 0
+        self._turns = asyncio.Lock()
+        self._since_s = time.monotonic()
+        self._cpu_s = time.process_time()
+        self._share = 0.0
 
-    @property
-    def is_high(self) -> bool:
-        return self.late_s > LATE_S
+    def call_began(self) -> None:
+        """Count a call that somebody waits for."""
+        self._calls += 1
 
-    async def run(self) -> None:
-        """Measure again and again, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            beat()
-            due_s = loop.time() + LOOK_EVERY_S
-            await asyncio.sleep(LOOK_EVERY_S)
-            self.note(loop.time() - due_s)
+    def call_ended(self) -> None:
+        """Count it no more."""
+        self._calls -= 1
 
-    def note(self, late_s: float) -> None:
-        """Count one measurement."""
-        self.late_s += (late_s - self.late_s) * WEIGHT
+    async def turn(self) -> None:
+        """Wait for a turn with work that can wait: at once, or one by one while calls wait."""
+        if await self._is_busy():
+            async with self._turns:
+                if await self._is_busy():
+                    await asyncio.sleep(REST_S)
+
+    async def _is_busy(self) -> bool:
+        share = self._measure()
+        if self._calls < CALLS:
+            return False
+        return share > BUSY_SHARE or await _is_late()
+
+    def _measure(self) -> float:
+        """Answer how much of one processor this process has used of late."""
+        now_s, cpu_s = time.monotonic(), time.process_time()
+        if now_s - self._since_s >= SHARE_OVER_S:
+            self._share = (cpu_s - self._cpu_s) / (now_s - self._since_s)
+            self._since_s, self._cpu_s = now_s, cpu_s
+        return self._share
+
+
+async def _is_late() -> bool:
+    """Whether the loop takes long to come round once."""
+    loop = asyncio.get_running_loop()
+    begin_s = loop.time()
+    await asyncio.sleep(0)
+    return loop.time() - begin_s > LATE_S

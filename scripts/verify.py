@@ -5,6 +5,10 @@ an object with `events`, or a plain list, with field names in snake_case or came
 may hold the histories of several escrows. For each escrow, the script names the first event that
 was changed, removed or inserted.
 
+With `--files DIR` it also holds the files in that directory against the hashes in the record. They
+may have any names. It names each file of the record that is missing or was changed, and each file
+that is not in the record.
+
 It cannot see whether events are missing at the end. Compare the last hash that it prints with the
 hash of the escrow's newest event.
 """
@@ -12,6 +16,7 @@ hash of the escrow's newest event.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -77,11 +82,45 @@ def first_fault(events: Sequence[pb.EscrowEvent]) -> str | None:
     return None
 
 
+def file_faults(events: Sequence[pb.EscrowEvent], directory: Path) -> list[str]:
+    """Answer what is wrong with files that were shown in disputes, as they lie in a directory.
+
+    Raises OSError.
+    """
+    given = {path: _sha256(path) for path in sorted(directory.rglob("*")) if path.is_file()}
+    shown = [one for event in events for one in _attachments(event)]
+    hashes, found = {one["sha256"] for one in shown}, set(given.values())
+    faults = [
+        f"{one['file_id']} ({one['name']}): no file has its hash {one['sha256']}"
+        for one in shown
+        if one["sha256"] not in found
+    ]
+    return faults + [
+        f"{path}: its content is not in the record"
+        for path, sha256 in given.items()
+        if sha256 not in hashes
+    ]
+
+
+def _attachments(event: pb.EscrowEvent) -> list[dict[str, Any]]:
+    if event.type != pb.EVENT_TYPE_MESSAGE_ADDED:
+        return []
+    attachments: list[dict[str, Any]] = json_format.MessageToDict(event.data)["attachments"]
+    return attachments
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the export. Answers 0 if every history is intact, 1 if not, 2 if it is unreadable."""
     parser = argparse.ArgumentParser(prog="verify.py", description=__doc__)
     parser.add_argument("export", help="a file of ListEvents answers as JSON; - is standard input")
-    path = parser.parse_args(arguments).export
+    parser.add_argument("--files", type=Path, metavar="DIR", help="files shown in the disputes")
+    asked = parser.parse_args(arguments)
+    path = asked.export
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
         events = read_events(text)
@@ -100,7 +139,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults += fault is not None
         last = history[-1]
         print(f"{escrow_id}: {fault or f'{last.version} events hold, last {last.hash.hex()}'}")
-    return 1 if faults else 0
+    wrong = _check_files(events, asked.files) if asked.files else 0
+    if wrong is None:
+        return 2
+    return 1 if faults or wrong else 0
+
+
+def _check_files(events: Sequence[pb.EscrowEvent], directory: Path) -> int | None:
+    """Print what is wrong with the files; answers how many, or None where they cannot be read."""
+    if not directory.is_dir():
+        print(f"{directory}: there is no such directory", file=sys.stderr)
+        return None
+    try:
+        faults = file_faults(events, directory)
+    except OSError as error:
+        print(f"{directory}: {error}", file=sys.stderr)
+        return None
+    for fault in faults:
+        print(fault)
+    count = sum(len(_attachments(event)) for event in events)
+    if not faults:
+        print(f"{directory}: all {count} files of the record are there, unchanged")
+    return len(faults)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The databases of the tests, SQLite files and a real PostgreSQL, and a real NATS server."""
 
 import asyncio
+import faulthandler
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.fakes.size import FULL, QUICK, Size
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="all tests, and storms at their full size")
     parser.addoption("--anew", action="store_true", help="other steps of the simulation each time")
+    parser.addoption("--seed", type=int, help="the steps of the simulation that this number gives")
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +57,49 @@ def _deal(config: pytest.Config, items: list[pytest.Item]) -> None:
         share = max((total - len(items)) // (workers - worker) - len(hand), 0)
         items += hand + rest[:share]
         del rest[:share]
+
+
+# So long after its time limit, a test that hangs is ended together with its worker.
+HANGS_AFTER_S = 60.0
+_stderr = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_stderr] = os.dup(2)  # The real one, before pytest catches it.
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[_stderr])
+
+
+def _end_after(item: pytest.Item, seconds: float) -> None:
+    faulthandler.dump_traceback_later(seconds, exit=True, file=item.config.stash[_stderr])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """End the worker, with the traceback of each thread, if the time limit did not end the test.
+
+    pytest-timeout raises an error in the main thread. A loop of asyncio only logs one that comes
+    while a callback runs, and nothing ends a test that goes round without an await.
+    """
+    own = item.get_closest_marker("timeout")
+    limit_s = own.args[0] if own else item.config.getini("timeout")
+    _end_after(item, float(limit_s) + HANGS_AFTER_S)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """End the worker if fixtures hang: the time limit has perhaps been used up by the test."""
+    _end_after(item, float(item.config.getini("timeout")) + HANGS_AFTER_S)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class LazyPostgres:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from bridge.browser.outbox import Outbox
 from bridge.browser.subscription import EscrowSubscription, Offer, Subscription
 from bridge.protocol import frames
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.follow import Follow, Follows
 from holdfast.tokens import Identity
 

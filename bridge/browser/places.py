@@ -14,7 +14,7 @@ from bridge.browser.subscription import EscrowSubscription, Subscription
 from bridge.metrics import Metrics
 from bridge.protocol import frames
 from bridge.protocol.errors import CloseCode, ErrorCode
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.follow import Follows
 from bridge.upstream.watch import Watches
 from holdfast.tokens import Identity

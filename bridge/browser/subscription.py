@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bridge.browser.outbox import Outbox
 from bridge.protocol import frames
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.watch import Watches
 from bridge.upstream.watched import Watched
 from holdfast.tokens import Identity

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 import aiohttp
@@ -19,6 +19,8 @@ from bridge.door.connection import Connection
 from bridge.limits import Limits
 
 _RETRY_AFTER_S = 1
+# Bytes of a body that are handed on at once.
+STREAM_BYTES = 256 * 1024
 
 
 class BodyRefused(Exception):
@@ -60,16 +62,35 @@ class Bodies:
 
         Raises BodyRefused, or ConnectionError if the peer is gone.
         """
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            # A compressed body that was cut off may look like an empty one.
-            text = "Send the body as it is, without a Content-Encoding."
-            raise BodyRefused(415, "INVALID_ARGUMENT", "CODING_UNSUPPORTED", text)
+        require_plain(request)
         if (request.content_length or 0) > most:
             raise _too_large(most)
         if not request.can_read_body:
             return b""
         with self._share(user_id), _waiting_for(request):
             return await self._read(request, most, within_s)
+
+    async def stream(
+        self, request: web.Request, *, chunk_s: float, within_s: float
+    ) -> AsyncGenerator[bytes]:
+        """Give the body as it comes, the next bytes within `chunk_s` and all within `within_s`.
+
+        It is not counted: whoever takes it holds one piece at a time. Raises BodyRefused.
+        """
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + within_s
+        with _waiting_for(request):
+            while True:
+                try:
+                    async with asyncio.timeout_at(min(loop.time() + chunk_s, end_s)):
+                        chunk = await request.content.read(STREAM_BYTES)
+                except TimeoutError:
+                    raise _too_slow() from None
+                except (aiohttp.ClientPayloadError, web.RequestPayloadError):
+                    raise _unreadable() from None
+                if not chunk:
+                    return
+                yield chunk
 
     async def _read(self, request: web.Request, most: int, within_s: float) -> bytes:
         try:
@@ -87,11 +108,9 @@ class Bodies:
                     self._forget(reading)
                 return bytes(reading.body)
         except TimeoutError:
-            text = "The body did not come in time. Send the request again."
-            raise BodyRefused(408, "DEADLINE_EXCEEDED", "BODY_TOO_SLOW", text) from None
+            raise _too_slow() from None
         except (aiohttp.ClientPayloadError, web.RequestPayloadError):
-            text = "The body cannot be read."
-            raise BodyRefused(400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", text) from None
+            raise _unreadable() from None
 
     def _add(self, reading: _Reading, chunk: bytes) -> None:
         if reading not in self._readings:
@@ -138,6 +157,23 @@ def _waiting_for(request: web.Request) -> Iterator[None]:
         yield
     finally:
         connection.has_body()
+
+
+def require_plain(request: web.Request) -> None:
+    """Refuse a compressed body. Raises BodyRefused."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # A compressed body that was cut off may look like an empty one.
+        text = "Send the body as it is, without a Content-Encoding."
+        raise BodyRefused(415, "INVALID_ARGUMENT", "CODING_UNSUPPORTED", text)
+
+
+def _too_slow() -> BodyRefused:
+    text = "The body did not come in time. Send the request again."
+    return BodyRefused(408, "DEADLINE_EXCEEDED", "BODY_TOO_SLOW", text)
+
+
+def _unreadable() -> BodyRefused:
+    return BodyRefused(400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", "The body cannot be read.")
 
 
 def _too_large(most: int) -> BodyRefused:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import time
 from typing import Any, TypeAlias
 
+import msgspec
 from escrow.v1 import escrow_pb2 as pb
 
 from bridge.protocol import view
@@ -31,6 +32,10 @@ EVERYTHING = "*"
 FrameId: TypeAlias = str | int | None
 
 PING = b"\x89\x00"
+
+_ASCII = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+# What comes from protobuf is UTF-8 for certain, and has no number that JSON lacks.
+_written = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,7 @@ class Authenticate:
 Command: TypeAlias = Subscribe | Unsubscribe | Ping | Authenticate
 
 
-@dataclass(frozen=True, slots=True)
-class EventFrames:
+class EventFrames(msgspec.Struct, frozen=True, eq=False):
     """An encoded event: `wire` holds `count` frames, which are always sent together.
 
     They carry `position` if it is not 0: for those who follow everything.
@@ -241,7 +245,7 @@ def error(
 
 def snapshot(escrow: pb.Escrow) -> bytes:
     """Encode the `data` of `subscribed` as JSON."""
-    return _json(view.escrow_data(escrow))
+    return _written(view.escrow_data(escrow))
 
 
 def event_frames(event: pb.EscrowEvent) -> EventFrames:
@@ -255,9 +259,11 @@ def event_frames(event: pb.EscrowEvent) -> EventFrames:
     if event.old_status and event.old_status != event.new_status:
         old, new = view.escrow_status(event.old_status), view.escrow_status(event.new_status)
         frames.append({"type": "status_change", **place, "old_status": old, "new_status": new})
-    frames.append({"type": "escrow_update", **place, "data": view.event_data(event)})
-    blob = b"".join(_frame(frame) for frame in frames)
-    return EventFrames(event.version, blob, len(frames), event.escrow)
+    update = {"type": "escrow_update", **place, "data": view.event_data(event)}
+    blob = wire(_written(update))
+    for frame in reversed(frames):
+        blob = wire(_written(frame)) + blob
+    return EventFrames(event.version, blob, len(frames) + 1, event.escrow)
 
 
 def at(event: EventFrames, position: int) -> EventFrames:
@@ -272,7 +278,7 @@ def at(event: EventFrames, position: int) -> EventFrames:
         # Without the brace at its end.
         parts.append(wire(bytes(rest[start : start + size - 1]) + _position(position) + b"}"))
         rest = rest[start + size :]
-    return replace(event, wire=b"".join(parts), position=position)
+    return msgspec.structs.replace(event, wire=b"".join(parts), position=position)
 
 
 def _position(position: int) -> bytes:
@@ -287,7 +293,7 @@ def _frame(frame: dict[str, Any], frame_id: FrameId = None) -> bytes:
 
 def _json(value: Any) -> bytes:
     # ASCII only: a lone surrogate in a browser's `id` cannot be UTF-8, but it can be escaped.
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ASCII.encode(value).encode("ascii")
 
 
 def _plain(number: float) -> int | float:

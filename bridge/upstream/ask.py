@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from escrow.v1 import escrow_service_pb2 as service
 
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.watched import Watched
 from holdfast.tokens import Identity
 

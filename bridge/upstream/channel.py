@@ -1,64 +1,36 @@
 """The gRPC client of core: a channel for each address, calls that wait for core, and streams.
 
-With endpoint.py the only module of the bridge that imports gRPC. Must never start a call that it
-does not cancel.
+With endpoint.py and error.py the only module of the bridge that imports gRPC. Must never start a
+call that it does not cancel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Generic, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from bridge.limits import Limits
 from bridge.upstream.endpoint import Endpoint, Health, Tls
+from bridge.upstream.error import CoreError, has_ended, read_error, unless_cancelled
 
 Reply = TypeVar("Reply", bound=Message)
 Asked = TypeVar("Asked", bound=Message)
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _RETRY_S = 0.05
-_AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
-# Reasons of UNAVAILABLE with which another core may do better: gRPC's own, and that of a core that
-# drains. A core that lacks its database says so in its health too.
-_GONE = frozenset({"", "SHUTTING_DOWN"})
+# What is said of a call that was cut, or has nobody to go to.
+_AWAY = "Core is unavailable. Try again."
+_ENDED = "Core has ended the stream."
+_MOVES = "The stream moves to another core."
 # How much more than its share of the streams an address may keep, so that few move to and fro.
 _UNEVEN = 0.05
-
-
-@dataclass(eq=False)
-class CoreError(Exception):
-    """An error that core answered, or that core could not be reached (`code` UNAVAILABLE).
-
-    `code` is a name of google.rpc.Code. `reason` is a name of core's catalogue, or empty. `fields`
-    are the wrong fields, each with its description, in core's order.
-    """
-
-    code: str
-    message: str
-    reason: str = ""
-    fields: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def away(self) -> bool:
-        """Whether core gave no answer, as opposed to a refusal."""
-        return self.code in _AWAY
-
-    @property
-    def gone(self) -> bool:
-        """Whether core went or is about to, so that what only reads may be asked again.
-
-        A core that stops at once cancels the calls that it was answering.
-        """
-        return self.code in ("UNAVAILABLE", "CANCELLED") and self.reason in _GONE
 
 
 class Talk(Generic[Asked, Reply]):
@@ -78,12 +50,12 @@ class Talk(Generic[Asked, Reply]):
         """Send a message; waits while core does not read."""
         try:
             await self._call.write(message)
-        except grpc.aio.AioRpcError as error:
-            raise self._failed(error) from None
-        except asyncio.InvalidStateError:  # It has ended; `hear` knows why.
-            raise CoreError("UNAVAILABLE", "Core has ended the stream.") from None
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError) as error:
+            if isinstance(error, grpc.aio.AioRpcError) and not has_ended(error):
+                raise self._failed(error) from None
+            raise CoreError("UNAVAILABLE", _ENDED) from None  # `hear` knows why.
         except asyncio.CancelledError:
-            raise _unless_cancelled("The stream moves to another core.") from None
+            raise unless_cancelled(_MOVES) from None
 
     async def hear(self, silence_s: float) -> Reply:
         """Wait for the next message, at most `silence_s`."""
@@ -95,9 +67,9 @@ class Talk(Generic[Asked, Reply]):
         except grpc.aio.AioRpcError as error:
             raise self._failed(error) from None
         except asyncio.CancelledError:
-            raise _unless_cancelled("The stream moves to another core.") from None
+            raise unless_cancelled(_MOVES) from None
         if not isinstance(message, self._reply):
-            raise CoreError("UNAVAILABLE", "Core has ended the stream.")
+            raise CoreError("UNAVAILABLE", _ENDED)
         return message
 
 
@@ -136,7 +108,7 @@ class Upstream:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
         except TimeoutError:
-            raise CoreError("UNAVAILABLE", "Core is unavailable. Try again.") from None
+            raise CoreError("UNAVAILABLE", _AWAY) from None
 
     async def unary(
         self,
@@ -165,6 +137,60 @@ class Upstream:
                     raise
             await asyncio.sleep(_RETRY_S)
 
+    async def send(
+        self,
+        path: str,
+        requests: AsyncIterator[Message],
+        reply: type[Reply],
+        *,
+        token: str,
+        timeout_s: float,
+    ) -> Reply:
+        """Make a call whose request is a stream. What `requests` raises goes through.
+
+        Raises CoreError.
+        """
+        endpoint = self._pick()
+        method: Any = endpoint.channel.stream_unary(
+            path,
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=reply.FromString,
+        )
+        call = method(metadata=_metadata(token), timeout=timeout_s)
+        with self._under_way(endpoint, endpoint.calls, call):
+            try:
+                async for request in requests:
+                    await call.write(request)
+                await call.done_writing()
+            except asyncio.InvalidStateError:
+                pass
+            except grpc.aio.AioRpcError as error:
+                if not has_ended(error):
+                    raise
+            answer: Reply = await call  # What has ended mostly says why.
+        return answer
+
+    async def receive(
+        self,
+        path: str,
+        request: Message,
+        reply: type[Reply],
+        *,
+        token: str,
+        timeout_s: float,
+    ) -> AsyncGenerator[Reply, None]:
+        """Make a call whose answer is a stream that ends by itself. Raises CoreError."""
+        endpoint = self._pick()
+        method = endpoint.channel.unary_stream(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        call = method(request, metadata=_metadata(token), timeout=timeout_s)
+        with self._under_way(endpoint, endpoint.calls, call):
+            while isinstance(message := await call.read(), reply):
+                yield message
+
     async def stream(
         self,
         path: str,
@@ -183,23 +209,16 @@ class Upstream:
             response_deserializer=reply.FromString,
         )
         call = method(request, metadata=_metadata(token))
-        endpoint.streams.add(call)
-        try:
-            while True:
-                async with asyncio.timeout(silence_s):
-                    message = await call.read()
-                if not isinstance(message, reply):
-                    return
-                yield message
-        except TimeoutError:
-            raise CoreError("UNAVAILABLE", "Core's stream has fallen silent.") from None
-        except grpc.aio.AioRpcError as error:
-            raise self._failed(error, endpoint) from None
-        except asyncio.CancelledError:
-            raise _unless_cancelled("The stream moves to another core.") from None
-        finally:
-            endpoint.streams.discard(call)
-            call.cancel()
+        with self._under_way(endpoint, endpoint.streams, call, _MOVES):
+            try:
+                while True:
+                    async with asyncio.timeout(silence_s):
+                        message = await call.read()
+                    if not isinstance(message, reply):
+                        return
+                    yield message
+            except TimeoutError:
+                raise CoreError("UNAVAILABLE", "Core's stream has fallen silent.") from None
 
     @contextlib.asynccontextmanager
     async def talk(
@@ -295,22 +314,33 @@ class Upstream:
             response_deserializer=reply.FromString,
         )
         call = method(request, metadata=_metadata(token), timeout=max(timeout_s, 0))
-        endpoint.calls.add(call)
-        try:
+        with self._under_way(endpoint, endpoint.calls, call):
             answer: Reply = await call
+        return answer
+
+    @contextlib.contextmanager
+    def _under_way(
+        self, endpoint: Endpoint, calls: set[Any], call: Any, cut: str = _AWAY
+    ) -> Iterator[None]:
+        """Count a call among those that can be cut, and cancel it at the end of the block.
+
+        Raises CoreError where it fails; `cut` is the message where it was cut.
+        """
+        calls.add(call)
+        try:
+            yield
         except grpc.aio.AioRpcError as error:
             raise self._failed(error, endpoint) from None
         except asyncio.CancelledError:
-            raise _unless_cancelled("Core is unavailable. Try again.") from None
+            raise unless_cancelled(cut) from None
         finally:
-            endpoint.calls.discard(call)
+            calls.discard(call)
             call.cancel()
-        return answer
 
     def _failed(self, error: grpc.aio.AioRpcError, endpoint: Endpoint) -> CoreError:
         """Answer the error, and leave an address whose core is gone or about to go."""
-        told = _core_error(error)
-        if told.code == "UNAVAILABLE" and told.reason in _GONE:
+        told = read_error(error)
+        if told.code == "UNAVAILABLE" and told.gone:
             endpoint.serves = False
         return told
 
@@ -341,28 +371,5 @@ class Upstream:
             self._connected.clear()
 
 
-def _unless_cancelled(message: str) -> BaseException:
-    """The error of a call that was cut here; a task that was itself cancelled stays so."""
-    task = asyncio.current_task()
-    if task is None or task.cancelling():
-        return asyncio.CancelledError()
-    return CoreError("UNAVAILABLE", message)
-
-
 def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:
     return () if token is None else (("authorization", f"Bearer {token}"),)
-
-
-def _core_error(error: grpc.aio.AioRpcError) -> CoreError:
-    reason, fields = "", []
-    for key, value in error.trailing_metadata() or ():
-        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
-            continue
-        with contextlib.suppress(DecodeError):
-            for detail in status_pb2.Status.FromString(value).details:
-                info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-                if detail.Unpack(info):
-                    reason = info.reason
-                elif detail.Unpack(bad):
-                    fields = [(one.field, one.description) for one in bad.field_violations]
-    return CoreError(error.code().name, error.details() or "", reason, tuple(fields))

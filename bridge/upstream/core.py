@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from escrow.v1 import admin_service_pb2 as admin
+from escrow.v1 import attachment_service_pb2 as attachments
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as service
 from escrow.v1 import feed_service_pb2 as feed
@@ -15,8 +17,9 @@ from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
 
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError, Talk, Upstream
+from bridge.upstream.channel import Talk, Upstream
 from bridge.upstream.endpoint import Endpoint, Tls
+from bridge.upstream.error import CoreError
 from bridge.upstream.turns import Turns
 from holdfast.tokens import Identity
 
@@ -24,6 +27,7 @@ _ESCROWS = "/escrow.v1.EscrowService/"
 _PAYMENTS = "/escrow.v1.PaymentService/"
 _LEDGER = "/escrow.v1.LedgerService/"
 _ADMIN = "/escrow.v1.AdminService/"
+_ATTACHMENTS = "/escrow.v1.AttachmentService/"
 _FEED = "/escrow.v1.FeedService/"
 
 Answer = TypeVar("Answer")
@@ -122,6 +126,40 @@ class Core(Upstream):
                 token=self._token,
                 timeout_s=self._limits.core_busy_s,
             ),
+        )
+
+    async def upload(
+        self, header: attachments.UploadHeader, chunks: AsyncIterator[bytes], token: str
+    ) -> attachments.UploadAttachmentResponse:
+        """Pass a file on to core as it comes. What `chunks` raises goes through.
+
+        Raises CoreError.
+        """
+
+        async def requests() -> AsyncGenerator[attachments.UploadAttachmentRequest]:
+            yield attachments.UploadAttachmentRequest(header=header)
+            async for chunk in chunks:
+                yield attachments.UploadAttachmentRequest(chunk=chunk)
+
+        async with contextlib.aclosing(requests()) as parts:
+            return await self.send(
+                _ATTACHMENTS + "UploadAttachment",
+                parts,
+                attachments.UploadAttachmentResponse,
+                token=token,
+                timeout_s=self._limits.attachment_s,
+            )
+
+    def download(
+        self, escrow_id: str, file_id: str, token: str
+    ) -> AsyncGenerator[attachments.DownloadAttachmentResponse, None]:
+        """Read a file: first what it is, then its bytes. Raises CoreError."""
+        return self.receive(
+            _ATTACHMENTS + "DownloadAttachment",
+            attachments.DownloadAttachmentRequest(escrow_id=escrow_id, file_id=file_id),
+            attachments.DownloadAttachmentResponse,
+            token=token,
+            timeout_s=self._limits.attachment_s,
         )
 
     async def ingest_webhook(self, body: bytes, signature: str, event_id: str) -> str:

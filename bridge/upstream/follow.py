@@ -17,7 +17,7 @@ from contextlib import aclosing
 import structlog
 from escrow.v1 import escrow_pb2 as pb
 
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.snapshot import Readings
 from bridge.upstream.stream import Gap, Source, Stream, Streams
 
@@ -103,7 +103,8 @@ class Follow(Stream):
         ready = self._source.encoder.encode(event, position)
         for subscriber in tuple(self.subscribers):
             subscriber.deliver(ready)
-        self._observe(event)
+        if self.is_current:  # One that was missed says nothing of how long it takes.
+            self._observe(event)
 
     def _forget(self) -> None:
         while len(self._versions) > self._limits.user_escrows:

@@ -19,9 +19,9 @@ from escrow.v1 import escrow_service_pb2 as service
 from google.rpc import code_pb2
 
 from bridge.upstream.ask import Ask
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import WatchTalk
 from bridge.upstream.endpoint import Endpoint
+from bridge.upstream.error import CoreError
 from bridge.upstream.stream import Gap, Source
 from bridge.upstream.watched import Watched
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from bridge.upstream.ask import Ask
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.line import Line
 from bridge.upstream.stream import Source
 from bridge.upstream.turns import Queue

@@ -6,8 +6,8 @@ import asyncio
 from contextlib import aclosing
 
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.upstream.error import CoreError
 from holdfast.revocation import Revocations
 
 

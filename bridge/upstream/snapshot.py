@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from escrow.v1 import escrow_service_pb2 as service
 
 from bridge.protocol import frames
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.stream import Source
 
 

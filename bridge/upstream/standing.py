@@ -13,9 +13,9 @@ from time import time
 import structlog
 
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
 from bridge.upstream.endpoint import Health
+from bridge.upstream.error import CoreError
 from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 _log = structlog.get_logger("bridge.upstream.standing")

@@ -22,8 +22,8 @@ from escrow.v1 import escrow_pb2 as pb
 from bridge.limits import Limits
 from bridge.metrics import Metrics
 from bridge.protocol import frames
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.upstream.error import CoreError
 
 _log = structlog.get_logger("bridge.upstream.stream")
 

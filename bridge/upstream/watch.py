@@ -11,7 +11,7 @@ import asyncio
 import random
 
 from bridge.upstream.ask import Ask
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.lines import Lines
 from bridge.upstream.stream import Source
 from bridge.upstream.watched import Viewer, Watched

@@ -16,7 +16,7 @@ from escrow.v1 import escrow_service_pb2 as service
 
 from bridge.limits import Limits
 from bridge.protocol import frames
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 from bridge.upstream.stream import Gap, Source, Subscriber
 from holdfast.tokens import Identity
 
@@ -121,7 +121,8 @@ class Watched:
         else:
             for subscriber in tuple(self.subscribers):
                 subscriber.deliver(ready)
-        self._observe(event)
+        if event.version > self.due:  # One that was missed says nothing of how long it takes.
+            self._observe(event)
 
     async def reached(self, version: int) -> bool:
         """Wait until the watch is at a version; answer whether it is, and has not ended before.
@@ -185,7 +186,7 @@ class _Delivery:
 
     def put(self, event: frames.EventFrames) -> None:
         self._events.append(event)
-        if self._running is None:
+        if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
 
     def stop(self) -> None:
@@ -204,4 +205,3 @@ class _Delivery:
             if self._events:
                 self._events.popleft()
             self._has_room.set()
-        self._running = None

@@ -7,7 +7,6 @@ It checks that the caller's token is valid and passes it on to core, which decid
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from functools import cache, partial
 from urllib.parse import parse_qsl, urlsplit
@@ -15,25 +14,28 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 from escrow.v1 import (
     admin_service_pb2,
+    attachment_service_pb2,
     escrow_service_pb2,
     feed_service_pb2,
     ledger_service_pb2,
     payment_service_pb2,
+    profile_service_pb2,
     webhook_service_pb2,
 )
 from google.protobuf.message import Message
 
-from bridge.door.body import Bodies, BodyRefused
+from bridge.door.body import Bodies
 from bridge.door.reply import refuse
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.upstream.error import CoreError
+from bridge.web.caller import answered, of_unknown_outcome
 from bridge.web.large import LargeBodies
 from bridge.web.openapi import document
 from bridge.web.slot import Slots
 from bridge.web.transcode import BadInput, Route, matching, rendered, routes_of
 from holdfast.loopback import is_loopback
-from holdfast.tokens import Identity, KeysUnavailable, TokenRefused, Verifier
+from holdfast.tokens import Identity, Verifier
 
 PREFIX = "/api/v1"
 # Bytes in the body of a call.
@@ -47,34 +49,6 @@ QUERY_FIELDS = 100
 CALL_LIMIT_S = 15.0
 # How long a call waits for a connection to core.
 CORE_WAIT_S = 5.0
-# What `Retry-After` says with 503 and 429.
-RETRY_AFTER_S = 1
-
-# As google/rpc/code.proto names the HTTP status of each code.
-STATUS_OF_CODE = {
-    "CANCELLED": 499,
-    "UNKNOWN": 500,
-    "INVALID_ARGUMENT": 400,
-    "DEADLINE_EXCEEDED": 504,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "PERMISSION_DENIED": 403,
-    "UNAUTHENTICATED": 401,
-    "RESOURCE_EXHAUSTED": 429,
-    "FAILED_PRECONDITION": 400,
-    "ABORTED": 409,
-    "OUT_OF_RANGE": 400,
-    "UNIMPLEMENTED": 501,
-    "INTERNAL": 500,
-    "UNAVAILABLE": 503,
-    "DATA_LOSS": 500,
-}
-_RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
-_KEYS_AWAY = CoreError(
-    "UNAVAILABLE", "Tokens cannot be checked right now. Try again.", "KEYS_UNAVAILABLE"
-)
-_BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
-
 ROUTES = routes_of(
     escrow_service_pb2.DESCRIPTOR.services_by_name["EscrowService"],
     payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"],
@@ -82,6 +56,8 @@ ROUTES = routes_of(
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
     feed_service_pb2.DESCRIPTOR.services_by_name["FeedService"],
     webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+    attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"],
+    profile_service_pb2.DESCRIPTOR.services_by_name["ProfileService"],
 )
 
 
@@ -125,27 +101,9 @@ class Api:
         route = next((route for route in routes if route.method == method), None)
         if route is None:
             return await _no_route(request, {route.method for route in routes})
-        return await self._answer(route, request)
-
-    async def _answer(self, route: Route, request: web.Request) -> web.Response:
-        token = _BEARER.fullmatch(request.headers.get("Authorization", ""))
-        if token is None:
-            return _no_token()
-        try:
-            identity = await self._verifier_of(request).verify(token[1])
-            return await self._call(route, request, identity)
-        except TokenRefused as error:
-            return _bad_token(error)
-        except KeysUnavailable:
-            return _refused(_KEYS_AWAY)
-        except BodyRefused as refused:
-            return refused.answer
-        except BadInput as bad:
-            fields = ((bad.field, bad.problem),) if bad.field else ()
-            reason = "FIELD_INVALID" if bad.field else "REQUEST_MALFORMED"
-            return refuse(400, "INVALID_ARGUMENT", reason, str(bad), fields)
-        except CoreError as error:
-            return _refused(error)
+        return await answered(
+            request, self._verifier_of(request), lambda who: self._call(route, request, who)
+        )
 
     async def _call(self, route: Route, request: web.Request, who: Identity) -> web.Response:
         body = await self._body(request, who.user_id) if route.body else b""
@@ -180,19 +138,8 @@ class Api:
                 repeatable=is_read or bool(getattr(message, "request_id", "")),
             )
         except CoreError as error:
-            raise (error if is_read else _of_unknown_outcome(error)) from None
+            raise (error if is_read else of_unknown_outcome(error)) from None
         return web.Response(body=rendered(answer), content_type="application/json")
-
-
-def _of_unknown_outcome(error: CoreError) -> CoreError:
-    """Make the error of a call that may have changed something: it says what is safe to do."""
-    if error.reason or not error.away:
-        return error
-    text = (
-        "Core's answer is missing, so the outcome is unknown. Send the call again with the same"
-        " request_id or Idempotency-Key: it is done once."
-    )
-    return CoreError(error.code, text, "OUTCOME_UNKNOWN")
 
 
 def _json(value: object) -> bytes:
@@ -236,30 +183,4 @@ async def _no_route(request: web.Request, methods: set[str]) -> web.Response:
     message = f"{request.path} takes {listed}, not {request.method}."
     response = refuse(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", message)
     response.headers["Allow"] = listed
-    return response
-
-
-def _no_token() -> web.Response:
-    message = "The header Authorization must be: Bearer <token>."
-    response = refuse(401, "UNAUTHENTICATED", "TOKEN_MISSING", message)
-    response.headers["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def _bad_token(error: TokenRefused) -> web.Response:
-    reason = "TOKEN_EXPIRED" if error.expired else "TOKEN_INVALID"
-    if error.revoked:
-        reason = "TOKEN_REVOKED"
-    message = f"The token is not valid: {error}. Log in again."
-    return _refused(CoreError("UNAUTHENTICATED", message, reason))
-
-
-def _refused(error: CoreError) -> web.Response:
-    reason = error.reason or ("CORE_UNAVAILABLE" if error.away else error.code)
-    status = STATUS_OF_CODE.get(error.code, 500)
-    response = refuse(status, error.code, reason, error.message, error.fields)
-    if error.code in _RETRIED:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    if error.code == "UNAUTHENTICATED":
-        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     return response

@@ -19,10 +19,15 @@ from holdfast.subject import MAX_USER_ID_CHARACTERS
 # The most bytes in the body of a demo login.
 BODY_BYTES = 16 * 1024
 ROLES = ("user", "admin", "service")
+# Characters of the name that a token carries.
+NAME_CHARACTERS = 80
 
 
 class DemoLogin:
-    """POST /api/v1/demo/token: `{"user_id","roles"}` to `{"token"}`, valid for `demo_token_s`."""
+    """POST /api/v1/demo/token: `{"user_id","roles","name"}` to `{"token"}`, for `demo_token_s`.
+
+    The name, which may be left out, is the token's claim `name`.
+    """
 
     def __init__(
         self,
@@ -54,18 +59,19 @@ class DemoLogin:
             return refuse(403, "PERMISSION_DENIED", "HOST_REFUSED", text)
         try:
             body = await self._bodies.read(request, most=BODY_BYTES, within_s=self._body_s)
-            user_id, roles = _read(body)
+            claims = _read(body)
         except BodyRefused as refused:
             return refused.answer
         except ValueError as error:
             return refuse(400, "INVALID_ARGUMENT", "FIELD_INVALID", str(error))
         now = int(self._clock())
-        claims = {"sub": user_id, "roles": roles, "iat": now, "exp": now + self._seconds}
+        claims |= {"iat": now, "exp": now + self._seconds}
         claims |= {name: value for name, value in self._fixed.items() if value is not None}
         return web.json_response({"token": jwt.encode(claims, self._secret, "HS256")})
 
 
-def _read(body: bytes) -> tuple[str, list[str]]:
+def _read(body: bytes) -> dict[str, Any]:
+    """Read what the token is to say of the user. Raises ValueError, which names the field."""
     try:
         form: Any = json.loads(body.decode())
     except (ValueError, RecursionError):
@@ -79,4 +85,7 @@ def _read(body: bytes) -> tuple[str, list[str]]:
         raise ValueError("user_id: must be printable")
     if not isinstance(roles, list) or not roles or any(role not in ROLES for role in roles):
         raise ValueError(f"roles: must be a list of {', '.join(ROLES)}")
-    return user_id, roles
+    name = form.get("name", "")
+    if not isinstance(name, str) or len(name) > NAME_CHARACTERS or not name.isprintable():
+        raise ValueError(f"name: must be a string of at most {NAME_CHARACTERS} characters")
+    return {"sub": user_id, "roles": roles} | ({"name": name} if name else {})

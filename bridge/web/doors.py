@@ -23,7 +23,7 @@ def _door(operation_id: str, summary: str, description: str, answer: Schema, **m
         "tags": ["Bridge"],
         "summary": summary,
         "description": description,
-        # None of them needs a token.
+        # Most of them need no token.
         "security": [],
         "responses": {
             "200": answer,
@@ -76,6 +76,7 @@ _DEMO_TOKEN = _door(
                     "properties": {
                         "user_id": {"type": "string", "minLength": 1, "maxLength": 128},
                         "roles": {**_ROLES, "minItems": 1, "default": ["user"]},
+                        "name": {"type": "string", "maxLength": 80},
                     },
                 }
             }
@@ -99,7 +100,73 @@ _OPENAPI = _door(
     "GetOpenApi", "Describes this API", "This document.", _json("An OpenAPI 3.1 document.")
 )
 
+_ESCROW_ID: Schema = {"name": "escrow_id", "in": "path", "required": True, "schema": _TEXT}
+_FILE_ID: Schema = {"name": "file_id", "in": "path", "required": True, "schema": _TEXT}
+_BYTES: Schema = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in ("image/png", "image/jpeg", "image/webp", "application/pdf")
+}
+_BEARER: list[Schema] = [{"bearer": []}]
+
+
+def _upload(operation_id: str) -> Schema:
+    return _door(
+        operation_id,
+        "Uploads a file for an open dispute",
+        "The body is the file itself: a PNG, JPEG or WebP picture or a PDF of at most 10 MiB, which"
+        " is judged by its bytes. Only its uploader sees it until AddDisputeMessage has sent it;"
+        " one that is not sent within 24 hours is deleted. 411: there is no Content-Length. 413: it"
+        " is too large. 429: there is no room for more files.",
+        _json(
+            "The file, to be named in AddDisputeMessage.",
+            attachment={
+                "type": "object",
+                "properties": {
+                    "file_id": _TEXT,
+                    "name": _TEXT,
+                    "content_type": {"type": "string", "enum": list(_BYTES)},
+                    "size_bytes": {"type": "integer"},
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+            },
+        ),
+        security=_BEARER,
+        parameters=[
+            _ESCROW_ID,
+            {
+                "name": "name",
+                "in": "query",
+                "required": True,
+                "description": "The file's name, without its folder.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+            },
+            _header("Content-Length", "1 to 10,485,760 bytes.", required=True),
+            _header("Idempotency-Key", "As request_id of a call.", required=False),
+        ],
+        requestBody={"required": True, "content": _BYTES},
+    )
+
+
+_DOWNLOAD = _door(
+    "DownloadAttachment",
+    "Sends a file of a dispute",
+    "For the parties and admins once it is part of a message, before for its uploader alone; for"
+    " all others 404. The ETag is the SHA-256 of the bytes. It is never sent so that a browser"
+    " shows it as a page.",
+    {"description": "The bytes, as they were uploaded.", "content": _BYTES},
+    security=_BEARER,
+    parameters=[
+        _ESCROW_ID,
+        _FILE_ID,
+        _header("If-None-Match", "The ETag of what you have; then 304.", required=False),
+    ],
+)
+
+ATTACHMENTS = "/api/v1/escrows/{escrow_id}/attachments"
 DOORS: Schema = {
+    ATTACHMENTS: {"post": _upload("UploadAttachment"), "put": _upload("PutAttachment")},
+    # Beside the RPC DeleteAttachment.
+    ATTACHMENTS + "/{file_id}": {"get": _DOWNLOAD},
     "/api/v1/webhooks/razorpay": {"post": _WEBHOOK},
     "/api/v1/demo/token": {"post": _DEMO_TOKEN},
     "/api/v1/config": {"get": _CONFIG},

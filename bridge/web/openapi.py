@@ -91,13 +91,15 @@ class _Document:
             bindings[route.rpc.full_name] += 1
             if bindings[route.rpc.full_name] > 1:
                 operation["operationId"] += str(bindings[route.rpc.full_name])
+        for path, doors in DOORS.items():
+            paths.setdefault(path, {}).update(doors)
         bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         return {
             "openapi": "3.1.0",
             "info": {"title": "Holdfast", "version": importlib.metadata.version("holdfast")},
             "servers": [{"url": "/"}],
             "security": [{"bearer": []}],
-            "paths": paths | DOORS,
+            "paths": paths,
             "components": {"schemas": self._schemas, "securitySchemes": {"bearer": bearer}},
         }
 

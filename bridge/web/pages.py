@@ -1,10 +1,15 @@
 """Serves the built dashboard at `/`, with the security headers that a payment page needs.
 
+Beside each text that the build wrote stand its compressed siblings, `.br` and `.gz`. They go out in
+its place to browsers that accept them, and have no address of their own.
+
 Must never answer 200 for a page that does not exist: only ROUTES are pages.
 """
 
 from __future__ import annotations
 
+import asyncio
+import mimetypes
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,11 +20,13 @@ from bridge.door.reply import refuse
 
 DIST = Path(__file__).parents[1] / "dashboard" / "dist"
 HINT = "The dashboard is not built. `make run` builds it; the API is at /api/v1/.\n"
-# The pages of the dashboard's router (bridge/dashboard/src/App.tsx).
-ROUTES = ("", "new", "settings", "escrows/:id")
+# The pages of the dashboard's router (bridge/dashboard/src/pages/Rooms.tsx).
+ROUTES = ("", "new", "settings", "escrows/:id", "operator", "operator/:room")
 ROBOTS = "User-agent: *\nDisallow: /\n"
 # Vite names every file in this folder by a hash of its content.
 _HASHED = "assets"
+_COMPRESSED = (".br", ".gz")
+_REFUSES = re.compile(r"(br|gzip|\*)\s*;\s*q=0(\.0*)?\s*(,|$)")
 _YEAR_S = 365 * 24 * 3600
 _PAGE = re.compile("|".join(re.sub(":[a-z]+", "[^/]+", route) for route in ROUTES))
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -48,7 +55,10 @@ class Pages:
         if file is not None:
             hashed = file.parent == self._dist / _HASHED
             cache = f"public, max-age={_YEAR_S}, immutable" if hashed else "no-cache"
-            return web.FileResponse(file, headers={**headers, "Cache-Control": cache})
+            headers |= {"Cache-Control": cache, "Vary": "Accept-Encoding"}
+            if _REFUSES.search(request.headers.get("Accept-Encoding", "").lower()):
+                return await _plain(file, headers)
+            return web.FileResponse(file, headers=headers)
         if not path:
             return web.Response(text=HINT, headers=headers)
         if "text/html" not in request.headers.get("Accept", ""):
@@ -59,7 +69,7 @@ class Pages:
         index = self._dist / "index.html"
         if _PAGE.fullmatch(path.removesuffix("/")):
             return index if index.is_file() else None
-        if path.endswith("/"):
+        if path.endswith(("/", *_COMPRESSED)):
             return None
         try:
             file = (self._dist / path).resolve()
@@ -91,6 +101,13 @@ async def _nothing(_request: web.Request) -> web.Response:
     return refuse(404, "NOT_FOUND", "PATH_UNKNOWN", "There is nothing at this path.")
 
 
+async def _plain(file: Path, headers: dict[str, str]) -> web.Response:
+    """Answer with the file itself: aiohttp sends a sibling also to who refuses it with `q=0`."""
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    body = await asyncio.to_thread(file.read_bytes)
+    return web.Response(body=body, headers={**headers, "Content-Type": kind})
+
+
 async def _give_robots(_request: web.Request) -> web.Response:
     return web.Response(text=ROBOTS, headers={"Cache-Control": "public, max-age=3600"})
 
@@ -98,7 +115,8 @@ async def _give_robots(_request: web.Request) -> web.Response:
 def _policy(pay_url: str | None, host: str) -> str:
     """Allow our own origin, Razorpay Checkout (script, frame, calls) and the sandbox's pages.
 
-    Our own WebSocket is named as well, because not every browser counts it as 'self'.
+    Our own WebSocket is named as well, because not every browser counts it as 'self'. A picture of
+    a dispute needs the token, so that the page fetches it and shows it from a `blob:`.
     """
     parts = urlsplit(pay_url or "")
     pay = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
@@ -108,7 +126,7 @@ def _policy(pay_url: str | None, host: str) -> str:
             "default-src 'self'",
             "script-src 'self' https://checkout.razorpay.com",
             "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: https://*.razorpay.com",
+            "img-src 'self' data: blob: https://*.razorpay.com",
             "font-src 'self' data:",
             f"frame-src https://checkout.razorpay.com https://api.razorpay.com{pay}",
             f"connect-src 'self'{own}{pay or _RAZORPAY_CALLS}",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge.upstream.channel import CoreError
+from bridge.upstream.error import CoreError
 
 _BUSY = CoreError("UNAVAILABLE", "Too many calls are under way. Try again.", "BUSY")
 _SHARE = CoreError(

@@ -13,8 +13,8 @@ from bridge.door.body import Bodies, BodyRefused
 from bridge.door.reply import refuse
 from bridge.limits import Limits
 from bridge.metrics import Metrics
-from bridge.upstream.channel import CoreError
 from bridge.upstream.core import Core
+from bridge.upstream.error import CoreError
 
 _log = structlog.get_logger("bridge.web.webhook")
 _FOR_GOOD = frozenset({"SIGNATURE_INVALID", "WEBHOOK_MALFORMED"})

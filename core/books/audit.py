@@ -168,6 +168,21 @@ class Auditor:
             findings += await self.compare_balances()
         return Result(self.now_us(), checked, tuple(findings))
 
+    async def check_some(
+        self, *, after_id: str, limit: int, with_razorpay: bool
+    ) -> tuple[Result, str]:
+        """Check some escrows after an id, in the order of ids; the last page the balances too.
+
+        Answers the id to go on after, too; empty after the last. Raises Refusal.
+        """
+        books = await self._store.books(after_id=after_id, limit=limit)
+        findings = await self.check_page(books, with_razorpay=with_razorpay)
+        is_last = len(books) < limit
+        if is_last:
+            findings += await self.compare_balances()
+        next_id = "" if is_last else books[-1].escrow.escrow_id
+        return Result(self.now_us(), len(books), tuple(findings)), next_id
+
     async def check_page(self, page: Collection[Book], *, with_razorpay: bool) -> list[Finding]:
         """Check the books of some escrows. Raises Refusal."""
         beat()

@@ -168,7 +168,7 @@ def taken_back(escrow: Escrow, command: c.TakeBack, caller: Caller, now_us: int)
     part = escrow.part(command.part_id)
     if part is None or not 0 < command.amount_minor <= part.held_minor:
         return None
-    after = rounded_off(escrow.with_part(_charged(escrow, part, command.amount_minor, now_us)))
+    after = rounded_off(escrow.with_part(charged(escrow, part, command.amount_minor, now_us)))
     payment = replace(
         escrow.payment,
         charged_back_minor=escrow.payment.charged_back_minor + command.amount_minor,
@@ -180,7 +180,7 @@ def _unsettled(escrow: Escrow, dispute_id: str) -> Chargeback | None:
     return next((one for one in unsettled(escrow) if one.dispute_id == dispute_id), None)
 
 
-def _charged(escrow: Escrow, part: Part, amount: int, now_us: int) -> Part:
+def charged(escrow: Escrow, part: Part, amount: int, now_us: int) -> Part:
     """Take an amount from a part, and divide anew what is left of it."""
     held = part.held_minor - amount
     part = replace(

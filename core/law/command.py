@@ -88,6 +88,14 @@ class RefundEscrow:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrySettlement:
+    """Try again what has stopped, in the direction that was decided."""
+
+    note: str = ""
+    part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RaiseDispute:
     reason: str
     part_id: str = ""
@@ -104,6 +112,33 @@ class ResolveDispute:
     refund_minor: int
     note: str = ""
     part_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was uploaded for an escrow and not sent yet. `sha256` is hexadecimal."""
+
+    file_id: str
+    escrow_id: str
+    uploader_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddDisputeMessage:
+    """Say something in a dispute.
+
+    `file_ids` are the files that it shows. Whoever runs the command adds `files`: those of them
+    that are stored and were not sent, as of the same transaction.
+    """
+
+    text: str
+    file_ids: tuple[str, ...] = ()
+    part_id: str = ""
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +299,11 @@ Command = (
     | AddConfirmation
     | ReleaseEscrow
     | RefundEscrow
+    | RetrySettlement
     | RaiseDispute
     | WithdrawDispute
     | ResolveDispute
+    | AddDisputeMessage
     | OverrideSettlement
     | PublishUpdate
     | RecordOrder

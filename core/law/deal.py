@@ -21,7 +21,7 @@ from core.law.event import step
 from core.law.money import MIN_AMOUNT_MINOR, fee_minor, split_minor
 from core.law.part import Confirmation, Part, Settlement
 from core.law.payment import Payment
-from core.law.status import EventType, Party, PaymentStatus, Status
+from core.law.status import AttentionCode, EventType, Party, PaymentStatus, Status
 
 
 def create(command: c.CreateEscrow, caller: Caller, now_us: int) -> Event:
@@ -184,23 +184,26 @@ def _start(
 def retry(
     escrow: Escrow,
     parts: Sequence[Part],
-    command: c.ReleaseEscrow | c.RefundEscrow,
+    command: c.ReleaseEscrow | c.RefundEscrow | c.RetrySettlement,
     caller: Caller,
     now_us: int,
 ) -> Event:
     """Try a settlement that waits for a person again, in the direction that was decided."""
-    wants_release = isinstance(command, c.ReleaseEscrow)
-    settlements = [p.settlement for p in parts if p.settlement is not None]
-    agrees = any(s.release_minor if wants_release else s.refund_minor for s in settlements)
+    agrees = _agrees(parts, command)
     may_retry = not caller.roles.isdisjoint({"admin", "service"})
     if not escrow.attentions or not agrees or not may_retry:
         raise Refusal(
             Reason.WRONG_STATUS,
             "It is decided where this money goes, and it is on its way.",
         )
-    after = escrow
+    after, data = escrow, {"retry": True, "note": command.note}
     for part in parts:
         after = ended(after, OBSTACLES, part_id=part.part_id)
+    if "admin" in caller.roles and (borne := _borne(escrow, parts)):
+        for refund_id in borne:
+            after = ended(after, {AttentionCode.FOREIGN_REFUND}, subject=refund_id)
+        after = replace(after, borne_refunds=(*escrow.borne_refunds, *borne))
+        data["borne_refunds"] = borne
     return step(
         escrow,
         replace(after, retries=escrow.retries + 1),
@@ -208,8 +211,30 @@ def retry(
         EventType.SETTLEMENT_STARTED,
         caller,
         part_id=parts[0].part_id if len(parts) == 1 else "",
-        data={"retry": True, "note": command.note},
+        data=data,
     )
+
+
+def _borne(escrow: Escrow, parts: Sequence[Part]) -> list[str]:
+    """List the refunds by hand that stop these parts, and that no other division could take in."""
+    fixed = {part.part_id for part in parts if not part.may_give_more}
+    ids = [
+        one.subject
+        for one in escrow.attentions
+        if one.code is AttentionCode.FOREIGN_REFUND and one.part_id in fixed and one.subject
+    ]
+    return sorted(set(ids) - set(escrow.borne_refunds))
+
+
+def _agrees(
+    parts: Sequence[Part], command: c.ReleaseEscrow | c.RefundEscrow | c.RetrySettlement
+) -> bool:
+    """Whether what was decided goes in the direction that the caller names."""
+    if isinstance(command, c.RetrySettlement):
+        return True
+    wants_release = isinstance(command, c.ReleaseEscrow)
+    settlements = [p.settlement for p in parts if p.settlement is not None]
+    return any(s.release_minor if wants_release else s.refund_minor for s in settlements)
 
 
 def settling(

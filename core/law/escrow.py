@@ -74,6 +74,8 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     attentions: tuple[Attention, ...] = ()
     # How often a person has had a settlement tried again.
     retries: int = 0
+    # Refunds by hand beside which an admin has had a settlement go on as it was decided.
+    borne_refunds: tuple[str, ...] = ()
     # The caller that created it; empty where that was not recorded yet.
     created_by: str = ""
     acceptance_required: bool = False

@@ -25,6 +25,13 @@ class Acceptance(msgspec.Struct, frozen=True):
     time_us: int
 
 
+class Said(msgspec.Struct, frozen=True):
+    """How many messages one person has written in a dispute."""
+
+    user_id: str
+    count: int
+
+
 class Dispute(msgspec.Struct, frozen=True, omit_defaults=True):
     """An objection, the latest one of its part."""
 
@@ -34,6 +41,11 @@ class Dispute(msgspec.Struct, frozen=True, omit_defaults=True):
     status: DisputeStatus = DisputeStatus.OPEN
     end_time_us: int | None = None
     note: str = ""
+    said: tuple[Said, ...] = ()
+
+    def said_by(self, user_id: str) -> int:
+        """How many messages this person has written in it."""
+        return next((one.count for one in self.said if one.user_id == user_id), 0)
 
 
 class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -120,6 +132,18 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     def owing_minor(self) -> int:
         """What the provider has still to refund, as decided."""
         return self.settlement.repay_minor - self.repaid_minor if self.settlement else 0
+
+    @property
+    def may_divide_anew(self) -> bool:
+        """Whether what settles may still be decided otherwise: until the buyer has money of it."""
+        settlement = self.settlement
+        return settlement is not None and not self.repaid_minor and not settlement.bank_minor
+
+    @property
+    def may_give_more(self) -> bool:
+        """Whether the buyer could still get more of it than is decided."""
+        is_fixed = self.settlement is not None and not self.may_divide_anew
+        return not is_fixed and self.held_minor > self.owing_minor
 
     @property
     def payout_minor(self) -> int:

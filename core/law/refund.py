@@ -129,6 +129,9 @@ def _surplus_returned(
     after = replace(escrow, surplus=tuple(done if s is surplus else s for s in escrow.surplus))
     if done.is_returned:
         after = ended(after, {AttentionCode.SURPLUS_PAYMENT}, subject=surplus.payment_id)
+    if escrow.status is not Status.SETTLING and all(one.is_returned for one in after.surplus):
+        # While nothing else is asked of Razorpay, it was such a refund that was refused.
+        after = ended(after, {AttentionCode.GATEWAY_REFUSED}, part_id="")
     return step(
         escrow,
         _at_rest(after),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Reason, Refusal, field_invalid
-from core.law import acceptance, chargeback, deal, news, progress, refund, verdict, words
+from core.law import acceptance, chargeback, deal, news, progress, refund, talk, verdict, words
 from core.law import command as c
 from core.law.command import Caller, Command
 from core.law.escrow import Escrow, Event
@@ -63,9 +63,13 @@ TABLE: Mapping[type[Command], Rule] = {
     c.RefundEscrow: _rule(
         "seller lone_buyer service admin", {_S.HELD: deal.refund, _S.SETTLING: deal.retry}, "parts"
     ),
+    c.RetrySettlement: _rule("service admin", {_S.SETTLING: deal.retry}, "parts"),
     c.RaiseDispute: _rule("buyer seller", {_S.HELD: verdict.raise_dispute}, "part"),
     c.WithdrawDispute: _rule("raiser", {_S.DISPUTED: verdict.withdraw_dispute}, "part"),
     c.ResolveDispute: _rule("arbiter admin", {_S.DISPUTED: verdict.resolve_dispute}, "part"),
+    c.AddDisputeMessage: _rule(
+        "buyer seller arbiter admin", {_S.DISPUTED: talk.add_message}, "part"
+    ),
     c.OverrideSettlement: _rule("admin", {_S.SETTLING: verdict.override}, "part"),
     c.PublishUpdate: _rule("service", _everywhere(deal.publish)),
     c.PassDeadline: _news("clock", _everywhere(deal.pass_deadline)),
@@ -110,6 +114,17 @@ def decide(escrow: Escrow | None, command: Command, caller: Caller, now_us: int)
     else:
         event = then(escrow, target, command, caller, now_us)
     return event and acceptance.by_act(event, command, caller)
+
+
+def require_may_talk(escrow: Escrow, caller: Caller) -> None:
+    """Let only those on who may write in a dispute of this escrow that is open.
+
+    Raises Refusal NOT_A_PARTY, WRONG_STATUS. The caller may see the escrow.
+    """
+    message = c.AddDisputeMessage("")
+    _require_capacity(escrow, escrow, TABLE[c.AddDisputeMessage], message, caller)
+    if escrow.status is not Status.DISPUTED:
+        raise _wrong_status(escrow, escrow.status, escrow, message)
 
 
 def may_see(escrow: Escrow, caller: Caller) -> bool:

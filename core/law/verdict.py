@@ -80,7 +80,7 @@ def override(
         raise Refusal(
             Reason.SETTLEMENT_UNDER_WAY, "This escrow has just changed; look at it, and try again."
         )
-    if part.repaid_minor or settlement.bank_minor:
+    if not part.may_divide_anew:
         raise Refusal(
             Reason.WRONG_STATUS, "The buyer has money of this back, so that it stays as decided."
         )

@@ -27,9 +27,11 @@ _ACTS: Mapping[type[Command], str] = {
     c.AddConfirmation: "confirm this escrow",
     c.ReleaseEscrow: "have this escrow paid out",
     c.RefundEscrow: "have this escrow refunded",
+    c.RetrySettlement: "have this escrow tried again",
     c.RaiseDispute: "dispute this escrow",
     c.WithdrawDispute: "withdraw this dispute",
     c.ResolveDispute: "decide this dispute",
+    c.AddDisputeMessage: "write in this dispute",
     c.OverrideSettlement: "divide anew what is settling",
     c.PublishUpdate: "publish an update",
 }
@@ -49,7 +51,9 @@ _STATES: Mapping[Status, str] = {
 _NOTHING: Mapping[type[Command], str] = {
     c.WithdrawDispute: "is not in dispute",
     c.ResolveDispute: "is not in dispute",
+    c.AddDisputeMessage: "is not in dispute",
     c.OverrideSettlement: "is not being paid out or refunded",
+    c.RetrySettlement: "is not being paid out or refunded",
 }
 
 _PEOPLE: Mapping[str, str] = {

@@ -46,29 +46,26 @@ class Fetcher:
         """Read what comes after a cursor, and hand it to the cursor's bundle."""
         place = (cursor.watched.escrow_id, cursor.version)
         self._wanted.setdefault(place, []).append(cursor)
-        if self._running is None:
+        if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         wait_s = AWAY_FIRST_S
-        try:
-            while self._wanted:
-                places = list(self._wanted)[:ESCROWS]
-                asked = {place: self._wanted.pop(place) for place in places}
-                try:
-                    found = await self._store.events_after_each(places, EVENTS)
-                except Exception as error:
-                    if not isinstance(error, Refusal):
-                        log.error("events could not be read", exc_info=error)
-                    for place, cursors in asked.items():
-                        self._wanted.setdefault(place, []).extend(cursors)
-                    await asyncio.sleep(wait_s)
-                    wait_s = min(wait_s * 2, AWAY_LAST_S)
-                else:
-                    wait_s = AWAY_FIRST_S
-                    self._hand_out(asked, found)
-        finally:
-            self._running = None
+        while self._wanted:
+            places = list(self._wanted)[:ESCROWS]
+            asked = {place: self._wanted.pop(place) for place in places}
+            try:
+                found = await self._store.events_after_each(places, EVENTS)
+            except Exception as error:
+                if not isinstance(error, Refusal):
+                    log.error("events could not be read", exc_info=error)
+                for place, cursors in asked.items():
+                    self._wanted.setdefault(place, []).extend(cursors)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, AWAY_LAST_S)
+            else:
+                wait_s = AWAY_FIRST_S
+                self._hand_out(asked, found)
 
     def _hand_out(
         self, asked: dict[Place, list[Cursor]], found: Sequence[tuple[str, int, bytes]]

@@ -20,6 +20,8 @@ DEFAULT_INSPECTION_US = 7 * check.DAY_US
 # The longest inspection period; the shortest is 1 s.
 MAX_INSPECTION_US = 90 * check.DAY_US
 
+_CASE = "the case of letters"
+
 
 def new_escrow(
     request: rpc.CreateEscrowRequest, escrow_id: str, *, fee_bps: int, remind_before_us: int
@@ -32,13 +34,7 @@ def new_escrow(
         "seller_id": check_.user_id("seller_id", request.seller_id),
         "arbiter_id": check_.user_id("arbiter_id", request.arbiter_id, may_be_empty=True),
     }
-    if parties["seller_id"] and parties["seller_id"] == parties["buyer_id"]:
-        check_.problem("seller_id", "must not be the buyer")
-    if parties["arbiter_id"] and parties["arbiter_id"] in (
-        parties["buyer_id"],
-        parties["seller_id"],
-    ):
-        check_.problem("arbiter_id", "must be neither the buyer nor the seller")
+    _different_people(check_, **parties)
     title = check_.text("title", request.title, least=1, most=check.MAX_TITLE)
     description = check_.text("description", request.description, most=check.MAX_DESCRIPTION)
     amount = check_.amount("amount", request.amount)
@@ -85,6 +81,22 @@ def default_terms() -> pb.Terms:
         payment_window=duration(DEFAULT_WINDOW_US),
         inspection_period=duration(DEFAULT_INSPECTION_US),
     )
+
+
+def _different_people(check_: Check, buyer_id: str, seller_id: str, arbiter_id: str) -> None:
+    """Refuse an id twice, and ids that differ only in case: people would pay the wrong one.
+
+    It looks at one escrow alone. Were an id refused because another escrow has one like it, whoever
+    creates an escrow first could keep a user out.
+    """
+    if seller_id and seller_id == buyer_id:
+        check_.problem("seller_id", "must not be the buyer")
+    elif seller_id and check.is_alike(seller_id, buyer_id):
+        check_.problem("seller_id", f"must differ from buyer_id in more than {_CASE}")
+    if arbiter_id and arbiter_id in (buyer_id, seller_id):
+        check_.problem("arbiter_id", "must be neither the buyer nor the seller")
+    elif arbiter_id and any(check.is_alike(arbiter_id, one) for one in (buyer_id, seller_id)):
+        check_.problem("arbiter_id", f"must differ from both sides in more than {_CASE}")
 
 
 def _milestones(check_: Check, request: rpc.CreateEscrowRequest) -> tuple[c.NewMilestone, ...]:

@@ -6,15 +6,16 @@ import base64
 import hashlib
 import json
 import re
+import unicodedata
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from core.errors import Reason, Refusal
+from core.errors import Reason, Refusal, field_invalid
 from core.law.command import Caller
 from core.law.escrow import ESCROW_ID
 from core.law.message import US_PER_S, span_us
@@ -30,6 +31,10 @@ MAX_DESCRIPTION = 5_000
 MAX_NOTE = 1_000
 # Characters of the reason of a dispute.
 MAX_REASON = 2_000
+# Characters of a message in a dispute.
+MAX_MESSAGE = 4_000
+# Files of a message in a dispute.
+MAX_FILES = 10
 # Characters of a request id.
 MAX_REQUEST_ID = 128
 # Characters of the caller's own id of an escrow.
@@ -52,8 +57,8 @@ DAY_US = 86_400 * US_PER_S
 _TOKEN = re.compile(r"[!-~]+")
 _UPDATE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ACCOUNT = re.compile(r"acc_[A-Za-z0-9]{14}")
-# What the rows of a page are keyed by: an escrow's id, or one of Razorpay's.
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,36}")
+# What the rows of a page are keyed by: an escrow's id, one of Razorpay's, or a user's.
+_KEY = re.compile(rf"[!-~]{{1,{MAX_USER_ID_CHARACTERS}}}")
 _RAZORPAY_ID = re.compile(r"[a-z]+_[A-Za-z0-9]{1,40}")
 
 
@@ -163,6 +168,15 @@ class Check:
         return value
 
 
+def is_alike(one: str, other: str) -> bool:
+    """Whether people take two user ids for one: they differ in nothing but case or form."""
+    return _as_read(one) == _as_read(other)
+
+
+def _as_read(user_id: str) -> str:
+    return unicodedata.normalize("NFKC", user_id).casefold()
+
+
 def is_flat(value: Any, depth: int) -> bool:
     """Whether objects and lists nest at most so deep."""
     if not isinstance(value, dict | list):
@@ -179,6 +193,24 @@ def escrow_id(value: str) -> str:
         )
     if not ESCROW_ID.fullmatch(value):
         raise Refusal(Reason.ESCROW_NOT_FOUND, "There is no such escrow.")
+    return value
+
+
+def file_ids(given: Sequence[str]) -> tuple[str, ...]:
+    """Check the ids of a message's files. Raises Refusal FIELD_INVALID, ATTACHMENT_NOT_FOUND."""
+    if len(given) > MAX_FILES:
+        raise field_invalid("file_ids", f"must be at most {MAX_FILES}")
+    if len(set(given)) < len(given):
+        raise field_invalid("file_ids", "must all be different")
+    for one in given:
+        file_id(one)
+    return tuple(given)
+
+
+def file_id(value: str) -> str:
+    """Check a file's id; one that cannot exist does not. Raises Refusal ATTACHMENT_NOT_FOUND."""
+    if not ESCROW_ID.fullmatch(value):
+        raise Refusal(Reason.ATTACHMENT_NOT_FOUND, "There is no such file.")
     return value
 
 

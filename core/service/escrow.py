@@ -17,12 +17,11 @@ from core.execute import Executor
 from core.law import command as c
 from core.law.command import Caller, Command
 from core.law.escrow import Escrow
-from core.law.message import escrow_message
+from core.law.message import escrow_message, timestamp
 from core.law.rules import may_see
-from core.law.status import Status
 from core.live.feed import Feed
 from core.live.follow import Followers, SnapshotsEnd, Told
-from core.service import check, text
+from core.service import check, listing, text
 from core.service.agreement import default_terms, new_escrow
 from core.service.check import Check
 from core.service.guard import caller, ending
@@ -34,8 +33,6 @@ from core.storage.position import Placed
 from core.storage.store import Store
 from holdfast.revocation import Revocations
 
-# Escrows in one page of ListEscrows: where the call names no size, and at most.
-DEFAULT_PAGE, MAX_PAGE = 50, 200
 # Events in one page of ListEvents: where the call names no size, and at most.
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500
 # What a service or an admin may name in place of a user, to follow everything.
@@ -118,30 +115,14 @@ class EscrowService(service.EscrowServiceServicer):
     async def ListEscrows(
         self, request: rpc.ListEscrowsRequest, context: Any
     ) -> rpc.ListEscrowsResponse:
-        check_ = Check()
-        size = check_.range(
-            "page_size", request.page_size, least=0, most=MAX_PAGE, default=DEFAULT_PAGE
-        )
-        party = check_.user_id("party", request.party, may_be_empty=True)
-        if request.status not in pb.EscrowStatus.values():
-            check_.problem("status", "is not a status of an escrow")
-        check_.done()
-        who = caller()
-        parties = {party} - {""} | (set() if who.sees_all else {who.user_id})
-        name = pb.EscrowStatus.Name(request.status).removeprefix("ESCROW_STATUS_")
-        key = f"{name}:{party}"
-        escrows = await self._store.escrows(
-            parties=sorted(parties),
-            status=Status(name) if request.status else None,
-            before=_read_page(request.page_token, key),
-            limit=size + 1,
-        )
-        token = ""
-        if len(escrows) > size:
-            escrows = escrows[:size]
-            token = _page(escrows[-1], key)
+        asked = listing.read(request, caller())
+        page = await listing.answer(self._store, asked)
+        reached_us = page.reached_us
         return rpc.ListEscrowsResponse(
-            escrows=[escrow_message(e) for e in escrows], next_page_token=token
+            escrows=[escrow_message(e) for e in page.escrows],
+            next_page_token=page.token,
+            totals=await listing.totals(self._store, asked),
+            reached_time=None if reached_us is None else timestamp(reached_us),
         )
 
     async def CancelEscrow(
@@ -201,6 +182,17 @@ class EscrowService(service.EscrowServiceServicer):
             request.release_minor, request.refund_minor, request.note, request.milestone_id
         )
         return rpc.ResolveDisputeResponse(escrow=await self._run(request, command, escrow_id))
+
+    async def AddDisputeMessage(
+        self, request: rpc.AddDisputeMessageRequest, context: Any
+    ) -> rpc.AddDisputeMessageResponse:
+        escrow_id = _checked(request)
+        file_ids = check.file_ids(request.file_ids)
+        check_ = Check()
+        check_.text("text", request.text, least=0 if file_ids else 1, most=check.MAX_MESSAGE)
+        check_.done()
+        command = c.AddDisputeMessage(request.text, file_ids, request.milestone_id)
+        return rpc.AddDisputeMessageResponse(escrow=await self._run(request, command, escrow_id))
 
     async def OverrideSettlement(
         self, request: rpc.OverrideSettlementRequest, context: Any
@@ -337,7 +329,8 @@ def _checked(request: Any, *, note: int = 0, reason: int = 0) -> str:
     check_ = Check()
     check_.request_id(request.request_id)
     if note:
-        check_.text("note", request.note, most=note)
+        # One that is given must say something that can be seen; the law says where one must be.
+        check_.text("note", request.note, least=min(1, len(request.note.strip())), most=note)
     if reason:
         check_.text("reason", request.reason, least=1, most=reason)
     check_.done()
@@ -358,12 +351,3 @@ def _struct(request: rpc.PublishUpdateRequest) -> dict[str, Any]:
     if not text.is_clean(data):
         raise Refusal(Reason.FIELD_INVALID, f"data: {text.FORBIDDEN}", {"data": text.FORBIDDEN})
     return data
-
-
-def _page(escrow: Escrow, key: str) -> str:
-    return check.page_token([escrow.create_time_us, escrow.escrow_id], key)
-
-
-def _read_page(token: str, key: str) -> tuple[int, str] | None:
-    given = check.read_page_token(token, key, [int, str])
-    return None if given is None else (given[0], given[1])

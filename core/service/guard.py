@@ -22,6 +22,7 @@ from core.errors import DOMAIN, Reason, Refusal
 from core.law.command import Caller
 from core.service.share import Pace
 from core.service.stream import Ending
+from core.strain import Strain
 from holdfast.tokens import KeysUnavailable, TokenRefused, Verifier
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 # grpcurl must be able to look around, and a balancer to ask, without a token.
 _OPEN = ("/grpc.reflection.", "/grpc.health.")
 _KEEPERS = frozenset({"admin", "service"})
+
+
+# How much of a refused stream is read to its end, and for how long.
+REST_BYTES, REST_S = 12 << 20, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,10 @@ _MALFORMED_TEXT = (
 class Guard(grpc.aio.ServerInterceptor):
     """Checks the token of every call and turns every error into a canonical one."""
 
-    def __init__(self, verifier: Verifier, pace: Pace) -> None:
+    def __init__(self, verifier: Verifier, pace: Pace, strain: Strain) -> None:
         self._verifier = verifier
         self._pace = pace
+        self._strain = strain
         # What each method does behind the guard; a method's handler is always the same.
         self._guarded: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
@@ -127,7 +133,10 @@ class Guard(grpc.aio.ServerInterceptor):
         if method.startswith(_OPEN):
             return _readable(handler)
         read = _careful(handler.request_deserializer)
-        assert handler.stream_unary is None, "no call of ours streams requests alone"
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(
+                self._guard_telling(handler.stream_unary), read, handler.response_serializer
+            )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 self._guard_talk(handler.stream_stream), read, _ready(handler.response_serializer)
@@ -140,28 +149,36 @@ class Guard(grpc.aio.ServerInterceptor):
             self._guard_unary(handler.unary_unary), read, handler.response_serializer
         )
 
-    def _guard_unary(self, behave: Any) -> Callable[..., Any]:
+    def _guard_unary(
+        self, behave: Any, before_refusal: Callable[[Any], Awaitable[None]] | None = None
+    ) -> Callable[..., Any]:
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            self._strain.call_began()
             try:
                 await self._admit(request, context)
                 return await behave(request, context)
             except Refusal as refusal:
+                if before_refusal is not None:
+                    await before_refusal(request)
                 await _abort(context, refusal)
             except Exception as error:
                 if isinstance(error, grpc.aio.AbortError):
                     raise
                 await _abort(context, _unexpected(error))
+            finally:
+                self._strain.call_ended()
 
         return guarded
 
-    def _guard_talk(self, behave: Any) -> Callable[..., Any]:
-        async def hear(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-            async for request in requests:
-                _require_sound(request)
-                yield request
+    def _guard_telling(self, behave: Any) -> Callable[..., Any]:
+        async def tell(requests: AsyncIterator[Any], context: Any) -> Any:
+            return await behave(_heard(requests), context)
 
+        return self._guard_unary(tell, _hear_out)
+
+    def _guard_talk(self, behave: Any) -> Callable[..., Any]:
         async def talk(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-            async with contextlib.aclosing(behave(hear(requests), context)) as responses:
+            async with contextlib.aclosing(behave(_heard(requests), context)) as responses:
                 async for response in responses:
                     yield response
 
@@ -190,6 +207,26 @@ class Guard(grpc.aio.ServerInterceptor):
         _verified.set(verified)
         self._pace.take(verified.caller)
         _require_sound(request)
+
+
+async def _hear_out(requests: AsyncIterator[Any]) -> None:
+    """Read what is still coming of a refused stream, and ignore it.
+
+    A client of grpc.aio that writes when its call ends says INTERNAL, and loses our reason.
+    """
+    left_bytes = REST_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REST_S):
+            async for request in requests:
+                left_bytes -= 0 if request is _MALFORMED else request.ByteSize()
+                if left_bytes < 0:
+                    return
+
+
+async def _heard(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        _require_sound(request)
+        yield request
 
 
 def _require_sound(request: Any) -> None:

@@ -22,6 +22,8 @@ from core.storage.store import Store
 
 # Lines in one page of ListEntries: where the call names no size, and at most.
 DEFAULT_PAGE, MAX_PAGE = 100, 500
+# Escrows in one page of CheckBooks.
+MAX_BOOKS = 200
 # Characters of an account's name.
 MAX_ACCOUNT = 160
 # Characters of an id of Razorpay's.
@@ -84,15 +86,31 @@ class LedgerService(service.LedgerServiceServicer):
         self, request: rpc.CheckBooksRequest, context: Any
     ) -> rpc.CheckBooksResponse:
         require_keeper("The books are")
+        check_ = Check()
+        size = check_.range("page_size", request.page_size, least=0, most=MAX_BOOKS)
+        if size and request.escrow_id:
+            check_.problem("page_size", "goes without escrow_id")
+        check_.done()
+        key = f"razorpay:{request.with_razorpay}"
+        given = check.read_page_token(request.page_token, key, [str])
         if request.escrow_id:
             await visible(self._store, request.escrow_id, caller())
-        result = await self._auditor.check(
-            escrow_id=request.escrow_id, with_razorpay=request.with_razorpay
-        )
+        next_id = ""
+        if size:
+            result, next_id = await self._auditor.check_some(
+                after_id=given[0] if given else "",
+                limit=size,
+                with_razorpay=request.with_razorpay,
+            )
+        else:
+            result = await self._auditor.check(
+                escrow_id=request.escrow_id, with_razorpay=request.with_razorpay
+            )
         return rpc.CheckBooksResponse(
             balanced=not result.findings,
             escrows_checked=result.escrows_checked,
             findings=_findings(result.findings),
+            next_page_token=check.page_token([next_id], key) if next_id else "",
         )
 
     async def GetLastCheck(

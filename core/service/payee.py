@@ -13,7 +13,7 @@ from core.law.message import US_PER_S, timestamp
 from core.law.payee import Payee
 from core.service import check
 from core.service.check import Check
-from core.service.guard import caller
+from core.service.guard import caller, require_keeper
 from core.storage.row import PayeeRow
 from core.storage.store import Store
 from core.storage.trip import owed
@@ -24,6 +24,8 @@ from core.storage.trip.step import Steps
 MAX_TRIES = 3
 # Events in one page of ListPayeeEvents: where the call names no size, and at most.
 DEFAULT_EVENTS, MAX_EVENTS = 100, 500
+# Payees in one page of ListPayees: where the call names no size, and at most.
+DEFAULT_PAYEES, MAX_PAYEES = 50, 200
 
 Change = Callable[[Payee | None, Caller, int, int], Payee | None]
 """What a call makes of a payee, given who calls, when, and how long a change waits.
@@ -88,6 +90,22 @@ class Payees:
         if payee is None:
             raise Refusal(Reason.PAYEE_NOT_FOUND, "This user has no linked account registered.")
         return _message(payee)
+
+    async def list(self, request: rpc.ListPayeesRequest) -> rpc.ListPayeesResponse:
+        require_keeper("ListPayees is")
+        check_ = Check()
+        size = check_.range(
+            "page_size", request.page_size, least=0, most=MAX_PAYEES, default=DEFAULT_PAYEES
+        )
+        check_.done()
+        key = f"waiting:{request.waiting}"
+        given = check.read_page_token(request.page_token, key, [str])
+        found = await self._store.payees(
+            after=given[0] if given else "", waiting=request.waiting, limit=size + 1
+        )
+        page = found[:size]
+        token = check.page_token([page[-1].user_id], key) if len(found) > size else ""
+        return rpc.ListPayeesResponse(payees=[_message(one) for one in page], next_page_token=token)
 
     async def events(self, request: rpc.ListPayeeEventsRequest) -> rpc.ListPayeeEventsResponse:
         check_ = Check()

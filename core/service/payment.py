@@ -125,6 +125,11 @@ class PaymentService(service.PaymentServiceServicer):
     async def GetPayee(self, request: rpc.GetPayeeRequest, context: Any) -> rpc.GetPayeeResponse:
         return rpc.GetPayeeResponse(payee=await self._payees.read(request))
 
+    async def ListPayees(
+        self, request: rpc.ListPayeesRequest, context: Any
+    ) -> rpc.ListPayeesResponse:
+        return await self._payees.list(request)
+
     async def CancelPayeeChange(
         self, request: rpc.CancelPayeeChangeRequest, context: Any
     ) -> rpc.CancelPayeeChangeResponse:

@@ -18,7 +18,7 @@ _FORBIDDEN = re.compile(
 # Letters, marks' bases, digits, punctuation and symbols are seen; all else is blank or nothing.
 _SEEN = frozenset("LNPS")
 # Unicode calls these letters or symbols, and they show nothing: Hangul's fillers, empty Braille.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 FORBIDDEN = "must not contain control characters, nor such as change the direction of text"
 
@@ -47,4 +47,4 @@ def is_clean(value: object) -> bool:
 
 
 def _is_seen(character: str) -> bool:
-    return unicodedata.category(character)[0] in _SEEN and character not in _BLANK
+    return unicodedata.category(character)[0] in _SEEN and character not in BLANK

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.law import command as c
-from core.law.chargeback import unsettled
+from core.law.chargeback import charged, unsettled
 from core.law.escrow import Escrow
+from core.law.money import MIN_AMOUNT_MINOR
 from core.law.part import Part
 from core.law.payment import Chargeback, Surplus
 from core.law.status import Status
 from core.settlement.act import Blocked, Found, Step, is_alive, live, refunds_of, transfers_of
+from core.settlement.hold import wanted_minor
 from core.settlement.report import WHOLE, Report
 
 # In this order a lost dispute takes from what is held.
@@ -41,13 +43,37 @@ def of_surplus(escrow: Escrow, surplus: Surplus, have: Found) -> Iterator[Step]:
 def of_payment(escrow: Escrow, have: Found) -> Iterator[Step]:
     """Take what was lost of the escrow's payment from its parts; nothing where all is settled."""
     for one in _lost(escrow):
-        for part in sorted(_holding(escrow), key=lambda p: _ORDER.index(p.status)):
-            if not _is_under_way(escrow, part, have):
-                amount = min(one.unsettled_minor, part.held_minor)
+        holding = sorted(_holding(escrow), key=lambda p: _ORDER.index(p.status))
+        quiet = [part for part in holding if not _is_under_way(escrow, part, have)]
+        for part in quiet:
+            amount = _givable(escrow, part, min(one.unsettled_minor, part.held_minor), have)
+            if amount:
                 command = c.TakeBack(one.dispute_id, amount, part.part_id)
                 cause = _cause(escrow, one, part.part_id or WHOLE)
                 yield Report(command, cause, is_exclusive=True)
                 return
+        if quiet and len(quiet) == len(holding):
+            yield _loss(escrow, one)
+            return
+
+
+def _givable(escrow: Escrow, part: Part, amount: int, have: Found) -> int:
+    """Answer how much of an amount can be taken from a part without leaving it stuck.
+
+    Beside a refund Razorpay makes no transfer, and it reverses no less than its minimum. So a crumb
+    between the seller's transfer and what the seller is to get could never be moved.
+    """
+    if part.status is Status.CANCELLED or not any(map(is_alive, have.refunds)):
+        return amount
+    alive = live(transfers_of(escrow, part.part_id, have))
+    standing = sum(t.amount_minor - t.reversed_minor for t in alive)
+    missing = max(wanted_minor(escrow, part) - standing, 0)
+    for less in (amount, part.owing_minor, part.owing_minor - MIN_AMOUNT_MINOR):
+        if 0 < less <= amount:
+            excess = standing - wanted_minor(escrow, charged(escrow, part, less, now_us=0))
+            if -missing <= excess <= 0 or excess >= MIN_AMOUNT_MINOR:
+                return less
+    return 0
 
 
 def losses(escrow: Escrow) -> Iterator[Step]:
@@ -58,8 +84,11 @@ def losses(escrow: Escrow) -> Iterator[Step]:
             continue
         if any(s.payment_id == one.payment_id and not s.is_returned for s in escrow.surplus):
             continue
-        command = c.WriteOff(one.dispute_id)
-        yield Report(command, _cause(escrow, one, "loss"), is_exclusive=True)
+        yield _loss(escrow, one)
+
+
+def _loss(escrow: Escrow, one: Chargeback) -> Report:
+    return Report(c.WriteOff(one.dispute_id), _cause(escrow, one, "loss"), is_exclusive=True)
 
 
 def _lost(escrow: Escrow) -> list[Chargeback]:

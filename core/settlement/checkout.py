@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from core.errors import Reason, Refusal
 from core.law.escrow import Escrow
-from core.razorpay import Gateway, GatewayError, GatewayRefused
+from core.razorpay import Gateway
 from core.settlement.look import order_of
+from core.settlement.refusal import answering
 from core.settlement.report import Report, payment_report
 
 
@@ -32,15 +33,13 @@ class Checkout:
         receipt = escrow.escrow_id
         if escrow.spent_orders:
             receipt = f"{escrow.escrow_id}-{escrow.spent_orders}"
-        try:
+        with answering():
             order = await self._gateway.create_order(
                 receipt=receipt,
                 amount_minor=escrow.amount_minor,
                 currency=escrow.currency,
                 notes={"escrow_id": escrow.escrow_id},
             )
-        except GatewayError as error:
-            raise _refusal(error) from error
         return order.order_id
 
     async def payment(
@@ -56,18 +55,10 @@ class Checkout:
                 "signature: does not belong to this order and payment.",
                 {"signature": "does not belong to this order and payment"},
             )
-        try:
+        with answering():
             payment = await self._gateway.fetch_payment(payment_id)
             order = await order_of(self._gateway, escrow, payment)
-        except GatewayError as error:
-            raise _refusal(error) from error
         if payment.order_id != order_id:
             problem = "is not a payment of this order"
             raise Refusal(Reason.ORDER_MISMATCH, f"payment_id: {problem}", {"payment_id": problem})
         return payment_report(payment, order)
-
-
-def _refusal(error: GatewayError) -> Refusal:
-    if isinstance(error, GatewayRefused):
-        return Refusal(Reason.GATEWAY_REFUSED, f"Razorpay refuses: {error.description}")
-    return Refusal(Reason.GATEWAY_UNAVAILABLE, "Razorpay does not answer; try again in a moment.")

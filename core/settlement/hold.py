@@ -9,7 +9,7 @@ from core.law.escrow import Escrow
 from core.law.money import MIN_AMOUNT_MINOR
 from core.law.part import Move, Part, Settlement
 from core.law.status import AttentionCode, Status
-from core.razorpay import Transfer
+from core.razorpay import Refund, Transfer
 from core.settlement.act import (
     Blocked,
     Found,
@@ -29,7 +29,7 @@ from core.settlement.report import WHOLE, Report
 
 def hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> Iterator[Step]:
     """Bring the seller's transfer of a part to what is wanted; yields nothing when it is there."""
-    wanted = _wanted(escrow, part)
+    wanted = wanted_minor(escrow, part)
     ours = transfers_of(escrow, part.part_id, have)
     alive = live(ours)
     if any(t.status in ("created", "pending") for t in alive):
@@ -46,7 +46,8 @@ def hold(escrow: Escrow, part: Part, have: Found, account_id: str | None) -> Ite
         yield _report(escrow, part, have, alive, standing)
 
 
-def _wanted(escrow: Escrow, part: Part) -> int:
+def wanted_minor(escrow: Escrow, part: Part) -> int:
+    """What the seller's transfer of a part must come to."""
     if part.settlement is not None:
         return part.settlement.transfer_minor
     return part.held_minor - part.fee_on(part.held_minor, escrow.fee_bps)
@@ -157,17 +158,30 @@ def _unhold(escrow: Escrow, part: Part, transfer: Transfer, have: Found) -> Step
     if escrow.bank_disputes:
         return Blocked()
     known = {one.refund_id for one in escrow.payment.refunds}
+    known |= set(escrow.borne_refunds)
     for refund in have.refunds:
         is_ours = refund.notes.get("escrow_id") == escrow.escrow_id or refund.refund_id in known
         if is_alive(refund) and not is_ours:
-            return Stuck(
-                part.part_id,
-                f"Refund {refund.refund_id} was not made by Holdfast: nothing is released beside"
-                " it. Divide the settlement anew, so that it counts as the buyer's share.",
-                AttentionCode.FOREIGN_REFUND,
-                subject=refund.refund_id,
-            )
+            return _beside(part, refund)
     return Unhold(transfer.transfer_id, part.part_id)
+
+
+def _beside(part: Part, refund: Refund) -> Stuck:
+    """Say that nothing is released beside a refund by hand, and what a person can do."""
+    counts = (
+        f"Refund {refund.refund_id} was not made by Holdfast: nothing is released beside it."
+        " Divide the settlement anew, so that it counts as the buyer's share."
+    )
+    comes_on_top = (
+        f"Refund {refund.refund_id} was not made by Holdfast, and comes on top of what the buyer is"
+        " to get. Try again to pay the seller as decided: the platform then bears the refund."
+    )
+    return Stuck(
+        part.part_id,
+        counts if part.may_divide_anew else comes_on_top,
+        AttentionCode.FOREIGN_REFUND,
+        subject=refund.refund_id,
+    )
 
 
 def moves_of(escrow: Escrow, part: Part, have: Found) -> tuple[Move, ...]:

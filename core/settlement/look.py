@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from core.law.escrow import Escrow
 from core.razorpay import Gateway, GatewayRefused, Order, Payment, Reversal
@@ -39,6 +40,14 @@ def needs_order(escrow: Escrow, payment: Payment) -> bool:
 
 
 async def _look(gateway: Gateway, escrow: Escrow, payment_id: str) -> Found:
+    found = await look_at_payment(gateway, payment_id)
+    is_known = escrow.payment.is_captured or payment_id != escrow.payment.payment_id
+    order = None if is_known else await order_of(gateway, escrow, found.payment)
+    return replace(found, order=order)
+
+
+async def look_at_payment(gateway: Gateway, payment_id: str) -> Found:
+    """Fetch a payment with all that hangs on it, but its order. Raises GatewayError."""
     payment, transfers, refunds = await asyncio.gather(
         gateway.fetch_payment(payment_id),
         gateway.transfers(payment_id),
@@ -48,6 +57,4 @@ async def _look(gateway: Gateway, escrow: Escrow, payment_id: str) -> Found:
     for transfer in transfers:
         if transfer.reversed_minor:
             reversals[transfer.transfer_id] = await gateway.reversals(transfer.transfer_id)
-    is_known = escrow.payment.is_captured or payment_id != escrow.payment.payment_id
-    order = None if is_known else await order_of(gateway, escrow, payment)
-    return Found(payment, transfers, reversals, refunds, order)
+    return Found(payment, transfers, reversals, refunds)

@@ -20,10 +20,11 @@ from core.law.money import MIN_AMOUNT_MINOR
 from core.law.part import Part
 from core.law.rules import decide
 from core.law.words import money
-from core.razorpay import Gateway, GatewayError, GatewayRefused, Transfer
+from core.razorpay import Gateway, Transfer
 from core.settlement.act import Found, is_alive, live, refunds_of, transfers_of
 from core.settlement.look import look_at
 from core.settlement.patience import Patience, is_under_way
+from core.settlement.refusal import answering
 from core.storage.row import Owed
 from core.storage.store import Store
 from core.storage.trip import owed
@@ -125,16 +126,8 @@ class Overrider:
     async def _require_nothing_done(
         self, escrow: Escrow, after: Escrow, part_id: str, work: Owed
     ) -> None:
-        try:
+        with answering():
             found = await look_at(self._gateway, escrow)
-        except GatewayRefused as refusal:
-            raise Refusal(
-                Reason.GATEWAY_REFUSED, f"Razorpay refuses: {refusal.description}"
-            ) from refusal
-        except GatewayError as error:
-            raise Refusal(
-                Reason.GATEWAY_UNAVAILABLE, "Razorpay does not answer; try again in a moment."
-            ) from error
         if is_under_way(work, found, self._now_us(), self._patience):
             raise _under_way()
         require_possible(escrow, after, part_id, found)

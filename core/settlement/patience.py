@@ -57,3 +57,7 @@ def is_under_way(work: Owed, found: Mapping[str, Found], now_us: int, patience: 
     if work.asked is None or work.asked_us is None or is_shown(work.asked, found):
         return False
     return now_us < work.asked_us + round(patience.listing_s * US_PER_S)
+
+
+async def at_once() -> None:
+    """The turn of work that nobody holds up."""

@@ -9,9 +9,8 @@ them are listed every few minutes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from core.errors import Refusal
@@ -32,6 +31,7 @@ from core.razorpay import (
 from core.settlement.act import Found
 from core.settlement.compare import compare
 from core.settlement.look import look_at, order_of
+from core.settlement.patience import at_once
 from core.settlement.report import Report, dispute_report, payment_report, refund_report
 from core.storage.store import Store
 from core.storage.trip import question
@@ -109,17 +109,16 @@ class Reconciler:
         *,
         now_us: Callable[[], int],
         schedule: Schedule | None = None,
-        is_busy: Callable[[], bool] = lambda: False,
+        turn: Callable[[], Awaitable[object]] = at_once,
     ) -> None:
-        """While `is_busy()`, one is asked about at a time: nobody waits for it."""
+        """Each escrow waits for its `turn` to be asked about: nobody waits for it (core.strain)."""
         self._store = store
         self._executor = executor
         self._gateway = gateway
         self._now_us = now_us
         self._schedule = schedule or Schedule()
-        self._is_busy = is_busy
+        self._turn = turn
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
-        self._alone = asyncio.Lock()
         self._is_away = False
 
     async def run(self) -> None:
@@ -152,7 +151,8 @@ class Reconciler:
     async def _look_after(self, escrow_id: str, attempts: int) -> bool:
         """Ask about one, and write down when to ask again; answers whether Razorpay answered."""
         has_answered = True
-        async with self._slots, self._alone if self._is_busy() else contextlib.nullcontext():
+        async with self._slots:
+            await self._turn()
             try:
                 await self.look(escrow_id)
             except (GatewayError, Refusal) as error:

@@ -25,7 +25,7 @@ def refund(escrow: Escrow, part: Part, settlement: Settlement, have: Found) -> I
         # One of the whole payment may count for several parts.
         whole = sum(p.owing_minor for p in escrow.parts)
         by_hand = _by_hand(escrow, have, owing) or _by_hand(escrow, have, whole)
-        if by_hand is None and all(p.held_minor == p.owing_minor for p in escrow.parts):
+        if by_hand is None and _ends_what_is_left(escrow, have, whole):
             by_hand = _more_than_all(escrow, have, whole)
     if by_hand is not None:
         yield _adopted(by_hand, part.part_id)
@@ -37,6 +37,14 @@ def refund(escrow: Escrow, part: Part, settlement: Settlement, have: Found) -> I
     is_first = settlement.turn == 0 and owing == settlement.refund_minor
     key = _key(f"{escrow.escrow_id}-{part.part_id}", ours, "" if is_first else owing)
     yield from _repay(escrow, have, ours, owing, part.part_id, key)
+
+
+def _ends_what_is_left(escrow: Escrow, have: Found, owing: int) -> bool:
+    """Whether a refund by hand of more than is to go back may count as all of it."""
+    if all(p.held_minor == p.owing_minor for p in escrow.parts):
+        return True
+    one = _in_the_way(escrow, have, owing)
+    return one is not None and one.refund_id in escrow.borne_refunds
 
 
 def _more_than_all(escrow: Escrow, have: Found, owing: int) -> Refund | None:
@@ -63,10 +71,20 @@ def _too_little_left(escrow: Escrow, part: Part, have: Found) -> Stuck | None:
     one = _in_the_way(escrow, have, part.owing_minor)
     if one is None:
         return None
+    amount = money(one.amount_minor, escrow.currency)
+    more = (
+        f"Refund {one.refund_id} of {amount} was not made by Holdfast, and is more than is to be"
+        " refunded. Give the buyer more, so that it counts."
+    )
+    most = (
+        f"Refund {one.refund_id} of {amount} was not made by Holdfast, and is more than the buyer"
+        " can still be given. Try again to settle the rest as decided: the platform then bears the"
+        " difference."
+    )
+    may_give_more = any(p.may_give_more for p in escrow.parts)
     return Stuck(
         part.part_id,
-        f"Refund {one.refund_id} of {money(one.amount_minor, escrow.currency)} was not made by"
-        " Holdfast, and is more than is to be refunded. Give the buyer more, so that it counts.",
+        more if may_give_more else most,
         AttentionCode.FOREIGN_REFUND,
         subject=one.refund_id,
     )

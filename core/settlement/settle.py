@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from core.errors import Reason, Refusal
@@ -45,7 +45,7 @@ from core.settlement.act import (
 )
 from core.settlement.asked import has_no_key, mark, must_wait_for
 from core.settlement.look import look_at
-from core.settlement.patience import Patience, is_under_way
+from core.settlement.patience import Patience, at_once, is_under_way
 from core.settlement.report import Report, tags
 from core.settlement.step import next_step
 from core.storage.row import Owed
@@ -59,10 +59,6 @@ log = logging.getLogger(__name__)
 US_PER_S = 1_000_000
 # Escrows that one process settles at once.
 MAX_AT_ONCE = 8
-# The same while calls have to wait for the processor.
-BUSY_AT_ONCE = 1
-# How long settlement rests then between two of them.
-BUSY_REST_S = 0.1
 # How often the table is read without a ring.
 POLL_S = 1.0
 # How long a step under way may take when the process stops: a little above the gateway's time-out.
@@ -82,15 +78,15 @@ class Settler:
         *,
         now_us: Callable[[], int],
         patience: Patience | None = None,
-        is_busy: Callable[[], bool] = lambda: False,
+        turn: Callable[[], Awaitable[object]] = at_once,
     ) -> None:
-        """While `is_busy()`, fewer are settled at once: nobody waits for it as for an answer."""
+        """Each step waits for its `turn`: nobody waits for it as for an answer (core.strain)."""
         self._store = store
         self._executor = executor
         self._gateway = gateway
         self._now_us = now_us
         self._patience = patience or Patience()
-        self._is_busy = is_busy
+        self._turn = turn
         self._rung = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._next_look_us: int | None = None
@@ -111,8 +107,6 @@ class Settler:
         try:
             while not self._closed:
                 beat()
-                if self._is_busy():
-                    await asyncio.sleep(BUSY_REST_S)
                 self._rung.clear()
                 try:
                     await self._take()
@@ -143,7 +137,7 @@ class Settler:
         return len(taken)
 
     async def _take(self) -> list[asyncio.Task[None]]:
-        free = (BUSY_AT_ONCE if self._is_busy() else MAX_AT_ONCE) - len(self._working)
+        free = MAX_AT_ONCE - len(self._working)
         now_us = self._now_us()
         if free <= 0 or not await self._store.is_owed(now_us):
             return []
@@ -182,6 +176,7 @@ class Settler:
         for _ in range(MAX_STEPS):
             step: Step | None = None
             account_id: str | None = None
+            await self._turn()
             escrow = await self._store.escrow(work.escrow_id)
             if escrow is None or not outstanding(escrow):
                 # What was reported has ended the work in its own transaction.

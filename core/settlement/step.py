@@ -83,17 +83,17 @@ def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Ste
     open_parts = [
         p for p in escrow.parts if p.status in (Status.HELD, Status.DISPUTED, Status.SETTLING)
     ]
-    are_held = True
+    moving: set[str] = set()
     for part in open_parts:
         for step in hold.hold(escrow, part, have, account_id):
-            are_held = False
+            moving.add(part.part_id)
             yield step
     for part in open_parts:
         settlement = part.settlement
         if settlement is None:
             continue
         if part.owing_minor > 0:
-            if are_held:
+            if not moving:
                 yield from repay.refund(escrow, part, settlement, have)
             elif settlement.transfer_minor == 0 or not account_id:
                 yield Stuck(
@@ -101,5 +101,5 @@ def _settle(escrow: Escrow, have: Found, account_id: str | None) -> Iterator[Ste
                     "The refund waits: Razorpay takes no transfer once a refund has begun, and a"
                     " transfer to the seller is still to be made.",
                 )
-        elif are_held or not settlement.transfer_minor:
+        elif not moving or (part.part_id not in moving and not settlement.transfer_minor):
             yield hold.release(escrow, part, settlement, have)

@@ -16,12 +16,15 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from core.law.command import File
 from core.law.escrow import Event
 from core.law.record import dump_row, load_row
 from core.storage import tables as t
+from core.storage.attachment import FILES, MARK_SENT
 from core.storage.database import insert_into, write_at_once
 from core.storage.ledger import deltas
 from core.storage.link import STATEMENT_S, Link, give_up
+from core.storage.listing import listed_row
 from core.storage.plan import Compiled, Plan, listed, one_of
 from core.storage.row import Known, Loaded
 
@@ -36,15 +39,21 @@ class Wanted:
     causes: Collection[str]
     # Escrows whose lease of settlement's work counts.
     leased: Collection[str] = ()
+    # Files that messages show.
+    file_ids: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read: events of these causes, locked escrows, and who works on them."""
+    """What was read: events of these causes, locked escrows, and who works on them.
+
+    `files` are those of the wanted ones that wait to be sent, locked.
+    """
 
     known: dict[str, Known]
     loaded: dict[str, Loaded]
     leases: dict[str, str]
+    files: dict[str, File] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class Writes:
     owed: Sequence[Row] = ()
     # Escrows for which nothing is owed any more.
     settled: Sequence[str] = ()
+    # Files that are now part of a message.
+    sent: Sequence[str] = ()
     # Whom to tell other processes of: escrow and version.
     rung: Sequence[tuple[str, int]] = field(default=())
 
@@ -82,6 +93,7 @@ def escrow_row(loaded: Loaded) -> dict[str, Any]:
         "deadline_us": escrow.look_us,
         "last_hash": loaded.last_hash,
         "body": dump_row(escrow),
+        **listed_row(escrow),
     }
 
 
@@ -130,6 +142,10 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
         "attention_code",
         "last_hash",
         "body",
+        "held_minor",
+        "needs_buyer",
+        "needs_seller",
+        "needs_arbiter",
     ),
     "checks": ("due_us", "attempts"),
     "owed": ("version", "due_us", "attempts"),
@@ -211,12 +227,16 @@ def run_on_sqlite(
 
 def _read(connection: sqlite3.Connection, wanted: Wanted) -> Found:
     def rows(plan: Plan, ids: Collection[str]) -> list[Any]:
-        return connection.execute(plan.lite.text, (listed(ids, False),)).fetchall() if ids else []
+        if not ids:
+            return []
+        lite = plan.lite
+        return connection.execute(lite.text, lite.values(_ids(ids))).fetchall()
 
     return Found(
         loaded=loaded_by_id(rows(LOCKED, wanted.escrow_ids)),
         known=known_by_cause(rows(KNOWN, wanted.causes)),
         leases=dict(rows(LEASES, wanted.leased)),
+        files=files_by_id(rows(FILES, wanted.file_ids)),
     )
 
 
@@ -228,6 +248,11 @@ def loaded_by_id(rows: Iterable[Sequence[Any]]) -> dict[str, Loaded]:
 def known_by_cause(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
     """Read rows of cause, escrow id, version and fingerprint."""
     return {row[0]: Known(row[1], row[2], bytes(row[3])) for row in rows}
+
+
+def files_by_id(rows: Iterable[Sequence[Any]]) -> dict[str, File]:
+    """Read rows of files."""
+    return {row[0]: File(*row) for row in rows}
 
 
 def by_table(writes: Writes, is_postgres: bool) -> dict[str, Sequence[Row]]:
@@ -251,6 +276,8 @@ def _write(connection: sqlite3.Connection, writes: Writes) -> None:
             connection.executemany(insert.text, [insert.values(row) for row in rows])
     if writes.settled:
         connection.execute(SETTLED.lite.text, (listed(writes.settled, False),))
+    if writes.sent:
+        connection.execute(MARK_SENT.lite.text, MARK_SENT.lite.values(_ids(writes.sent)))
 
 
 async def run_on_postgres(
@@ -288,7 +315,8 @@ async def _read_wire(driver: asyncpg.Connection, wanted: Wanted) -> Found:
     async def rows(plan: Plan, ids: Collection[str]) -> Sequence[Any]:
         if not ids:
             return []
-        found: Sequence[Any] = await driver.fetch(plan.postgres.text, listed(ids, True))
+        wire = plan.postgres
+        found: Sequence[Any] = await driver.fetch(wire.text, *wire.values(_ids(ids)))
         return found
 
     # Locked before the causes are read, so that another process's event of a cause is seen.
@@ -297,6 +325,7 @@ async def _read_wire(driver: asyncpg.Connection, wanted: Wanted) -> Found:
         loaded=loaded_by_id(loaded),
         known=known_by_cause(await rows(KNOWN, wanted.causes)),
         leases={row[0]: row[1] for row in await rows(LEASES, wanted.leased)},
+        files=files_by_id(await rows(FILES, wanted.file_ids)),
     )
 
 
@@ -311,8 +340,15 @@ async def _write_wire(driver: asyncpg.Connection, writes: Writes, *, notifies: b
     for name, rows in by_table(writes, True).items():
         for column in _COLUMNS[name]:
             given[f"{name}_{column}"] = [row[column] for row in rows]
+    if writes.sent:
+        marking = MARK_SENT.postgres
+        await driver.execute(marking.text, *marking.values(_ids(writes.sent)))
     wire = _WRITE.postgres
     await driver.execute(wire.text, *wire.values(given))
+
+
+def _ids(items: Collection[str]) -> Mapping[str, Any]:
+    return {"ids": frozenset(items)}
 
 
 def _write_all(_is_postgres: bool) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.util import greenlet_spawn
 
 from core.storage.file import File
+from core.storage.lane import Job, Lane, Outcome, Travel
 from core.storage.link import DIAL_S, STATEMENT_S, Link, Links, dial
 from core.storage.plan import Plan
 
@@ -40,6 +41,8 @@ TAKE_S = POOL_WAIT_S + DIAL_S
 WIRE_S = 3 * STATEMENT_S
 
 Answer = TypeVar("Answer")
+# A statement, and what is bound to it.
+Asked = tuple[str, Any]
 
 
 class Database(AsyncEngine):
@@ -49,14 +52,34 @@ class Database(AsyncEngine):
         super().__init__(engine)
         self.file = file
         self.links = Links(engine) if file is None else None
+        self.lanes: list[Lane[Any]] = []
+        self._reads = self.new_lane(self._read)
 
     def require_file(self) -> None:
         """Raise Gone where what was just committed went to a file that is not there any more."""
         if self.file is not None:
             self.file.require_same()
 
+    def new_lane(self, travel: Travel[Job]) -> Lane[Job]:
+        """Make a way to SQLite's threads; nothing is closed while something is on it."""
+        lane = Lane(travel)
+        self.lanes.append(lane)
+        return lane
+
+    async def read(self, plan: Plan, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Run a planned read on SQLite, in one trip with all that wait; answers its rows."""
+        rows: Sequence[Sequence[Any]] = await self._reads.go(
+            (plan.lite.text, plan.lite.values(given))
+        )
+        return rows
+
+    async def _read(self, asked: Sequence[Asked]) -> list[Outcome]:
+        return await ride(self, lambda connection: [_read(connection, *one) for one in asked])
+
     async def dispose(self, close: bool = True) -> None:
         """Close all connections; those that do not answer are cut."""
+        for lane in self.lanes:
+            await lane.arrive()
         closing = asyncio.ensure_future(super().dispose(close))
         await asyncio.wait({closing}, timeout=CLOSE_S)
         if not closing.done() and self.links is not None:
@@ -218,20 +241,28 @@ async def in_thread(database: Database, work: Callable[[sqlite3.Connection], Ans
 
     The function must leave no transaction open.
     """
+    return await Link(None).unbroken(ride(database, work))
 
-    async def go() -> Answer:
-        pooled = await _take(database)
-        driver: Any = pooled.driver_connection
-        try:
-            # SQLAlchemy's dialect reaches into the driver at the same place.
-            answer: Answer = await driver._execute(work, driver._conn)
-        except sqlite3.Error as error:
-            raise as_sqlalchemy(error) from error
-        finally:
-            await greenlet_spawn(pooled.close)
-        return answer
 
-    return await Link(None).unbroken(go())
+async def ride(database: Database, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    """Do the same for a caller that is never cancelled, as a lane."""
+    pooled = await _take(database)
+    driver: Any = pooled.driver_connection
+    try:
+        # SQLAlchemy's dialect reaches into the driver at the same place.
+        answer: Answer = await driver._execute(work, driver._conn)
+    except sqlite3.Error as error:
+        raise as_sqlalchemy(error) from error
+    finally:
+        await greenlet_spawn(pooled.close)
+    return answer
+
+
+def _read(connection: sqlite3.Connection, text: str, values: Any) -> Outcome:
+    try:
+        return connection.execute(text, values).fetchall(), None
+    except Exception as error:
+        return None, as_sqlalchemy(error)
 
 
 async def on_wire(
@@ -276,13 +307,7 @@ async def _open_wire(database: Database) -> sa.PoolProxiedConnection:
 async def fetch(database: Database, plan: Plan, **given: Any) -> Sequence[Sequence[Any]]:
     """Run a planned statement by itself; answers its rows."""
     if database.links is None:
-        lite = plan.lite
-        values = lite.values(given)
-
-        def read(connection: sqlite3.Connection) -> list[Any]:
-            return connection.execute(lite.text, values).fetchall()
-
-        return await in_thread(database, read)
+        return await database.read(plan, given)
     wire = plan.postgres
 
     async def ask(driver: asyncpg.Connection, link: Link) -> Sequence[Sequence[Any]]:

@@ -82,6 +82,17 @@ def _due_payees(_is_postgres: bool) -> sa.Select[Any]:
     return sa.select(c.user_id).where(c.due_us <= NOW_US).order_by(c.due_us).limit(_MOST)
 
 
+def _payees(*more: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    p, later = t.payees.c, t.payees.alias("later")
+    newer = sa.exists().where(later.c.user_id == p.user_id, later.c.version > p.version)
+    which = (p.user_id > sa.bindparam("after", type_=sa.String), ~newer, *more)
+    return sa.select(t.payees).where(*which).order_by(p.user_id).limit(_MOST)
+
+
+def _waiting_payees(_is_postgres: bool) -> sa.Select[Any]:
+    return _payees(t.payees.c.user_id.in_(sa.select(t.payee_changes.c.user_id)))
+
+
 def _overdue(_is_postgres: bool) -> sa.Select[Any]:
     passed = sa.select(_E.escrow_id, _E.version).where(_E.deadline_us <= NOW_US)
     return passed.order_by(_E.deadline_us).limit(_MOST)
@@ -117,6 +128,71 @@ REVOCATIONS = Plan(_revocations)
 UNPAID, UNPAID_TOWARDS = Plan(lambda _: _unpaid()), Plan(_unpaid_towards)
 OWNER_OF_ORDER, ORDERS_OF = Plan(_owner_of_order), Plan(_orders_of)
 ESCROW_OF_ORDER = Plan(_escrow_of_order)
+PAYEES, WAITING_PAYEES = Plan(lambda _: _payees()), Plan(_waiting_payees)
 DUE_PAYEES, OVERDUE, WAITING_WEBHOOKS = Plan(_due_payees), Plan(_overdue), Plan(_waiting_webhooks)
 # For so many places at most.
 AFTER_EACH = {places: _after_each(places) for places in (1, 8, 64)}
+
+# Escrows that totals add up at most, of each part that a user may have in them.
+MAX_COUNTED = 10_000
+# The causes under which what Razorpay says of its entities becomes an event (core.settlement).
+CAUSES = (
+    "razorpay:{}:authorized",
+    "razorpay:{}:captured",
+    "razorpay:{}:failed",
+    "razorpay:{}:held",
+    "razorpay:{}:processed",
+    "razorpay:{}:created",
+    "razorpay:{}:under_review",
+    "razorpay:{}:action_required",
+    "razorpay:{}:won",
+    "razorpay:{}:lost",
+    "razorpay:{}:closed",
+    "settle:{}:adopted",
+)
+
+
+def _totals(_is_postgres: bool) -> Any:
+    """One row for each sum: which, of how many rows, and the sum."""
+    user = sa.bindparam("user_id", type_=sa.String)
+    judges = sa.and_(_E.arbiter_id == user, sa.text("arbiter_id > ''"))
+    parts: list[Any] = []
+    for role, is_theirs in (
+        ("buyer", _E.buyer_id == user),
+        ("seller", _E.seller_id == user),
+        ("arbiter", judges),
+    ):
+        needing = sa.select(sa.literal(0).label("minor")).where(
+            is_theirs, sa.text(f"needs_{role} > 0")
+        )
+        parts.append(_summed("needs", needing))
+        holding = sa.select(_E.held_minor.label("minor")).where(
+            is_theirs, sa.text("held_minor > 0")
+        )
+        parts.append(_summed("held", holding))
+    return sa.union_all(*parts)
+
+
+def _summed(name: str, rows: Any) -> Any:
+    some = rows.select_from(t.escrows).limit(_MOST).subquery()
+    minor = sa.cast(sa.func.sum(some.c.minor), sa.BigInteger)
+    return sa.select(sa.literal_column(f"'{name}'"), sa.func.count(), minor).select_from(some)
+
+
+def _found_by_id(is_postgres: bool) -> Any:
+    word = sa.bindparam("word", type_=sa.String)
+    orders, postings = t.orders.c, t.postings.c
+    posted = sa.select(postings.escrow_id).where(
+        postings.entity_id == word, sa.text("entity_id > ''")
+    )
+    named = sa.select(_E.escrow_id).where(_E.external_id == word, sa.text("external_id > ''"))
+    return sa.union_all(
+        sa.select(_E.escrow_id).where(_E.escrow_id == word),
+        sa.select(orders.escrow_id).where(orders.order_id == word),
+        sa.select(_V.escrow_id).where(one_of(_V.cause, "causes", is_postgres)),
+        sa.select(posted.limit(_MOST).subquery().c.escrow_id),
+        sa.select(named.order_by(_E.create_time_us.desc()).limit(_MOST).subquery().c.escrow_id),
+    )
+
+
+TOTALS, FOUND_BY_ID = Plan(_totals), Plan(_found_by_id)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -22,8 +24,9 @@ from core.law.escrow import Escrow
 from core.law.payee import Payee
 from core.law.record import load_row
 from core.law.status import FINAL, Status
-from core.storage import query
+from core.storage import listing, query
 from core.storage import tables as t
+from core.storage.attachment import Attachments
 from core.storage.audit import Audit
 from core.storage.batch import Decided, Judge, Wanted, run_on_postgres, run_on_sqlite
 from core.storage.condition import Condition
@@ -33,25 +36,47 @@ from core.storage.database import (
     in_thread,
     on_wire,
     reading,
+    ride,
     writing,
 )
+from core.storage.lane import Outcome
 from core.storage.ledger import Ledger
 from core.storage.link import Link
-from core.storage.listing import newest
+from core.storage.listing import Filter, Place, page
 from core.storage.plan import Plan, listed
 from core.storage.position import Positions
+from core.storage.profile import KNOWN_TO, NAMED
 from core.storage.recon import Recon
 from core.storage.row import Book, Known, PostingRow, payee_row
 from core.storage.transaction import Transaction
 from core.storage.trip import step
 from core.storage.trip.payee import latest
 from core.storage.trip.step import Answer, Work
-from core.storage.trip.together import Outcome, Together
+from core.storage.trip.together import run_together
 from core.storage.trouble import explain, storage_errors
 from core.storage.webhook import Webhooks
 
 # Reading the books of a page of escrows, of which each may have many events.
 BOOKS_S = 20.0
+# Escrows that one id names; only a caller's own may name several.
+MAX_FOUND = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of escrows, and where the next one begins; None where there is no more."""
+
+    escrows: list[Escrow]
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a user's escrows hold, and how many wait for that user; partial where they are many."""
+
+    held_minor: int
+    needs: int
+    is_partial: bool
 
 
 class Store:
@@ -69,9 +94,10 @@ class Store:
         self.audit = Audit(engine)
         self.positions = Positions(engine, notifies=notifies)
         self.webhooks = Webhooks(engine)
+        self.attachments = Attachments(engine)
         # SQLite has one writer: waiting here is fairer than its busy time-out.
         self._writer = asyncio.Lock() if not self.is_postgres else None
-        self._together = Together()
+        self._together = engine.new_lane(self._transact_together)
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
@@ -111,7 +137,9 @@ class Store:
         while it waits is not run.
         """
         if not self.is_postgres:
-            return await self._transact_together(work)
+            with storage_errors():
+                answer: Answer = await self._together.go(work)
+                return answer
 
         async def trips(driver: asyncpg.Connection, link: Link) -> Answer:
             return await step.run_on_postgres(driver, link, work)
@@ -119,22 +147,11 @@ class Store:
         async with self._committing():
             return await on_wire(self._engine, trips)
 
-    async def _transact_together(self, work: Work[Answer]) -> Answer:
-        async def attempt(run: Callable[[sqlite3.Connection], list[Outcome]]) -> list[Outcome]:
-            outcomes = await in_thread(self._engine, run)
+    async def _transact_together(self, works: Sequence[Work[Any]]) -> list[Outcome]:
+        async with self._committing():
+            outcomes = await ride(self._engine, lambda connection: run_together(connection, works))
             self._engine.require_file()
-            return outcomes
-
-        answer = self._together.add(work)
-        try:
-            async with self._committing():
-                if not answer.done():
-                    # The others' answers must come, also where this caller is cancelled.
-                    await Link(None).unbroken(self._together.run(attempt))
-                return answer.result()
-        finally:
-            if not answer.cancel():
-                answer.exception()  # Nobody else asks for it, where this caller was cancelled.
+        return outcomes
 
     @contextlib.asynccontextmanager
     async def _committing(self) -> AsyncIterator[None]:
@@ -181,23 +198,57 @@ class Store:
         rows = await self._fetch(query.ESCROW, escrow_id=escrow_id)
         return load_row(rows[0][0]) if rows else None
 
-    async def escrows(
-        self,
-        *,
-        parties: Sequence[str],
-        status: Status | None,
-        before: tuple[int, str] | None,
-        limit: int,
-    ) -> list[Escrow]:
-        """List escrows, newest first, that every one of `parties` (two at most) belongs to."""
-        statement, bound = newest(
-            t.escrows.c.body,
-            parties=parties,
-            statuses=() if status is None else (status,),
-            before=before,
-            limit=limit,
+    async def listed(
+        self, which: Filter, *, after: Place | None, limit: int, is_oldest: bool = False
+    ) -> Listed:
+        """List escrows, the newest first or the oldest.
+
+        Where each has to be judged, a page may be short and not be the last: it looks at
+        `listing.SCAN_ROWS` at most, and begins no slice of them after WALK_S.
+        """
+        found: list[Escrow] = []
+        place, left = after, max(limit + 1, listing.SCAN_ROWS)
+        now_s = time.monotonic()
+        end_s = now_s + listing.WALK_S
+        # One more than asked for tells whether there are any.
+        wanted = limit + 1
+        while True:
+            statement, bound, is_judged = page(
+                t.escrows.c.body, which, after=place, is_oldest=is_oldest
+            )
+            most = min(wanted, left) if is_judged else limit + 1
+            rows = await self._rows(statement, **bound, most=most)
+            for row in rows:
+                if row.found is not None:
+                    if len(found) == limit:
+                        return Listed(found, place)
+                    found.append(load_row(row.found))
+                place = (row.create_time_us, row.escrow_id)
+            if len(rows) < most:
+                return Listed(found, None)
+            left -= most
+            begun_s, now_s = now_s, time.monotonic()
+            if left <= 0 or now_s > end_s:
+                return Listed(found, place)
+            is_quick = now_s - begun_s < listing.WALK_S / 4
+            wanted = 2 * wanted if is_quick else listing.SLICE_ROWS
+
+    async def totals(self, user_id: str) -> Totals:
+        """Add up what a user's escrows hold, and how many wait for that user."""
+        rows = await self._fetch(query.TOTALS, user_id=user_id, most=query.MAX_COUNTED)
+        held = [row for row in rows if row[0] == "held"]
+        needs = [row for row in rows if row[0] == "needs"]
+        return Totals(
+            held_minor=sum(row[2] or 0 for row in held),
+            needs=sum(row[1] for row in needs),
+            is_partial=any(row[1] >= query.MAX_COUNTED for row in rows),
         )
-        return [load_row(row.found) for row in await self._rows(statement, **bound)]
+
+    async def found_by_id(self, word: str) -> list[str]:
+        """List escrows that an id of ours, of Razorpay's or of the caller's names: 200 at most."""
+        causes = frozenset(form.format(word) for form in query.CAUSES)
+        rows = await self._fetch(query.FOUND_BY_ID, word=word, causes=causes, most=MAX_FOUND)
+        return sorted({row[0] for row in rows})
 
     async def events_after(self, escrow_id: str, after: int, limit: int) -> list[bytes]:
         """Read serialized events of one escrow after a version (exclusive), oldest first."""
@@ -238,25 +289,15 @@ class Store:
 
     async def open_of(self, user_id: str, limit: int) -> list[str]:
         """List the escrows of a user that have not ended, the newest first."""
-        statement, bound = newest(
-            t.escrows.c.escrow_id,
-            parties=[user_id],
-            statuses=set(Status) - FINAL,
-            limit=limit,
-        )
-        return [row.found for row in await self._rows(statement, **bound)]
+        return await self._ids(Filter((user_id,), tuple(set(Status) - FINAL)), limit)
 
     async def worrying(self, limit: int) -> list[str]:
         """List the escrows that need a person, the newest first."""
-        c = t.escrows.c
-        statement = (
-            sa.select(c.escrow_id)
-            .where(c.attention_code > "")
-            # Not as it stands in an index, or SQLite walks over all escrows in that order.
-            .order_by((c.create_time_us + 0).desc(), c.escrow_id.desc())
-            .limit(limit)
-        )
-        return [row.escrow_id for row in await self._rows(statement)]
+        return await self._ids(Filter(is_worrying=True), limit)
+
+    async def _ids(self, which: Filter, limit: int) -> list[str]:
+        statement, bound, _ = page(t.escrows.c.escrow_id, which)
+        return [row.found for row in await self._rows(statement, **bound, most=limit)]
 
     async def unpaid_of(self, user_id: str, *, towards: str = "", limit: int) -> int:
         """Count the escrows that a user created and nobody has paid, up to `limit`.
@@ -296,10 +337,28 @@ class Store:
         )
         return [payee_row(row).payee for row in await self._rows(statement)]
 
+    async def payees(self, *, after: str, waiting: bool, limit: int) -> list[Payee]:
+        """List payees as they stand after a user id (exclusive), in the order of the ids.
+
+        With `waiting`, only those whose new account waits.
+        """
+        plan = query.WAITING_PAYEES if waiting else query.PAYEES
+        rows = await self._fetch(plan, after=after, most=limit)
+        return [payee_row(row).payee for row in rows]
+
     async def due_payees(self, now_us: int, limit: int) -> list[str]:
         """List sellers whose new account is to count from now on."""
         rows = await self._fetch(query.DUE_PAYEES, now_us=now_us, most=limit)
         return [row[0] for row in rows]
+
+    async def names(self, user_ids: Collection[str], reader: str | None) -> dict[str, str]:
+        """Answer the names of these people that a user may read; None reads all."""
+        ids = listed(user_ids, self.is_postgres)
+        if reader is None:
+            rows = await self._fetch(NAMED, ids=ids)
+        else:
+            rows = await self._fetch(KNOWN_TO, ids=ids, reader=reader)
+        return {row[0]: row[1] for row in rows}
 
     async def is_owed(self, now_us: int) -> bool:
         """Whether anything is due that nobody works on."""

@@ -27,11 +27,15 @@ _ID = String(128)
 _ESCROW_ID = String(36)
 _CAUSE = String(300)
 _NEWEST = ("create_time_us", "escrow_id")
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Have an index of some rows only; queries must say the same words."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
 # Most escrows have no arbiter, and cost these indexes nothing.
-_HAS_ARBITER: dict[str, Any] = {
-    "postgresql_where": text("arbiter_id > ''"),
-    "sqlite_where": text("arbiter_id > ''"),
-}
+_HAS_ARBITER = _where("arbiter_id > ''")
 
 # The current fact, one row for each escrow.
 escrows = Table(
@@ -55,6 +59,15 @@ escrows = Table(
     Column("created_by", _ID, nullable=False, server_default=""),
     # Why a person has to look; empty where nobody has.
     Column("attention_code", String(24), nullable=False, server_default=""),
+    # What lists are asked for: the caller's own id, sums, whom it waits for (core.law.turn), and
+    # the words by which people look for it, as `listing.words` writes them.
+    Column("external_id", _ID, nullable=False, server_default=""),
+    Column("amount_minor", BigInteger, nullable=False, server_default="0"),
+    Column("held_minor", BigInteger, nullable=False, server_default="0"),
+    Column("needs_buyer", Integer, nullable=False, server_default="0"),
+    Column("needs_seller", Integer, nullable=False, server_default="0"),
+    Column("needs_arbiter", Integer, nullable=False, server_default="0"),
+    Column("words", Text, nullable=False, server_default=""),
     # Lists of a user, of a user in one status, and of what two users share (see `listing`).
     Index("escrows_buyer", "buyer_id", *_NEWEST),
     Index("escrows_seller", "seller_id", *_NEWEST),
@@ -69,7 +82,29 @@ escrows = Table(
     Index("escrows_create_time", *_NEWEST),
     Index("escrows_deadline", "deadline_us"),
     Index("escrows_created_by", "created_by", "status"),
-    Index("escrows_attention", "attention_code"),
+    # With the column that they are about, without which SQLite would look at each row to count.
+    Index("escrows_needs_buyer", "buyer_id", *_NEWEST, "needs_buyer", **_where("needs_buyer > 0")),
+    Index(
+        "escrows_needs_seller", "seller_id", *_NEWEST, "needs_seller", **_where("needs_seller > 0")
+    ),
+    Index(
+        "escrows_needs_arbiter",
+        "arbiter_id",
+        *_NEWEST,
+        "needs_arbiter",
+        **_where("needs_arbiter > 0"),
+    ),
+    # What is held for a user, added up without a look at the rows.
+    Index("escrows_held_buyer", "buyer_id", "held_minor", **_where("held_minor > 0")),
+    Index("escrows_held_seller", "seller_id", "held_minor", **_where("held_minor > 0")),
+    Index(
+        "escrows_held_arbiter",
+        "arbiter_id",
+        "held_minor",
+        **_where("arbiter_id > '' AND held_minor > 0"),
+    ),
+    Index("escrows_worrying", *_NEWEST, **_where("attention_code > ''")),
+    Index("escrows_external", "external_id", *_NEWEST, **_where("external_id > ''")),
     Index("escrows_update_time", "update_time_us"),
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.storage import tables as t
+from core.storage.attachment import AttachmentWriter
 from core.storage.database import Unbroken, insert_into
 from core.storage.ledger import fold
 from core.storage.recon import ReconWriter
@@ -27,6 +28,7 @@ class Transaction:
         self._is_postgres = is_postgres
         self.recon = ReconWriter(connection, is_postgres)
         self.webhooks = WebhookWriter(connection, is_postgres)
+        self.attachments = AttachmentWriter(connection, is_postgres)
 
     async def run(self, work: Work[Answer]) -> Answer:
         """Run the work of a small transaction as a part of this one."""

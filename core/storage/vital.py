@@ -48,7 +48,9 @@ class Vitals:
     async def attention(self) -> dict[str, int]:
         """Count the escrows that need a person, by code."""
         code = t.escrows.c.attention_code
-        statement = sa.select(code, sa.func.count()).where(code > "").group_by(code)
+        statement = (
+            sa.select(code, sa.func.count()).where(sa.text("attention_code > ''")).group_by(code)
+        )
         return dict(await self._rows(statement))
 
     async def _one(self, statement: sa.Select[*tuple[Any, ...]]) -> int | None:

@@ -139,7 +139,7 @@ class Webhooks:
 class WebhookWriter:
     """What one write transaction does to endpoints and deliveries.
 
-    `lock` or `lock_free` comes first for each endpoint that is written to.
+    `lock` or `lock_enabled` comes first for each endpoint that is written to.
     """
 
     def __init__(self, connection: Unbroken, is_postgres: bool) -> None:
@@ -174,13 +174,16 @@ class WebhookWriter:
         row = rows.one_or_none()
         return Endpoint.of(row) if row is not None else None
 
-    async def lock_free(self, endpoint_ids: Collection[str]) -> list[Endpoint]:
-        """Lock those of some enabled endpoints that nobody is writing to just now."""
+    async def lock_enabled(self, endpoint_ids: Collection[str], *, wait: bool) -> list[Endpoint]:
+        """Lock the enabled ones of some endpoints, in the order of their ids.
+
+        Those that somebody is writing to just now are waited for, or left out.
+        """
         statement = (
             sa.select(o.endpoints)
             .where(_ENABLED, _E.endpoint_id.in_(endpoint_ids))
             .order_by(_E.endpoint_id)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=not wait)
         )
         return [Endpoint.of(row) for row in await self._connection.execute(statement)]
 

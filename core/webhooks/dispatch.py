@@ -38,6 +38,8 @@ MAX_AT_ONCE = 200
 MAX_OF_ONE = 16
 # How long an endpoint is left alone that another process is just writing to.
 LOCKED_S = 0.02
+# How often in a row it is left alone before it is waited for.
+MAX_MISSED = 2
 # How long tries that end at about the same time are waited for while others are under way: they
 # share two transactions, which cost more than a try.
 GATHER_S = 0.01
@@ -78,6 +80,8 @@ class Dispatcher:
         self._is_idle = False
         # Tries of one endpoint that may be under way.
         self._share = MAX_OF_ONE
+        # How often in a row an endpoint was left alone that another process was writing to.
+        self._missed = 0
         # Tries by how they ended.
         self.outcomes: Counter[str] = Counter()
 
@@ -158,9 +162,15 @@ class Dispatcher:
         taken: list[tuple[Endpoint, Delivery]] = []
         endpoint_ids = {*new, *due}
         async with self._store.write() as transaction:
-            endpoints = await transaction.webhooks.lock_free(endpoint_ids)
-            if len(endpoints) < len(endpoint_ids):
+            # Of two processes of one rhythm one would find the other at work each time.
+            endpoints = await transaction.webhooks.lock_enabled(
+                endpoint_ids, wait=self._missed >= MAX_MISSED
+            )
+            if len(endpoints) < len(endpoint_ids) and self._missed < MAX_MISSED:
+                self._missed += 1
                 asyncio.get_running_loop().call_later(LOCKED_S, self._rung.set)
+            else:
+                self._missed = 0
             now_us = self._now_us()
             # Where not all can be served, it must not be the same ones each time.
             random.shuffle(endpoints)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.protocol.errors import CloseCode, ErrorCode
-from bridge.web.api import STATUS_OF_CODE
+from bridge.web.caller import STATUS_OF_CODE
 from core.errors import DOMAIN, Reason
 from scripts.reference import table
 

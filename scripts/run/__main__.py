@@ -14,6 +14,7 @@ from scripts.run import postgres
 from scripts.run.bound import die_with_parent
 from scripts.run.children import Children
 from scripts.run.secret import Refusal, keep
+from scripts.run.seed import seed
 from scripts.run.stack import Stack, Stopped, plan, running
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -61,7 +62,17 @@ async def serve(stack: Stack) -> None:
 async def _live(stack: Stack) -> None:
     async with running(stack, say) as children:
         introduce(stack)
-        await _first_death(children)
+        seeding = asyncio.create_task(_seed(stack))
+        try:
+            await _first_death(children)
+        finally:
+            seeding.cancel()
+            await asyncio.gather(seeding, return_exceptions=True)
+
+
+async def _seed(stack: Stack) -> None:
+    if stack.has_examples and stack.sandbox:
+        await seed(stack.bridge.url(), stack.sandbox.url(), say)
 
 
 async def _first_death(children: Children) -> None:

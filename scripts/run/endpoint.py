@@ -15,6 +15,11 @@ OWN_SETTINGS = {
         "how many cores and how many bridges run on one PostgreSQL, up to 8; each more core listens"
         " one port further than `CORE_LISTEN`, each more bridge ten further than `PORT`",
     ),
+    "DEMO_DATA": (
+        "1 with the sandbox",
+        "`1` adds example escrows of asha, ravi and meera to a database that has none; `0` adds"
+        " none",
+    ),
 }
 MOST_REPLICAS = 8
 # Far enough apart that the sandbox, which is next to the first bridge, stays where it is.

@@ -40,6 +40,7 @@ class Stack:
     database: Program | None
     database_url: str
     programs: tuple[Program, ...]
+    has_examples: bool = False
 
     @property
     def bridge(self) -> Endpoint:
@@ -60,6 +61,7 @@ def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
     # By default gRPC writes a line, not in the log's format, for every connection that ends.
     shared = {"GRPC_VERBOSITY": "ERROR", **environment, "PYTHONUNBUFFERED": "1"}
     shared.pop("REPLICAS", None)
+    wants_examples = _wants_examples(shared.pop("DEMO_DATA", ""))
     if url:
         shared["DATABASE_URL"] = url
     if not environment.get("JWT_JWKS_URL"):
@@ -80,7 +82,23 @@ def plan(environment: Mapping[str, str], secrets: Secrets) -> Stack:
         own = {**of_bridges, "PORT": str(bridge.port)}
         programs.append(_program(bridge.name, own, "bridge"))
     has_tls = bool(environment.get("GRPC_TLS_CERT"))
-    return Stack(found.bridges, found.cores, found.sandbox, has_tls, database, url, tuple(programs))
+    return Stack(
+        found.bridges,
+        found.cores,
+        found.sandbox,
+        has_tls,
+        database,
+        url,
+        tuple(programs),
+        # They are made by way of the demo's login, and paid in the sandbox.
+        wants_examples and bool(found.sandbox) and shared.get("DEMO_LOGIN") == "1",
+    )
+
+
+def _wants_examples(value: str) -> bool:
+    if value not in ("", "0", "1"):
+        raise Refusal("DEMO_DATA must be 0 or 1")
+    return value != "0"
 
 
 def _database(environment: Mapping[str, str]) -> tuple[Program | None, str]:

@@ -51,9 +51,11 @@ PUT /sandbox/faults, GET /sandbox/faults
     answer is withheld for `timeout_hold_s` (by default 30) or until the client disconnects.
     `insufficient_balance` refuses refunds and reversals of released money, and makes transfers fail
     a moment after they were created.
-GET /sandbox/checkout/{order_id}?return_url=…
+GET /sandbox/checkout/{order_id}?return_url=…&title=…&payee=…&language=en|hi
     A payment page for people. It redirects to return_url with razorpay_order_id,
-    razorpay_payment_id and razorpay_signature, or with razorpay_error=payment_failed.
+    razorpay_payment_id and razorpay_signature, or with razorpay_error=payment_failed, or with
+    nothing while the bank has not decided. The order's notes, or else title and payee of the
+    address, say what is paid for and to whom.
 """
 
 from scripts.sandbox.server import Sandbox

@@ -73,7 +73,7 @@ def note_payment(order: Entity, payment: Entity) -> bool:
         order["amount_paid"] += amount
         order["amount_due"] -= amount
         return False
-    if amount > order["amount_due"]:
+    if amount > order["amount_due"] and amount != order["amount"]:
         return False
     order.update(status="paid", amount_paid=order["amount"], amount_due=0)
     return True

@@ -63,7 +63,7 @@ class Sandbox:
             books=self.books, faults=self.faults, key_id=key_id, key_secret=key_secret, rng=rng
         )
         self._door = Door(books=self.books, faults=self.faults, key_secret=key_secret)
-        self._page = Page(books=self.books, checkout=self._door.checkout)
+        self._page = Page(books=self.books, checkout=self._door.checkout, later=self._later)
         self._process_delay_s = process_delay_s
         self._timers: set[asyncio.TimerHandle] = set()
         self._address = (host, port)
@@ -118,12 +118,13 @@ class Sandbox:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def _later(self, call: Callable[[], None]) -> None:
+    def _later(self, call: Callable[[], None], after_s: float | None = None) -> None:
         def run() -> None:
             self._timers.discard(timer)
             call()
 
-        timer = asyncio.get_running_loop().call_later(self._process_delay_s, run)
+        delay_s = self._process_delay_s if after_s is None else after_s
+        timer = asyncio.get_running_loop().call_later(delay_s, run)
         self._timers.add(timer)
 
     def _middleware(self) -> Middleware:

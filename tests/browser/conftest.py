@@ -27,6 +27,8 @@ FLAGS = [
     "--no-first-run",
 ]
 DESKTOP = ViewportSize(width=1440, height=900)
+SHOW_THE_RECORD = "localStorage.setItem('holdfast.record', 'true')"
+"""As a user who has opened the technical record once."""
 SCREENSHOTS = "SCREENSHOTS"
 """The variable that names a folder; the tests write the README's pictures there when it is set."""
 
@@ -97,6 +99,7 @@ async def visit(chromium: Browser, stack: Stack) -> AsyncIterator[Visit]:
                 viewport=viewport or DESKTOP, locale="en-IN", timezone_id="Asia/Kolkata", **more
             )
             opened.push_async_callback(context.close)
+            await context.add_init_script(SHOW_THE_RECORD)
             visitor = Visitor(name, stack.url, context, await context.new_page())
             visitor.watch()
             visitors.append(visitor)

@@ -1,7 +1,9 @@
 """What `make run` starts, on free ports, and its JSON API, for the tests of the pages."""
 
+import contextlib
 import os
 import re
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +29,22 @@ SECRETS = Secrets(
 
 
 class Stack:
-    """Sandbox, core and bridge. `start` and `ready` may be called again after a `kill`."""
+    """Sandbox, core and bridge, with more settings by their names.
 
-    def __init__(self, folder: Path) -> None:
+    `start` may be called again after a `kill`.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
         self._ports = {name: Port() for name in ("PORT", "CORE_LISTEN", "SANDBOX_PORT")}
+        self._database = folder / "holdfast.db"
         environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PORT": str(self._ports["PORT"].number),
             "CORE_LISTEN": self._ports["CORE_LISTEN"].address,
             "SANDBOX_PORT": str(self._ports["SANDBOX_PORT"].number),
-            "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'holdfast.db'}",
+            "DATABASE_URL": f"sqlite+aiosqlite:///{self._database}",
             "DEADLINE_NEAR_S": str(NEAR_S),
+            **settings,
         }
         planned = plan(environment, SECRETS)
         assert planned.sandbox is not None
@@ -56,6 +63,12 @@ class Stack:
         await until(lambda: core_serves(self._core_address))
         for url in (f"{self.sandbox_url}/sandbox/state", f"{self.url}/readyz"):
             await until(lambda url=url: http_answers(url))  # type: ignore[misc]
+
+    def unsent(self) -> int:
+        """How many files are stored that are in no message."""
+        with contextlib.closing(sqlite3.connect(self._database, timeout=10)) as database:
+            found = "SELECT count(*) FROM attachments WHERE state <> 'SENT'"
+            return int(database.execute(found).fetchone()[0])
 
     def stop(self) -> None:
         for process in (self.bridge, self.core, self.sandbox):
@@ -122,6 +135,12 @@ class Api:
         body = {"account_id": f"acc_{tail}"}
         await self._as(user_id, "PUT", f"/api/v1/payees/{user_id}", body)
 
+    async def call(self, user_id: str, name: str) -> None:
+        """Say how a user is called, as the platform does."""
+        url = f"{self.stack.url}/api/v1/profiles/{user_id}"
+        token = await self.token("platform", "service")
+        await self._call("PUT", url, {"display_name": name}, token)
+
     async def revoke(self, user_id: str) -> None:
         """Refuse all tokens that the user has now."""
         url = f"{self.stack.url}/api/v1/users/{user_id}:revokeTokens"
@@ -134,6 +153,9 @@ class Api:
         told = await self._as(user_id, "GET", f"/api/v1/escrows/{escrow_id}")
         escrow: dict[str, Any] = told["escrow"]
         return escrow
+
+    async def events(self, escrow_id: str, user_id: str) -> dict[str, Any]:
+        return await self._as(user_id, "GET", f"/api/v1/escrows/{escrow_id}/events")
 
     async def _as(
         self, user_id: str, method: str, path: str, body: dict[str, Any] | None = None

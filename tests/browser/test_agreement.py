@@ -59,7 +59,7 @@ async def test_the_seller_accepts_through_the_invitation_before_the_buyer_can_pa
     await expect(buyer.page.get_by_text("Send ravi this link")).to_be_hidden()
 
 
-async def test_a_payment_without_acceptance_is_refused_in_the_servers_words(
+async def test_a_payment_without_acceptance_is_refused_in_words_for_people(
     visit: Visit, api: Api
 ) -> None:
     escrow_id = await api.create("asha", "ravi", 900, terms={"acceptance_required": True})
@@ -76,7 +76,7 @@ async def test_a_payment_without_acceptance_is_refused_in_the_servers_words(
     await buyer.open(escrow_id)
     await buyer.page.get_by_role("button", name="Pay ₹900").click()
     await expect(buyer.page.get_by_role("alert")).to_contain_text(
-        "ravi must accept this escrow before it can be paid."
+        "The other side must accept this escrow before it can be paid."
     )
 
 
@@ -184,9 +184,9 @@ async def test_both_sides_read_the_fee_from_the_agreement_to_the_release(
         await visitor.reads("₹312.51 (2.5 % of what is paid out)")
     await api.pay(escrow_id, "asha")
     for verb, visitor, gets in (
-        ("Confirm", buyer, "ravi gets"),
-        ("Release", buyer, "ravi gets"),
-        ("Confirm", seller, "you get"),
+        ("I have received it", buyer, "ravi gets"),
+        ("Pay ravi now", buyer, "ravi gets"),
+        ("I have delivered it", seller, "You get"),
     ):
         await visitor.press(verb)
         dialog = visitor.page.get_by_role("dialog")

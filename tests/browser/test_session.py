@@ -57,7 +57,7 @@ async def test_a_device_with_a_wrong_clock_logs_in_stays_and_comes_back(
     await visitor.sees_connection("Live")
     await visitor.page.get_by_role("button", name="Account: asha").click()
     await visitor.page.get_by_role("menuitem", name="Log out").click()
-    await visitor.page.get_by_label("Token").fill(token("asha", 3_600))
+    await visitor.page.get_by_label("Token", exact=True).fill(token("asha", 3_600))
     await visitor.press("Log in")
     await visitor.sees_connection("Live")
     stack.bridge.kill()

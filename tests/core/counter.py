@@ -2,17 +2,19 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import grpc
 import jwt
 from escrow.v1 import admin_service_pb2 as admin
+from escrow.v1 import attachment_service_pb2 as attachments
 from escrow.v1 import escrow_pb2 as pb
 from escrow.v1 import escrow_service_pb2 as escrows
 from escrow.v1 import feed_service_pb2 as feed
 from escrow.v1 import ledger_service_pb2 as ledger
 from escrow.v1 import payment_service_pb2 as payments
+from escrow.v1 import profile_service_pb2 as profiles
 from escrow.v1 import webhook_service_pb2 as webhooks
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -27,7 +29,7 @@ from tests.fakes.visitor import Visitor
 SECRET = "a secret for the tests of core, 32 bytes and more"
 WEBHOOK_SECRET = "whsec_of_the_tests"
 LIMIT_S = 20.0
-FILES: tuple[Any, ...] = (escrows, payments, admin, ledger, feed, webhooks)
+FILES: tuple[Any, ...] = (escrows, payments, admin, ledger, feed, webhooks, attachments, profiles)
 # By the names of their requests, which are their own names but where two are alike.
 DESCRIPTORS = {
     method.input_type.name.removesuffix("Request"): method
@@ -39,7 +41,7 @@ DESCRIPTORS = {
 UNARY = sorted(
     name
     for name, method in DESCRIPTORS.items()
-    if not method.server_streaming
+    if not (method.server_streaming or method.client_streaming)
     and method.containing_service.name not in ("LedgerService", "FeedService")
 )
 
@@ -117,6 +119,51 @@ class Counter:
             raise Failed(error) from None
         finally:
             stream.cancel()
+
+    async def upload(
+        self, header: attachments.UploadHeader, body: bytes, user_id: str = "buyer-1", *roles: str
+    ) -> attachments.Attachment:
+        """Upload a file in two pieces."""
+        half = len(body) // 2
+        parts = [
+            attachments.UploadAttachmentRequest(header=header),
+            attachments.UploadAttachmentRequest(chunk=body[:half]),
+            attachments.UploadAttachmentRequest(chunk=body[half:]),
+        ]
+        return await self.upload_parts(parts, user_id, *roles)
+
+    async def upload_parts(
+        self, parts: Iterable[attachments.UploadAttachmentRequest], user_id: str, *roles: str
+    ) -> attachments.Attachment:
+        method: Any = self.channel.stream_unary(
+            "/escrow.v1.AttachmentService/UploadAttachment",
+            request_serializer=attachments.UploadAttachmentRequest.SerializeToString,
+            response_deserializer=attachments.UploadAttachmentResponse.FromString,
+        )
+        metadata = [("authorization", f"Bearer {token(user_id, *roles)}")]
+        try:
+            answer = await method(iter(parts), metadata=metadata, timeout=LIMIT_S)
+        except grpc.aio.AioRpcError as error:
+            raise Failed(error) from None
+        stored: attachments.Attachment = answer.attachment
+        return stored
+
+    async def download(
+        self, escrow_id: str, file_id: str, user_id: str = "buyer-1", *roles: str
+    ) -> tuple[attachments.Attachment, bytes]:
+        method: Any = self.channel.unary_stream(
+            "/escrow.v1.AttachmentService/DownloadAttachment",
+            request_serializer=attachments.DownloadAttachmentRequest.SerializeToString,
+            response_deserializer=attachments.DownloadAttachmentResponse.FromString,
+        )
+        metadata = [("authorization", f"Bearer {token(user_id, *roles)}")]
+        request = attachments.DownloadAttachmentRequest(escrow_id=escrow_id, file_id=file_id)
+        call = method(request, metadata=metadata, timeout=LIMIT_S)
+        try:
+            parts = [part async for part in call]
+        except grpc.aio.AioRpcError as error:
+            raise Failed(error) from None
+        return parts[0].attachment, b"".join(part.chunk for part in parts[1:])
 
     async def create(self, **changes: Any) -> pb.Escrow:
         answer = await self.call(new_escrow(**changes))

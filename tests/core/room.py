@@ -135,6 +135,8 @@ async def open_room(url: str, time: Time | None = None) -> AsyncIterator[Room]:
             await running
         await room.feed.close()
         assert isinstance(engine.pool, QueuePool)
+        for lane in engine.lanes:  # A trip outlives its callers; a connection must not.
+            await lane.arrive()
         left_open = engine.pool.checkedout()
         await engine.dispose()
         # Where the test has failed, its own error is the one to show.

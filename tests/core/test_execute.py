@@ -12,6 +12,7 @@ from core.errors import Reason, Refusal
 from core.execute import Answer, Executor
 from core.law import command as c
 from core.storage.database import connect
+from core.storage.listing import Filter
 from core.storage.store import Store
 from tests.core.law.story import ADMIN, BUYER, SELLER, SERVICE, STRANGER, create, payment
 from tests.core.room import Room, Time, open_room
@@ -266,4 +267,4 @@ def _ids(count: int) -> list[str]:
 
 
 async def _count(room: Room) -> int:
-    return len(await room.store.escrows(parties=[], status=None, before=None, limit=100))
+    return len((await room.store.listed(Filter(), after=None, limit=100)).escrows)

@@ -28,8 +28,10 @@ def to_path(path: str) -> Dial:
 class Relay:
     """Use with `async with`. `port` is where it listens, on 127.0.0.1."""
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, *, holds_bytes: int = 0) -> None:
+        """`holds_bytes` is about what it takes in ahead on a connection; 0 leaves it open."""
         self._dial = dial
+        self._holds_bytes = holds_bytes
         self._lines: set[_Line] = set()
         # While set, a new connection is taken and hears nothing.
         self.is_deaf = False
@@ -40,13 +42,26 @@ class Relay:
         self.taken = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        await self.listen(0)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def listen(self, port: int) -> None:
+        """Take connections, at this port or at any; again after `go`."""
+        opened = socket.socket()
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._holds_bytes:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._holds_bytes)
+        opened.bind(("127.0.0.1", port))
+        self._server = await asyncio.start_server(self._serve, sock=opened)
+
+    def go(self) -> None:
+        """End every connection, and refuse new ones."""
         self._server.close()
         self.cut()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.go()
         for line in tuple(self._lines):
             await line.ended.wait()
 

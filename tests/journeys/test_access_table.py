@@ -44,6 +44,8 @@ BOOKS = Row(KEEPERS, alien="ROLE_MISSING", takes_escrow=False)
 NEW = {"title": "A bicycle", "amount": {"amount_minor": 5_000, "currency": "INR"}}
 
 ENDPOINT = {"endpoint_id": f"ep_{'0' * 32}"}
+# Of which there is none.
+FILE = {"file_id": "00000000-0000-4000-8000-000000000000"}
 
 TABLE = {
     "CreateEscrow": Row(
@@ -64,6 +66,10 @@ TABLE = {
     # For the party that raised it; here nobody has.
     "WithdrawDispute": Row(set()),
     "ResolveDispute": Row({"arbiter", "admin"}, {"refund_minor": 5_000, "note": "Both heard."}),
+    "AddDisputeMessage": Row(PARTIES | {"admin"}, {"text": "It is dented."}),
+    "UploadAttachment": Row(PARTIES | {"admin"}, {"name": "a.png", "size_bytes": 100}),
+    "DownloadAttachment": Row(PARTIES | KEEPERS, FILE),
+    "DeleteAttachment": Row(PARTIES | KEEPERS, FILE),
     "OverrideSettlement": Row({"admin"}, {"refund_minor": 5_000, "note": "She is ill."}),
     # The role is checked before the escrow is looked up.
     "PublishUpdate": Row({"service", "bridge"}, {"event_type": "parcel_sent"}, "ROLE_MISSING"),
@@ -91,6 +97,10 @@ TABLE = {
     "WatchRevocations": Row(KEEPERS, {}, "ROLE_MISSING", False),
     "WatchEvents": Row(KEEPERS, {}, "ROLE_MISSING", False),
     "FeedServiceListEvents": Row(KEEPERS, {}, "ROLE_MISSING", False),
+    "InspectEscrow": Row({"admin"}, {}, "ROLE_MISSING"),
+    "RetrySettlement": Row(KEEPERS, {}, "ROLE_MISSING"),
+    "ListPayees": Row(KEEPERS, {}, "ROLE_MISSING", False),
+    "PutProfile": Row(KEEPERS, {"user_id": "somebody-else"}, "ROLE_MISSING", False),
     "RevokeTokens": Row(
         KEEPERS,
         {"user_id": "somebody-else", "issued_before": "2020-01-01T00:00:00Z"},
@@ -112,9 +122,17 @@ TABLE |= {
     }.items()
 }
 # For everybody with a token, but only about themselves.
-FOR_ALL = {"ListEscrows", "GetDefaults"}
-# Streams, and what only the webhook door passes on.
-NO_ROUTE = {"WatchEscrow", "WatchMany", "WatchEvents", "WatchRevocations", "IngestWebhook"}
+FOR_ALL = {"ListEscrows", "GetDefaults", "BatchGetProfiles"}
+# Streams, and what only a door of its own passes on.
+NO_ROUTE = {
+    "WatchEscrow",
+    "WatchMany",
+    "WatchEvents",
+    "WatchRevocations",
+    "IngestWebhook",
+    "UploadAttachment",
+    "DownloadAttachment",
+}
 
 
 @pytest.fixture
@@ -145,7 +163,7 @@ def fields_of(rpc: str, deal: Deal) -> dict[str, Any]:
         fields["escrow_id"] = deal.escrow_id
     if rpc == "CreateEscrow":
         fields |= {"buyer_id": deal.buyer.user_id, "seller_id": deal.seller.user_id}
-    if "Payee" in rpc:
+    if "Payee" in rpc and rpc != "ListPayees":
         fields["user_id"] = deal.seller.user_id
     return fields
 
@@ -156,6 +174,8 @@ async def outcome(caller: Caller, rpc: str, fields: dict[str, Any]) -> Refused:
         if rpc == "WatchEscrow":
             async for _ in caller.watch(fields["escrow_id"], 0):
                 break
+        elif rpc == "UploadAttachment":
+            await caller.tell(rpc, [{"header": fields}])
         elif caller.api.methods[rpc].server_streaming:
             async for _ in caller.stream(rpc, **fields):
                 break

@@ -18,7 +18,7 @@ from tests.fakes.process import Process
 from tests.fakes.stack import Client, Port, Stack
 from tests.fakes.wait import until
 
-_NAMES = ("Admin", "Escrow", "Feed", "Ledger", "Payment", "Webhook")
+_NAMES = ("Admin", "Attachment", "Escrow", "Feed", "Ledger", "Payment", "Profile", "Webhook")
 SERVICES = [f"escrow.v1.{name}Service" for name in _NAMES]
 DRAIN_LIMIT_S = 8.0
 GRPCURL_LIMIT_S = 30.0

@@ -1,7 +1,9 @@
 """The sandbox's payment page, its endpoints for browsers, and its process."""
 
 import asyncio
+import html
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,10 +15,14 @@ import pytest
 
 from core.razorpay import verify_checkout
 from scripts.sandbox import Sandbox
+from scripts.sandbox.typeface import Typefaces
+from scripts.sandbox.words import ENGLISH, HINDI
 from tests.fakes.visitor import Visitor
+from tests.fakes.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
 BACK = "https://shop.example/escrows/7?tab=pay&x=%26#end"
+PAGE = ROOT / "scripts/sandbox/page.html"
 
 
 @pytest.fixture
@@ -40,14 +46,70 @@ async def press(visitor: Visitor, order_id: str, outcome: str, back: str = BACK)
         return answer.status, answer.headers.get("Location") or await answer.text()
 
 
-async def test_the_page_shows_what_is_to_be_paid_and_three_buttons(visitor: Visitor) -> None:
+async def test_the_page_shows_what_is_to_be_paid_and_what_a_bank_may_do(visitor: Visitor) -> None:
     order_id = await visitor.order(12_345_678, receipt="<r&1>")
     status, text = await page(visitor, order_id)
     assert status == 200
-    assert "INR 123,456.78" in text
+    assert "Pay ₹1,23,456.78" in text
+    assert "No real money moves" in text
     assert "&lt;r&amp;1&gt;" in text
     assert "<r&1>" not in text
-    assert text.count("<button") == 3
+    for outcome in ("captured", "failed", "pending", "authorized"):
+        assert f'<button class="pay" name="outcome" value="{outcome}"' in text or (
+            f'<button name="outcome" value="{outcome}"' in text
+        )
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "currency", "shown"),
+    [
+        (100, "INR", "₹1<"),
+        (99_900, "INR", "₹999<"),
+        (1_00_000_00, "INR", "₹1,00,000<"),
+        (48_50_000_50, "INR", "₹48,50,000.50<"),
+        (12_34_56_789_00, "INR", "₹12,34,56,789<"),
+        (123_456, "USD", "USD 1,234.56<"),
+        (123_456, "JPY", "JPY 123,456<"),
+    ],
+)
+async def test_rupees_are_grouped_as_india_writes_them(
+    visitor: Visitor, amount_minor: int, currency: str, shown: str
+) -> None:
+    order_id = await visitor.order(amount_minor, currency=currency)
+    assert shown in (await page(visitor, order_id))[1]
+
+
+async def test_the_page_says_what_for_and_to_whom_if_it_is_told(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    about = "&title=Oak+table+%3Cb%3E&payee=ravi"
+    async with visitor.http.get(f"/sandbox/checkout/{order_id}?{about}") as answer:
+        text = await answer.text()
+    assert "Oak table &lt;b&gt;" in text
+    assert "to ravi" in text
+    noted = await visitor.order(notes={"title": "A lamp"})
+    async with visitor.http.get(f"/sandbox/checkout/{noted}?{about}") as answer:
+        assert "A lamp" in await answer.text()
+
+
+async def test_a_payment_that_the_bank_has_not_decided_is_paid_later(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.sandbox.page.LATE_S", 0.05)
+    order_id = await visitor.order()
+    status, location = await press(visitor, order_id, "pending")
+    assert (status, location) == (303, BACK)
+    order = visitor.sandbox.books.find("order", order_id)
+    await until(lambda: order["status"] == "paid")
+    assert (await visitor.state())["payments"][0]["status"] == "captured"
+
+
+async def test_an_order_that_is_paid_offers_the_way_back_and_no_payment(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    await visitor.pay(order_id)
+    _, text = await page(visitor, order_id)
+    assert "<button" not in text
+    assert "This is paid." in text
+    assert ">Go back<" in text
 
 
 @pytest.mark.parametrize("outcome", ["captured", "authorized"])
@@ -91,6 +153,77 @@ async def test_only_a_web_address_can_be_the_return_url(visitor: Visitor, back: 
     assert (await page(visitor, order_id, back))[0] == 400
     assert (await press(visitor, order_id, "captured", back))[0] == 400
     assert (await visitor.state())["payments"] == []
+
+
+async def test_an_order_that_the_sandbox_has_forgotten_says_so_and_leads_back(
+    visitor: Visitor,
+) -> None:
+    for status, text in (
+        await page(visitor, "order_x"),
+        await press(visitor, "order_x", "captured"),
+    ):
+        assert status == 400
+        assert "It forgets all orders and payments when it stops" in text
+        assert f'href="{html.escape(BACK)}">Go back</a>' in text
+
+
+async def test_the_page_asks_nothing_of_another_address(visitor: Visitor) -> None:
+    order_id = await visitor.order()
+    async with visitor.http.get(f"/sandbox/checkout/{order_id}") as answer:
+        text, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none';")
+    assert "<script" not in text
+    assert re.findall(r"(?:src|href)=\"(?!data:)|url\((?!/sandbox/)|@import", text) == []
+
+
+async def test_the_page_has_the_type_that_the_dashboard_was_built_with(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    assert Typefaces(tmp_path).style() == ""
+    for name in ("inter-latin-wght-1.woff2", "inter-greek-wght-1.woff2"):
+        (tmp_path / name).touch()
+    assert re.findall(r"url\(([^)]*)\)", Typefaces(tmp_path).style()) == [
+        "/sandbox/checkout/type/inter-latin"
+    ]
+    async with visitor.http.get("/sandbox/checkout/type/inter-greek") as answer:
+        assert answer.status == 404
+
+
+def test_the_pages_colours_are_the_dashboards() -> None:
+    ours, theirs = (
+        set(re.findall(r"light-dark\(([^)]*)\)", path.read_text()))
+        for path in (PAGE, ROOT / "bridge/dashboard/src/styles.css")
+    )
+    assert len(ours) >= 9
+    assert ours <= theirs
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "language", "button"),
+    [
+        ("?language=hi", "en-IN", "hi", "₹1,000 चुकाएँ"),
+        ("?language=en", "hi-IN", "en", "Pay ₹1,000"),
+        ("", "hi-IN,en;q=0.8", "hi", "₹1,000 चुकाएँ"),
+        ("?language=ta", "", "en", "Pay ₹1,000"),
+    ],
+)
+async def test_the_page_speaks_the_shops_language_or_else_the_browsers(
+    visitor: Visitor, query: str, header: str, language: str, button: str
+) -> None:
+    path = f"/sandbox/checkout/{await visitor.order()}{query}"
+    async with visitor.http.get(path, headers={"Accept-Language": header}) as answer:
+        text = await answer.text()
+    assert f'<html lang="{language}">' in text
+    assert f'value="captured">{button}<' in text
+
+
+def test_both_languages_say_everything_and_name_the_same_things() -> None:
+    named = [
+        {key: re.findall(r"{[^}]*}", words) for key, words in said.items()}
+        for said in (ENGLISH, HINDI)
+    ]
+    assert named[0] == named[1]
+    assert [key for key in ENGLISH if ENGLISH[key] == HINDI[key]] == []
 
 
 async def test_an_unknown_order_has_no_page_and_an_unknown_outcome_has_no_effect(

@@ -186,6 +186,10 @@ async def test_a_part_of_the_amount_leaves_the_order_unpaid(visitor: Visitor) ->
         40_000,
         60_000,
     )
+    # Paid in full at last, in one payment, although Razorpay would take no more than the rest.
+    await visitor.pay(order_id, customer_fee=5, force=True)
+    _, order = await visitor.api("GET", f"/orders/{order_id}")
+    assert (order["status"], order["amount_paid"], order["amount_due"]) == ("paid", 100_000, 0)
 
 
 async def test_an_account_is_paid_as_long_as_its_kyc_stands(visitor: Visitor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from core.law.command import (
     RAZORPAY,
+    AddDisputeMessage,
     Caller,
     Command,
     CreateEscrow,
+    File,
     PublishUpdate,
+    RaiseDispute,
     RecordOrder,
     ReportPayment,
 )
@@ -34,6 +38,17 @@ COMMANDS: list[tuple[Command, Caller]] = [
     ),
     (RecordOrder("order_1"), Caller("b")),
     (ReportPayment("pay_1", "order_1", "captured", 50_000, "INR", 1_180, 180), RAZORPAY),
+    (RaiseDispute("It is dented"), Caller("b")),
+    (
+        AddDisputeMessage(
+            "See",
+            ("f",),
+            files=(
+                File("f", ID, "b", "frame.png", "image/png", 7, sha256(b"picture").hexdigest()),
+            ),
+        ),
+        Caller("b"),
+    ),
     (
         PublishUpdate("shipped", {"eta": 3.5, "tags": ["a", None]}),
         Caller("s", frozenset({"service"})),
@@ -66,7 +81,7 @@ def test_an_unchanged_history_is_intact(
     history: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, text = verdict(tmp_path, json.dumps({"events": history}), capsys)
-    assert (code, "4 events hold" in text) == (0, True)
+    assert (code, "6 events hold" in text) == (0, True)
 
 
 def test_several_answers_in_a_row_and_camel_case_names_are_read(
@@ -75,7 +90,7 @@ def test_several_answers_in_a_row_and_camel_case_names_are_read(
     second = [MessageToDict(ParseDict(one, pb.EscrowEvent())) for one in history[2:]]
     pages = json.dumps({"events": history[:2]}) + "\n" + json.dumps({"events": second})
     code, text = verdict(tmp_path, pages, capsys)
-    assert (code, "4 events hold" in text) == (0, True)
+    assert (code, "6 events hold" in text) == (0, True)
 
 
 def test_a_changed_event_is_named(
@@ -139,3 +154,67 @@ def test_it_runs_by_its_path(history: list[dict[str, Any]], tmp_path: Path) -> N
         [sys.executable, "scripts/verify.py", str(path)], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def verdict_on_files(
+    tmp_path: Path,
+    history: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    **files: bytes,
+) -> tuple[int, str]:
+    export, directory = tmp_path / "export.json", tmp_path / "files"
+    export.write_text(json.dumps(history))
+    directory.mkdir()
+    for name, body in files.items():
+        (directory / name).write_bytes(body)
+    code = main([str(export), "--files", str(directory)])
+    return code, capsys.readouterr().out
+
+
+def test_files_that_were_shown_are_known_by_their_hashes_whatever_their_names(
+    history: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = verdict_on_files(tmp_path, history, capsys, renamed=b"picture")
+    assert code == 0
+    assert "all 1 files of the record are there, unchanged" in text
+
+
+@pytest.mark.parametrize(
+    ("files", "faults"),
+    [
+        ({}, ["f (frame.png): no file has its hash"]),
+        ({"a": b"Picture"}, ["f (frame.png): no file has its hash", "not in the record"]),
+        ({"a": b"picture", "b": b"another"}, ["b: its content is not in the record"]),
+    ],
+    ids=["missing", "changed", "added"],
+)
+def test_a_file_that_is_missing_changed_or_added_is_named(
+    history: list[dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, bytes],
+    faults: list[str],
+) -> None:
+    code, text = verdict_on_files(tmp_path, history, capsys, **files)
+    assert code == 1
+    for fault in faults:
+        assert fault in text
+
+
+def test_a_hash_of_a_file_that_was_changed_in_the_record_breaks_the_chain(
+    history: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = [one for one in history if one["type"] == "EVENT_TYPE_MESSAGE_ADDED"]
+    shown["data"]["attachments"][0]["sha256"] = sha256(b"Picture").hexdigest()
+    code, text = verdict_on_files(tmp_path, history, capsys, a=b"Picture")
+    assert code == 1
+    assert f"version {shown['version']} was changed" in text
+
+
+def test_files_without_their_directory_are_no_verdict(
+    history: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = tmp_path / "export.json"
+    export.write_text(json.dumps(history))
+    assert main([str(export), "--files", str(tmp_path / "none")]) == 2
+    assert "no such directory" in capsys.readouterr().err

@@ -28,8 +28,10 @@ class Deal:
     orders: list[str] = field(default_factory=list)
     # The record as it was last seen, oldest first.
     events: list[bytes] = field(default_factory=list)
-    # What was released when somebody moved its money behind Holdfast's back.
+    # What was released when somebody last moved its money behind Holdfast's back.
     released_before: int | None = None
+    # Whether a call that was on its way then may still release something.
+    releases_late: bool = False
     # By lost dispute: what of its payment had moved when it was first seen, and not yet settled.
     moved_before: dict[str, int] = field(default_factory=dict)
 
@@ -101,8 +103,13 @@ class Deal:
         return sum(line["credit"] - line["debit"] for line in mine)
 
     def pays_in_full(self, paid: Entity) -> bool:
-        """Whether a payment is of the escrow's amount, but for a fee that the customer bears."""
-        return bool(paid["amount"] - paid.get("customer_fee", 0) == self.amount)
+        """Whether a payment is of the escrow's amount, but for a fee that the customer bears.
+
+        What goes beyond an order that is paid, and is no more than Razorpay's fee, counts as it.
+        """
+        excess = paid["amount"] - self.amount
+        is_paid = self.books.find("order", paid["order_id"])["status"] == "paid"
+        return bool(excess == 0 or (is_paid and 0 < excess <= paid["fee"]))
 
 
 def left(transfer: Entity) -> int:

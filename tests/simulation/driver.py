@@ -35,6 +35,7 @@ RPCS = {
     "dispute": "RaiseDispute",
     "withdraw": "WithdrawDispute",
     "resolve": "ResolveDispute",
+    "say": "AddDisputeMessage",
     "override": "OverrideSettlement",
 }
 # Why an override that the law allows may be refused: what Razorpay has, or may come to have.
@@ -183,6 +184,8 @@ class Driver:
             fields["milestone_id"] = part_id
         if verb == "dispute":
             fields["reason"] = "It is not blue."
+        if verb == "say":
+            fields["text"] = "It is green."
         if verb in ("resolve", "override"):
             release = min(release, sheets[0].held)
             fields |= {"release_minor": release, "refund_minor": sheets[0].held - release}
@@ -239,8 +242,9 @@ class Driver:
             left = paid["amount"] - paid["amount_refunded"]
             body = {"amount": min(max(amount, 100), left)}
             refund_it = functools.partial(refund.create, self.books, paid["id"], body, None)
-            if _perhaps(refund_it) and deal.released_before is None:
+            if _perhaps(refund_it):
                 deal.released_before = deal.released()
+                deal.releases_late = bool(self.world.gateway.underway)
 
     # What core does, when it is its turn.
 

@@ -14,6 +14,7 @@ LAW = {
     "dispute": ("HELD", "DISPUTED"),
     "withdraw": ("DISPUTED", "HELD"),
     "resolve": ("DISPUTED", "SETTLING"),
+    "say": ("DISPUTED", "DISPUTED"),
     "override": ("SETTLING", "SETTLING"),
 }
 # Razorpay moves no less; the platform keeps a smaller rest.
@@ -91,6 +92,6 @@ class Sheet:
             self.release = settlement.release_minor
 
     def _end(self) -> str:
-        if self.is_banks or not self.release:
+        if self.is_banks or not self.release or self.release < LEAST_MINOR:
             return "REFUNDED"
         return "SPLIT" if self.release < self.amount else "RELEASED"

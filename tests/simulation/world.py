@@ -54,6 +54,7 @@ BEGIN_US = 1_800_000_000 * US_PER_S
 # A call whose answer was lost arrives within this time, if it does: the gateway's own limit.
 UNDERWAY_S = 9
 STUCK_S = 20.0
+LOOK_AGAIN_S = 0.02
 
 Answer = TypeVar("Answer")
 
@@ -195,12 +196,18 @@ class World:
         self._running = [asyncio.create_task(core.executor.run()) for core in self.cores]
 
     async def _stop(self) -> None:
-        for task in _others():
-            # A connection that is just being closed belongs to the kernel, so to speak.
-            if "sqlalchemy" not in task.get_coro().cr_code.co_filename:  # type: ignore[union-attr]
-                task.cancel()
-        while others := _others():
-            await asyncio.wait(others)
+        cut: set[asyncio.Task[Any]] = set()
+        async with asyncio.timeout(STUCK_S):
+            while others := _others():
+                # What is cut may begin something new, such as giving back a lease: this is cut too.
+                for task in others - cut:
+                    # A connection that is just being closed belongs to the kernel, so to speak.
+                    if "sqlalchemy" not in task.get_coro().cr_code.co_filename:  # type: ignore[union-attr]
+                        task.cancel()
+                cut |= others
+                await asyncio.wait(
+                    others, timeout=LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED
+                )
         await self.engine.dispose()
         self._files.close()
 

@@ -1,16 +1,13 @@
 import { Alert, MantineProvider } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { useState } from 'react';
-import { createBrowserRouter, RouterProvider } from 'react-router';
+import { Suspense, useState } from 'react';
+import { useTranslation } from 'react-i18next';
 import { AuthProvider, useAuth } from './contexts/AuthContext';
 import { Fault } from './api/http';
-import { Frame } from './components/Frame';
-import { CreatePage } from './pages/CreatePage';
-import { EscrowPage } from './pages/EscrowPage';
-import { ListPage } from './pages/ListPage';
+import { Shell } from './components/Shell';
+import { forgetNames } from './escrow/person';
 import { LoginPage } from './pages/LoginPage';
-import { MissingPage } from './pages/MissingPage';
-import { SettingsPage } from './pages/SettingsPage';
+import { Rooms } from './pages/pages';
 import { addressProblem } from './services/address';
 import { theme } from './theme';
 
@@ -18,26 +15,13 @@ const RETRIES_MAX = 4;
 /** How often a call is made again that has failed because the server was away. */
 const HEAL_EVERY_MS = 15_000;
 
-const router = createBrowserRouter([
-  {
-    element: <Frame />,
-    errorElement: <MissingPage />,
-    children: [
-      { path: '/', element: <ListPage /> },
-      { path: '/new', element: <CreatePage /> },
-      { path: '/escrows/:id', element: <EscrowPage /> },
-      { path: '/settings', element: <SettingsPage /> },
-      { path: '*', element: <MissingPage /> },
-    ],
-  },
-]);
-
 export function App() {
+  const { t } = useTranslation();
   const [problem] = useState(addressProblem);
   return (
     <MantineProvider theme={theme} defaultColorScheme="auto">
       {problem ? (
-        <Alert role="alert" color="red" title="This page is not set up" m="lg">
+        <Alert role="alert" color="red" title={t('escrow.page.notSetUp')} m="lg">
           {problem}
         </Alert>
       ) : (
@@ -51,11 +35,11 @@ export function App() {
 
 function Session() {
   const { user, isArriving } = useAuth();
-  if (isArriving) return null;
+  if (isArriving) return <Shell />;
   return (
     // A new user starts with an empty cache, so that nothing of the previous user is shown.
     <Queries key={user?.user_id ?? ''}>
-      {user ? <RouterProvider router={router} /> : <LoginPage />}
+      {user ? <Suspense fallback={<Shell />}><Rooms /></Suspense> : <LoginPage />}
     </Queries>
   );
 }
@@ -66,6 +50,7 @@ function Queries({ children }: { children: React.ReactNode }) {
 }
 
 function makeClient(): QueryClient {
+  forgetNames();
   return new QueryClient({
     defaultOptions: {
       queries: {

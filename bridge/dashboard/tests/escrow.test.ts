@@ -101,6 +101,10 @@ describe('what may be done', () => {
     expect(verbs(escrow('SETTLING'), root)).toEqual(['override']);
     const stuck = { attentions: [attention('GATEWAY_REFUSED')], settlement: settlement(100, 0) };
     expect(verbs(escrow('SETTLING', stuck), root)).toEqual(['release', 'override']);
+    const made = { refund_id: 'rfnd_1', amount_minor: 100, bank_reference: null, time: null };
+    const payment = { ...escrow('HELD').payment, refunds: [made] };
+    const begun = { ...stuck, refunded_minor: 100, payment };
+    expect(verbs(escrow('SETTLING', begun), root)).toEqual(['release']);
     expect(verbs(escrow('SETTLING', stuck), asha)).toEqual([]);
   });
 
@@ -169,18 +173,40 @@ describe('the path', () => {
   test('leads from agreed to its end', () => {
     expect(drawn(escrow('HELD'))).toEqual([
       'Agreed done',
-      'Held current',
-      'Settling ahead',
+      'Paid done',
+      'Delivered current',
+      'Decided ahead',
       'Paid out ahead',
     ]);
     expect(drawn(escrow('SPLIT', { dispute: { raised_by: '', reason: '', status: 'resolved', note: '' } }))).toEqual([
       'Agreed done',
-      'Held done',
-      'In dispute done',
-      'Settling done',
-      'Split current',
+      'Paid done',
+      'Delivered skipped',
+      'Decided done',
+      'Divided current',
     ]);
     expect(drawn(escrow('CANCELLED'))).toEqual(['Agreed done', 'Cancelled current']);
+  });
+
+  test('goes on to the decision once the seller has delivered', () => {
+    const current = (of: Escrow) => pathOf(of).find((step) => step.state === 'current')?.label;
+    const confirmedBy = (...parties: ('buyer' | 'seller')[]) => parties.map((party) => ({ party, time: null }));
+    expect(current(escrow('HELD', { confirmations: confirmedBy('seller') }))).toBe('Decided');
+    expect(current(escrow('HELD', { confirmations: confirmedBy('buyer') }))).toBe('Delivered');
+    const milestone = { ...escrow('HELD'), milestone_id: 'm1' };
+    expect(current(escrow('SETTLING', { milestones: [milestone] }))).toBe('Delivered');
+    expect(current(escrow('SETTLING', { milestones: [{ ...milestone, status: 'SETTLING' }] }))).toBe('Paid out');
+  });
+
+  test('says that it was delivered only where somebody did', () => {
+    const delivered = (of: Escrow) => pathOf(of).find((step) => step.key === 'delivered')?.state;
+    const confirmations = [{ party: 'seller' as const, time: null }];
+    expect(delivered(escrow('DISPUTED'))).toBe('skipped');
+    expect(delivered(escrow('DISPUTED', { confirmations }))).toBe('done');
+    expect(delivered(escrow('REFUNDED'))).toBe('skipped');
+    expect(delivered(escrow('RELEASED'))).toBe('done');
+    expect(delivered(escrow('SETTLING', { settlement: settlement(100, 0) }))).toBe('done');
+    expect(delivered(escrow('SETTLING', { settlement: settlement(0, 100) }))).toBe('skipped');
   });
 
   test('has exactly one current step in every status', () => {

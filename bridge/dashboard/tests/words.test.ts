@@ -1,11 +1,12 @@
 /** What people read: who gets what, until when, what stands in the way, and how it ended. */
 import { describe, expect, test } from 'vitest';
-import { readEscrow } from '../src/api/wire';
+import { readEscrow, type Escrow } from '../src/api/wire';
 import { askFor } from '../src/escrow/ask';
 import { noticesFor } from '../src/escrow/attention';
 import { deadlineHint, deadlineWords } from '../src/escrow/deadline';
 import { divide, divisionProblem, verdictWords } from '../src/escrow/division';
 import { endingWords, keptWords, refundDetails, returnsOf } from '../src/escrow/ending';
+import { courseOf } from '../src/escrow/path';
 import { feeOf, feeOn, plannedFee } from '../src/escrow/payout';
 import { situation } from '../src/escrow/situation';
 import { moment } from '../src/escrow/time';
@@ -20,6 +21,8 @@ const admin = user('root', ['admin']);
 const inspected = { deadline: AT, deadline_action: 'RELEASE' as const };
 const payable = { deadline: AT, deadline_action: 'CANCEL' as const };
 const refund = { refund_id: 'rfnd_1', amount_minor: 500_000, bank_reference: 'ARN7', time: AT };
+const confirmedBy = (party: 'buyer' | 'seller') =>
+  escrow('HELD', { confirmations: [{ party, time: null }] });
 const texts = (notices: { text: string }[]) => notices.map((one) => one.text);
 
 test('a moment has its zone, and its year only where it is another one', () => {
@@ -170,8 +173,10 @@ describe('a verdict', () => {
       payout_minor: 585_000,
     });
     expect(verdictWords(half, held)).toBe('Pay ravi ₹5,850, give asha ₹6,500.50 back');
-    expect(verdictWords(divide(0, held, held), held)).toBe('Give asha ₹12,500.50 back');
-    expect(verdictWords(divide(1_250_050, held, held), held)).toBe('Pay ravi ₹12,187.99');
+    expect(verdictWords(divide(0, held, held), held)).toBe('Give asha ₹12,500.50 back, pay ravi nothing');
+    expect(verdictWords(divide(1_250_050, held, held), held)).toBe(
+      'Pay ravi ₹12,187.99, give asha nothing back',
+    );
   });
 
   test('cannot be nothing, too much, or a crumb', () => {
@@ -248,7 +253,59 @@ describe('endings', () => {
   });
 });
 
-test('a failed payment shows no code of Razorpay’s', () => {
-  const failed = event('payment_failed', { event_data: { reason: 'payment_cancelled' } });
-  expect(eventDetail(failed)).toBe('');
+describe('confirming', () => {
+  const said = (of: Escrow, reader: string) => askFor('confirm', of, { verb: 'confirm' }, reader);
+
+  test('is what it does: the buyer has received it and pays, the seller has delivered', () => {
+    expect(said(escrow('HELD'), 'asha')).toMatchObject({
+      label: 'I have received it',
+      deed: 'I have received it, pay ravi',
+    });
+    expect(said(escrow('HELD'), 'ravi').deed).toBe('I have delivered it');
+  });
+
+  test('says that it cannot be undone where it moves the money at once', () => {
+    for (const [of, reader] of [[confirmedBy('seller'), 'asha'], [confirmedBy('buyer'), 'ravi']] as const) {
+      expect(said(of, reader).text.join()).toContain('at once. This cannot be undone.');
+    }
+    expect(said(escrow('HELD'), 'asha').text.join()).toContain('as soon as ravi has confirmed too');
+  });
+});
+
+test('what cannot be undone says so', () => {
+  for (const verb of ['release', 'refund', 'cancel'] as const) {
+    const ask = askFor(verb, escrow('HELD', { created_by: 'asha' }), { verb }, 'asha');
+    expect(ask.text.join(), verb).toContain('This cannot be undone.');
+  }
+});
+
+test('the course says what is now, and what comes next', () => {
+  expect(courseOf(escrow('HELD'))).toEqual([
+    'Now: ravi delivers, and asha looks at it.',
+    'Next: both confirm, or the time to inspect ends.',
+  ]);
+  expect(courseOf(confirmedBy('seller'))).toEqual([
+    'Now: asha looks at it and confirms. ravi has delivered.',
+    'Next: the money is paid out.',
+  ]);
+  expect(courseOf(confirmedBy('buyer'))).toEqual([
+    'Now: ravi confirms as well. asha has received it.',
+    'Next: the money is paid out.',
+  ]);
+  expect(courseOf(escrow('SETTLING'))).toEqual(['Now: the money is on its way.']);
+  expect(courseOf(escrow('SETTLING', { attentions: [attention('PAYEE_MISSING')] }))).toEqual([
+    'Now: it is decided, but the money has not moved yet.',
+  ]);
+  const milestone = { ...escrow('HELD'), milestone_id: 'm1' };
+  expect(courseOf(escrow('SETTLING', { milestones: [milestone] }))).toEqual([
+    'Now: each milestone is delivered, looked at and paid out by itself.',
+  ]);
+  expect(courseOf(escrow('RELEASED'))).toEqual([]);
+});
+
+test('a failed payment says why in words, and quotes a reason that nobody knows', () => {
+  const failed = (reason: string) => eventDetail(event('payment_failed', { event_data: { reason } }));
+  expect(failed('payment_cancelled')).toBe('the buyer broke the payment off');
+  expect(failed('moon_too_far')).toBe('Razorpay’s own word for it: “moon too far”');
+  expect(failed('')).toBe('');
 });

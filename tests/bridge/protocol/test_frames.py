@@ -295,6 +295,30 @@ def test_an_update_says_what_happened_beside_the_escrow() -> None:
     assert data["event_data"] == {"escrow_id": "other", "n": 3, "list": [1, None, {"a": True}]}
 
 
+def test_each_event_has_its_own_escrow_whatever_was_written_before_it() -> None:
+    """Events of one escrow in a row may share what has not changed."""
+    held = {"held": pb.Money(amount_minor=100_049, currency="INR")}
+    milestone = pb.Milestone(milestone_id="m1", title="A horn")
+    later = Timestamp(seconds=1_700_000_099)
+    changes: list[dict[str, Any]] = [
+        *({"version": version, "update_time": later} for version in range(5, 9)),
+        *({"version": version, **held} for version in range(9, 12)),
+        *({"version": version, "milestones": [milestone]} for version in range(12, 15)),
+        {"version": 15, "metadata": {"shop": "1"}},
+        {"version": 16, "metadata": {"shop": "2"}},
+        *({"version": version, "escrow_id": f"e{version % 2}"} for version in range(17, 22)),
+        {"version": 4},
+        {"version": 4},
+    ]
+    for change in changes:
+        one = escrow(**change)
+        before = one.SerializeToString(deterministic=True)
+        (update,) = unframe(frames.event_frames(event(escrow=one)).wire)
+        expected = view.escrow_data(pb.Escrow.FromString(before))
+        assert {key: update["data"][key] for key in expected} == expected, change
+        assert one.SerializeToString(deterministic=True) == before
+
+
 def test_numbers_that_json_does_not_know_do_not_break_the_frame() -> None:
     one = event()
     one.data.update({"nan": float("nan"), "inf": float("-inf"), "big": 1e300})
@@ -367,3 +391,17 @@ def test_an_event_is_encoded_once_for_all_who_follow_it(monkeypatch: pytest.Monk
     assert encoder.encode(one).position == 0
     assert encoder.encode(one) is encoder.encode(one)
     assert encoded == [one]
+
+
+@pytest.mark.parametrize("seconds", [1, 951_782_400, 1_700_000_000, 253_402_300_799])
+@pytest.mark.parametrize("nanos", [0, 1, 999, 1_000, 123_456_000, 5_000_000, 900_000_000])
+def test_times_are_written_as_proto3_json_has_them(seconds: int, nanos: int) -> None:
+    time = Timestamp(seconds=seconds, nanos=nanos)
+    (frame,) = unframe(frames.event_frames(event(create_time=time)).wire)[-1:]
+    assert frame["data"]["time"] == time.ToJsonString()
+
+
+def test_text_of_every_script_comes_as_it_is() -> None:
+    title = 'साइकिल 🚲 \u2028 \\ " é \x7f'
+    (frame,) = unframe(frames.event_frames(event(escrow=escrow(title=title))).wire)[-1:]
+    assert frame["data"]["title"] == title

@@ -1,9 +1,12 @@
 """The channel to core: several addresses, failover, TLS."""
 
+import contextlib
 import datetime
 import ipaddress
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -11,10 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.wrappers_pb2 import StringValue
 
 from bridge.limits import Limits
-from bridge.upstream.channel import CoreError
+from bridge.upstream.channel import Talk, Upstream
 from bridge.upstream.core import Core
+from bridge.upstream.error import CoreError
 from holdfast.tokens import Identity
 from tests.bridge.conftest import StartBridge
 from tests.fakes.bridge import SECRET, token
@@ -69,6 +75,75 @@ async def test_without_a_core_a_call_is_unavailable_after_the_wait() -> None:
     await opened.close()
     assert refused.value.away
     assert not opened.connected
+
+
+async def test_a_call_that_ends_while_it_is_sent_is_no_fault_of_core() -> None:
+    refuse = refusing(grpc.StatusCode.FAILED_PRECONDITION, "No more files.")
+    async with one_method(grpc.stream_unary_rpc_method_handler(refuse)) as upstream:
+        said: Counter[str] = Counter()
+        for _ in range(300):
+            with pytest.raises(CoreError) as refused:
+                await upstream.send(METHOD, slices(), Empty, token="", timeout_s=10)
+            said[refused.value.code] += 1
+    # gRPC forgets the status now and then; never may what can be tried again look like a fault.
+    assert set(said) <= {"FAILED_PRECONDITION", "UNAVAILABLE"}
+    assert said["FAILED_PRECONDITION"] > 200
+
+
+async def test_a_stream_that_ends_while_it_is_written_to_is_no_fault_of_core() -> None:
+    refuse = refusing(grpc.StatusCode.UNAUTHENTICATED, "Log in again.")
+    async with one_method(grpc.stream_stream_rpc_method_handler(refuse)) as upstream:
+        said: Counter[str] = Counter()
+        for _ in range(300):
+            async with upstream.talk(
+                upstream.endpoints[0], METHOD, StringValue, Empty, token=""
+            ) as talk:
+                with pytest.raises(CoreError) as failed:
+                    await say_all(talk)
+                with pytest.raises(CoreError) as refused:
+                    await talk.hear(10)
+            said.update({failed.value.code, refused.value.code})
+    assert set(said) == {"UNAUTHENTICATED", "UNAVAILABLE"}
+
+
+METHOD = "/test.Service/Method"
+
+
+def refusing(code: grpc.StatusCode, message: str) -> Callable[[Any, Any], Awaitable[None]]:
+    """A method that refuses as soon as it has read the first message."""
+
+    async def refuse(requests: Any, context: Any) -> None:
+        await anext(requests)
+        await context.abort(code, message)
+
+    return refuse
+
+
+@contextlib.asynccontextmanager
+async def one_method(handler: Any) -> AsyncIterator[Upstream]:
+    """A server of one method, and a client of it."""
+    server = grpc.aio.server()
+    _, service, name = METHOD.split("/")
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {name: handler}),)
+    )
+    port = server.add_insecure_port("localhost:0")
+    await server.start()
+    upstream = Upstream((f"localhost:{port}",), Limits())
+    await until(lambda: upstream.connected)
+    yield upstream
+    await upstream.close()
+    await server.stop(None)
+
+
+async def slices() -> AsyncIterator[StringValue]:
+    while True:
+        yield StringValue(value="x" * 5_000)
+
+
+async def say_all(talk: Talk[StringValue, Empty]) -> None:
+    async for piece in slices():
+        await talk.say(piece)
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:

@@ -522,7 +522,7 @@ async def test_a_compressed_body_is_refused(client: Client, anycore: AnyCore, co
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "/escrow", "/escrows/", "/escrows/a/b", "/escrows/a:fly", "/payees", "/a"]
+    "path", ["", "/", "/escrow", "/escrows/", "/escrows/a/b", "/escrows/a:fly", "/payee", "/a"]
 )
 async def test_an_unknown_path_is_404_in_json_without_a_token(client: Client, path: str) -> None:
     client.token = None

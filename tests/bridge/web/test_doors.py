@@ -1,10 +1,13 @@
 """The bridge's own endpoints: health, metrics, the demo login, the dashboard's files."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
+import jwt
 import pytest
 from aiohttp import web
 
@@ -48,6 +51,22 @@ async def test_metrics_count_what_happens(bridge: Bridge, core: FakeCore) -> Non
             assert await bridge.metric(f"holdfast_bridge_{name}") == 1
         assert await bridge.metric("holdfast_bridge_frames_sent_total") == 3
         assert await bridge.metric("holdfast_bridge_event_to_frame_seconds_count") == 1
+
+
+async def test_what_was_missed_is_no_measure_of_how_long_an_event_takes(
+    bridge: Bridge, core: FakeCore
+) -> None:
+    seconds_count = "holdfast_bridge_event_to_frame_seconds_count"
+    await core.create("e1")
+    for _ in range(3):
+        await core.append("e1")
+    async with bridge.browser() as browser:
+        await browser.send("subscribe", escrow_id="e1", after=1)
+        assert await browser.versions(3) == [2, 3, 4]
+        assert await bridge.metric(seconds_count) == 0
+        await core.append("e1")
+        assert await browser.versions(1) == [5]
+        assert await bridge.metric(seconds_count) == 1
 
 
 async def books(bridge: Bridge) -> dict[str, float]:
@@ -95,6 +114,14 @@ async def test_the_demo_login_issues_a_valid_token(bridge: Bridge) -> None:
         assert browser.connected["user_id"] == "asha"
 
 
+async def test_a_demo_token_carries_the_name_that_was_asked_for(bridge: Bridge) -> None:
+    for name in ("आशा वर्मा", ""):
+        code, answer = await ask_demo(bridge, json.dumps({"user_id": "asha", "name": name}))
+        assert code == 200
+        claims = jwt.decode(answer["token"], SECRET, algorithms=["HS256"])
+        assert claims.get("name", "") == name
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -110,6 +137,9 @@ async def test_the_demo_login_issues_a_valid_token(bridge: Bridge) -> None:
         (b'{"user_id":"a","roles":["king"]}', "roles"),
         (b'{"user_id":"a","roles":[[]]}', "roles"),
         (b'{"user_id":"a","roles":[]}', "roles"),
+        (b'{"user_id":"a","name":7}', "name"),
+        (b'{"user_id":"a","name":"a\\nb"}', "name"),
+        (b'{"user_id":"a","name":"%s"}' % (b"x" * 81), "name"),
     ],
 )
 async def test_a_bad_demo_login_names_the_field(bridge: Bridge, body: bytes, named: str) -> None:
@@ -173,6 +203,70 @@ async def test_hashed_files_are_kept_for_ever_and_the_page_is_not(site: Bridge) 
             assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.fixture
+def siblings(tmp_path: Path, site: Bridge) -> dict[str, bytes]:
+    """What stands beside the script, by its encoding; none is what it says, so that it is known."""
+    script = tmp_path / "dist" / "assets" / "index-abc123.js"
+    found = {"br": b"by brotli", "gzip": b"by gzip", "": b"1"}
+    script.with_suffix(".js.br").write_bytes(found["br"])
+    script.with_suffix(".js.gz").write_bytes(found["gzip"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("accepts", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip", "gzip"),
+        ("identity", ""),
+        ("", ""),
+        ("br;q=0, gzip;q=0", ""),
+    ],
+)
+async def test_a_file_goes_out_compressed_as_the_browser_accepts_it(
+    site: Bridge, siblings: dict[str, bytes], accepts: str, encoding: str
+) -> None:
+    url, headers = site.url + "/assets/index-abc123.js", {"Accept-Encoding": accepts}
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+        async with http.get(url, headers=headers) as response:
+            assert await response.read() == siblings[encoding]
+            assert response.headers.get("Content-Encoding", "") == encoding
+            assert response.headers["Vary"] == "Accept-Encoding"
+            assert response.content_type.endswith("/javascript")
+            assert response.headers["Cache-Control"].endswith("immutable")
+        async with http.head(url, headers=headers) as response:
+            assert response.status == 200
+            assert response.headers["Content-Length"] == str(len(siblings[encoding]))
+            assert response.headers.get("Content-Encoding", "") == encoding
+
+
+async def test_each_form_of_a_file_is_known_by_a_tag_of_its_own(
+    site: Bridge, siblings: dict[str, bytes]
+) -> None:
+    url, tags = site.url + "/assets/index-abc123.js", set()
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+        for accepts in ("br", "gzip", "identity"):
+            headers = {"Accept-Encoding": accepts}
+            async with http.get(url, headers=headers) as response:
+                tags.add(response.headers["ETag"])
+            known = {**headers, "If-None-Match": response.headers["ETag"]}
+            async with http.get(url, headers=known) as response:
+                assert response.status == 304
+                assert response.headers["Vary"] == "Accept-Encoding"
+        async with http.get(url, headers={"Accept-Encoding": "br", "Range": "bytes=3-"}) as part:
+            assert (part.status, await part.read()) == (206, b"brotli")
+            assert part.headers["Content-Encoding"] == "br"
+    assert len(tags) == 3
+
+
+async def test_a_compressed_file_has_no_address_of_its_own(
+    site: Bridge, siblings: dict[str, bytes]
+) -> None:
+    for ending in (".br", ".gz"):
+        async with site.http.get(site.url + f"/assets/index-abc123.js{ending}") as response:
+            assert response.status == 404
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -214,8 +308,14 @@ async def test_robots_are_told_to_leave(site: Bridge) -> None:
 
 
 def test_the_pages_are_those_of_the_dashboards_router() -> None:
-    source = (DIST.parent / "src" / "App.tsx").read_text()
-    paths = re.findall(r"path: '([^']+)'", source)
+    source = (DIST.parent / "src" / "pages" / "Rooms.tsx").read_text()
+    found = re.findall(r'<Route path="([^"]+)"', source)
+    # The router may leave the last part of a path out.
+    paths = [
+        one
+        for path in found
+        for one in ([path[:-1], path.rpartition("/")[0]] if path.endswith("?") else [path])
+    ]
     assert sorted(f"/{route}" for route in ROUTES) == sorted(set(paths) - {"*"})
 
 

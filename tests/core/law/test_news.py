@@ -11,7 +11,7 @@ from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import Escrow
 from core.law.rules import decide, outstanding
-from core.law.status import EventType, PaymentStatus, Status
+from core.law.status import AttentionCode, EventType, PaymentStatus, Status
 from core.settlement.step import payments_of
 from tests.core.law.story import (
     AMOUNT,
@@ -174,6 +174,18 @@ def test_a_second_payment_is_owed_back_and_the_first_stays_held() -> None:
     assert story.tell(c.ReportRefund("rfnd_2", "pay_2", AMOUNT, ""), RAZORPAY) is None
     assert story.escrow.held_minor == AMOUNT
     assert payments_of(story.escrow) == [PAYMENT_ID]
+
+
+def test_a_refused_refund_of_a_surplus_payment_is_over_once_it_has_gone_through() -> None:
+    story = story_in(Status.HELD)
+    for payment_id in ("pay_2", "pay_3"):
+        story.tell(payment(payment_id=payment_id), RAZORPAY)
+    story.tell(c.FailSettlement("Razorpay refuses: too little balance"), SETTLEMENT)
+    story.tell(c.ReportRefund("rfnd_2", "pay_2", AMOUNT, None), RAZORPAY)
+    codes = [one.code for one in story.escrow.attentions]
+    assert codes == [AttentionCode.GATEWAY_REFUSED, AttentionCode.SURPLUS_PAYMENT]
+    story.tell(c.ReportRefund("rfnd_3", "pay_3", AMOUNT, None), RAZORPAY)
+    assert (story.escrow.status, story.escrow.attentions) == (Status.HELD, ())
 
 
 @pytest.mark.parametrize("status", [Status.SETTLING, Status.RELEASED, Status.REFUNDED])

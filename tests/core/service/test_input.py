@@ -66,6 +66,7 @@ def valid(name: str, escrow_id: str) -> Message:
         ("user_id", "buyer-1"),
         ("account_id", "acc_12345678901234"),
         ("reason", "Broken"),
+        ("text", "It is dented"),
         ("event_type", "parcel_sent"),
         ("order_id", "order_1"),
         ("payment_id", "pay_1"),
@@ -101,9 +102,15 @@ def _values(field: FieldDescriptor) -> list[Any]:
     return LONGS if field.type == FieldDescriptor.TYPE_INT64 else NUMBERS
 
 
-# The first field of ListEscrows is a number, and the others have none: there, bytes are a field
-# that nobody knows.
-NO_TEXT_FIRST = ("ListEscrows", "GetDefaults", "ListEndpoints")
+# The first field of ListEscrows is a number, that of BatchGetProfiles may be absent, and the others
+# have none: there, bytes are a field that nobody knows.
+NO_TEXT_FIRST = (
+    "ListEscrows",
+    "GetDefaults",
+    "ListEndpoints",
+    "ListPayees",
+    "BatchGetProfiles",
+)
 
 
 @pytest.mark.parametrize("name", [name for name in UNARY if name not in NO_TEXT_FIRST])
@@ -125,7 +132,7 @@ ON_ONE_ESCROW = [
     for name in UNARY
     # These are for roles that see all.
     if "escrow_id" in DESCRIPTORS[name].input_type.fields_by_name
-    and name not in ("PublishUpdate", "ListDeliveries")
+    and name not in ("PublishUpdate", "ListDeliveries", "InspectEscrow", "RetrySettlement")
 ]
 
 
@@ -170,6 +177,29 @@ BAD_CREATIONS: dict[str, dict[str, Any]] = {
     },
     "request_id": {"request_id": "x" * 129},
 }
+
+
+@pytest.mark.parametrize(
+    ("field", "people"),
+    [
+        ("seller_id", {"seller_id": "Buyer-1"}),
+        ("arbiter_id", {"arbiter_id": "SELLER-1"}),
+        ("arbiter_id", {"arbiter_id": "buyer-1".upper()}),
+    ],
+)
+async def test_ids_of_one_escrow_that_differ_only_in_case_are_refused(
+    lite: Counter, field: str, people: dict[str, str]
+) -> None:
+    with pytest.raises(Failed) as failed:
+        await lite.call(new_escrow(**people))
+    assert "more than the case of letters" in failed.value.fields[field]
+    assert await lite.count() == 0
+
+
+async def test_an_id_is_free_to_use_whatever_ids_other_escrows_have(lite: Counter) -> None:
+    await lite.call(new_escrow(request_id="squatter", seller_id="Seller-1"))
+    await lite.call(new_escrow(request_id="owner", seller_id="seller-1"))
+    assert await lite.count() == 2
 
 
 @pytest.mark.parametrize("field", BAD_CREATIONS)

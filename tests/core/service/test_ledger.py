@@ -126,3 +126,37 @@ async def test_the_last_check_tells_how_far_the_walk_is(counter: Counter) -> Non
     assert answer.walk_begin_time.ToMicroseconds() <= result.check_time_us
     assert (answer.walk_checked, answer.walk_total, list(answer.findings)) == (0, 0, [])
     assert not answer.HasField("whole_end_time")
+
+
+async def test_the_books_are_checked_page_by_page_each_escrow_once(lite: Counter) -> None:
+    for _ in range(5):
+        await lite.create()
+    checked, token, pages = 0, "", 0
+    while pages == 0 or token:
+        request = rpc.CheckBooksRequest(page_size=2, page_token=token)
+        answer = await lite.call(request, "admin-1", "admin")
+        assert answer.balanced
+        checked, token, pages = checked + answer.escrows_checked, answer.next_page_token, pages + 1
+    assert (checked, pages) == (5, 3)
+
+
+async def test_a_page_of_the_books_has_a_limit_and_a_token_of_its_own(lite: Counter) -> None:
+    for _ in range(2):
+        escrow = await lite.create()
+    first = await lite.call(rpc.CheckBooksRequest(page_size=1), "admin-1", "admin")
+    bad = {
+        "FIELD_INVALID": [
+            rpc.CheckBooksRequest(page_size=201),
+            rpc.CheckBooksRequest(page_size=1, escrow_id=escrow.escrow_id),
+        ],
+        "PAGE_TOKEN_INVALID": [
+            rpc.CheckBooksRequest(
+                page_size=1, page_token=first.next_page_token, with_razorpay=True
+            ),
+        ],
+    }
+    for reason, requests in bad.items():
+        for request in requests:
+            with pytest.raises(Failed) as failed:
+                await lite.call(request, "admin-1", "admin")
+            assert failed.value.reason == reason

@@ -367,3 +367,43 @@ async def test_two_cores_change_an_account_once(postgres_url: str) -> None:
         assert first.pending_account_id == NEW
         await asyncio.gather(counts(one, NEW), counts(other, NEW))
         assert await types(one) == await types(other) == DONE
+
+
+async def test_payees_are_listed_in_pages_each_once_as_it_stands(counter: Counter) -> None:
+    ids = sorted(f"seller-{n}" for n in range(5))
+    for number, user_id in enumerate(ids):
+        account_id = f"acc_{number:014}"
+        request = rpc.RegisterPayeeRequest(user_id=user_id, account_id=account_id)
+        await counter.call(request, "service-1", "service")
+    await name(counter, NEW)
+    listed: list[rpc.Payee] = []
+    token = ""
+    while True:
+        page = rpc.ListPayeesRequest(page_size=2, page_token=token)
+        answer = await counter.call(page, "admin-1", "admin")
+        listed += answer.payees
+        token = answer.next_page_token
+        if not token:
+            break
+        assert len(answer.payees) == 2
+    assert [one.user_id for one in listed] == ids
+    assert [one.user_id for one in listed if one.pending_account_id == NEW] == [SELLER]
+    waiting = rpc.ListPayeesRequest(waiting=True)
+    answer = await counter.call(waiting, "admin-1", "admin")
+    assert [one.user_id for one in answer.payees] == [SELLER]
+
+
+async def test_a_list_of_payees_is_for_keepers_and_its_token_for_its_filter(
+    counter: Counter,
+) -> None:
+    for number in range(2):
+        request = rpc.RegisterPayeeRequest(
+            user_id=f"{SELLER}~{number}", account_id=f"acc_{number:014}"
+        )
+        await counter.call(request, "service-1", "service")
+    assert await refused(counter, rpc.ListPayeesRequest(), SELLER) == "ROLE_MISSING"
+    first = await counter.call(rpc.ListPayeesRequest(page_size=1), "admin-1", "admin")
+    other = rpc.ListPayeesRequest(page_token=first.next_page_token, waiting=True)
+    assert await refused(counter, other, "admin-1", "admin") == "PAGE_TOKEN_INVALID"
+    many = rpc.ListPayeesRequest(page_size=201)
+    assert await refused(counter, many, "admin-1", "admin") == "FIELD_INVALID"

@@ -23,6 +23,7 @@ from core.storage.trip import owed
 from scripts.sandbox import Sandbox
 from tests.core.law.story import (
     ADMIN,
+    ARBITER,
     BUYER,
     PAYMENT_ID,
     SELLER,
@@ -274,6 +275,37 @@ async def test_a_refund_by_hand_becomes_the_buyers_share(till: Till) -> None:
     assert await till.money() == {
         "transfers": [(58_500, False)],
         "refunds": [(40_000, "processed")],
+    }
+
+
+async def test_beside_a_refund_that_no_division_takes_in_an_admin_has_the_seller_paid(
+    till: Till,
+) -> None:
+    escrow_id = await till.paid()
+    payment_id = (await till.rests(escrow_id)).payment.payment_id
+    await till.tell(escrow_id, c.RaiseDispute("It is blue"), BUYER)
+    for amount, key in ((40_000, "by-hand-0001"), (5_000, "by-hand-0002")):
+        await till.gateway.refund(
+            payment_id=payment_id, amount_minor=amount, idempotency_key=key, notes={}
+        )
+    await till.tell(escrow_id, c.ResolveDispute(60_000, 40_000, "Both heard"), ADMIN)
+    await till.reaches(escrow_id, "comes on top")
+    await till.waits(escrow_id)
+    refusal = await refused(till, escrow_id, 55_000, 5_000)
+    assert "stays as decided" in refusal.message
+    for who in (BUYER, SELLER, ARBITER):
+        with pytest.raises(Refusal):
+            await till.tell(escrow_id, c.ReleaseEscrow("Pay her"), who)
+    await till.tell(escrow_id, c.ReleaseEscrow("The second refund was our mistake"), ADMIN)
+    escrow = await till.rests(escrow_id)
+    assert (escrow.status, escrow.released_minor, escrow.refunded_minor) == (
+        Status.SPLIT,
+        58_500,
+        40_000,
+    )
+    assert await till.money() == {
+        "transfers": [(58_500, False)],
+        "refunds": [(40_000, "processed"), (5_000, "processed")],
     }
 
 

@@ -12,7 +12,7 @@ from core.law.escrow import Escrow
 from core.law.rules import outstanding
 from core.law.status import AttentionCode, Status
 from core.razorpay import Refund, Transfer
-from core.settlement.act import Found, Repay, Reverse, Stuck, Wait
+from core.settlement.act import Found, Repay, Reverse, Stuck, Unhold, Wait
 from core.settlement.report import Report
 from core.settlement.step import next_step
 from tests.core.law.story import (
@@ -23,6 +23,7 @@ from tests.core.law.story import (
     ESCROW_ID,
     PAYMENT_ID,
     SELLER,
+    SERVICE,
     Story,
     bank_dispute,
     milestones,
@@ -239,6 +240,44 @@ def test_a_refund_of_the_whole_payment_by_hand_counts_for_all_its_milestones() -
         story.tell(done.command, SETTLEMENT)
     assert (story.escrow.status, story.escrow.payment.status) == ("REFUNDED", "REFUNDED")
     assert story.escrow.attentions == ()
+
+
+def test_a_refund_of_most_by_hand_ends_what_is_left_once_an_admin_says_so() -> None:
+    story = Story(milestones(40_000, 60_000)).pay().hold("m1").hold("m2")
+    story.tell(c.RaiseDispute("It is broken", "m2"), BUYER)
+    story.tell(c.ResolveDispute(30_000, 30_000, "Both heard", "m2"), ARBITER)
+    first, rest = refund(30_000, notes={}), refund(70_000, notes={}, number=2)
+    have = [transfer(39_000, "m1"), transfer(29_250, "m2", 2)]
+    story.tell(step(story.escrow, *have, first).command, RAZORPAY)
+    story.tell(c.RefundEscrow(part_id="m1"), SELLER)
+    have[0] = replace_transfer(have[0], 39_000)
+    stuck = step(story.escrow, *have, first, rest)
+    assert isinstance(stuck, Stuck)
+    assert "Try again to settle the rest as decided" in stuck.problem
+    story.tell(c.FailSettlement(stuck.problem, "m1", stuck.code, stuck.subject), SETTLEMENT)
+    # Only an admin lets the platform bear it, and only of the milestones that are named.
+    story.tell(c.RefundEscrow("Again", part_id="m1"), SERVICE)
+    assert step(story.escrow, *have, first, rest) == stuck
+    event = story.tell(c.RefundEscrow("Our mistake", part_id="m1"), ADMIN)
+    assert event is not None
+    assert event.data["borne_refunds"] == ["rfnd_2"]
+    assert story.escrow.attentions == ()
+    told = step(story.escrow, *have, first, rest)
+    assert (told.command.refund_id, told.command.amount_minor) == ("rfnd_2", 40_000)
+    story.tell(told.command, RAZORPAY)
+    story.tell(step(story.escrow, *have, first, rest).command, SETTLEMENT)
+    assert step(story.escrow, *have, first, rest) == Unhold("trf_2", "m2")
+
+
+def test_a_refund_by_hand_that_a_division_could_take_in_is_not_borne() -> None:
+    story = story_in(Status.SETTLING).hold()
+    stuck = step(story.escrow, transfer(), refund(5_000, notes={}))
+    assert "Divide the settlement anew" in stuck.problem
+    story.tell(c.FailSettlement(stuck.problem, "", stuck.code, stuck.subject), SETTLEMENT)
+    event = story.tell(c.ReleaseEscrow("Again"), ADMIN)
+    assert event is not None
+    assert "borne_refunds" not in event.data
+    assert step(story.escrow, transfer(), refund(5_000, notes={})) == stuck
 
 
 def test_a_refund_by_hand_of_more_than_can_go_back_ends_what_is_left() -> None:

@@ -14,6 +14,7 @@ from core.settlement.settle import Settler
 from scripts.sandbox import Sandbox
 from tests.core.law.story import ADMIN, ARBITER, BUYER, SELLER
 from tests.core.till import ACCOUNT, QUICK, Till, open_till
+from tests.fakes.wait import until
 
 TRANSFER = 97_500
 
@@ -288,28 +289,33 @@ async def test_a_late_payment_that_could_not_be_returned_is_tried_again_later(
         assert (await till.money())["refunds"] == [(100_000, "processed")]
 
 
-async def test_while_core_is_busy_one_escrow_at_a_time_is_settled(till: Till) -> None:
+async def test_each_look_and_step_waits_for_its_turn(till: Till) -> None:
     await till.settler.close()  # Only the one below settles.
     await till.register()
-    escrows = [await till.order() for _ in range(4)]
-    for escrow_id, order_id in escrows:
-        await till.pay(escrow_id, order_id)
-    taken: list[int] = []
+    escrow_id, order_id = await till.order()
+    await till.pay(escrow_id, order_id)
+    turns = asyncio.Semaphore(0)
     settler = Settler(
         till.room.store,
         till.room.executor,
         till.gateway,
         now_us=till.room.time,
         patience=QUICK,
-        is_busy=lambda: len(taken) < 2,
+        turn=lambda: turns.acquire(),
     )
-    taken.append(await settler.look())
-    taken.append(await settler.look())
-    assert taken == [1, 1]
-    taken.append(await settler.look())
-    assert taken[2] > 1
+    waiting = asyncio.create_task(settler.look())
+    asked = till.gateway.outcomes.total()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.3)
+    assert till.gateway.outcomes.total() == asked
+    turns.release()  # The look and the step that sets the seller's share aside.
+    await until(lambda: till.gateway.outcomes.total() > asked)
+    await asyncio.sleep(0.3)
+    assert (await till.room.escrow(escrow_id)).parts[0].on_hold_minor == 0
+    for _ in range(20):
+        turns.release()
     async with asyncio.timeout(20):
-        for escrow_id, _ in escrows:
-            while (await till.room.escrow(escrow_id)).parts[0].on_hold_minor != TRANSFER:
-                await asyncio.sleep(0.02)
-                await settler.look()
+        while (await till.room.escrow(escrow_id)).parts[0].on_hold_minor != TRANSFER:
+            await asyncio.sleep(0.02)
+            await settler.look()
+    await waiting

@@ -262,6 +262,21 @@ def test_what_was_paid_out_before_a_dispute_was_lost_is_the_platforms() -> None:
     assert step(story.escrow, transfer(on_hold=False)).command == c.WriteOff("disp_1")
 
 
+def test_what_the_bank_took_is_not_over_while_a_transfer_to_the_seller_is_being_made() -> None:
+    story = story_in(Status.HELD)
+    story.tell(bank_dispute("lost"), RAZORPAY)
+    story.tell(c.TakeBack("disp_1", AMOUNT), SETTLEMENT)
+    for status in ("created", "pending"):
+        assert step(story.escrow, transfer(status=status)) == Wait()
+    assert step(story.escrow, transfer()) == Reverse("trf_1", "", NET)
+    # A milestone is over without the other one, whose transfer is still being made.
+    other = Story(milestones(40_000, 60_000)).pay()
+    other.tell(bank_dispute("lost", amount=40_000), RAZORPAY)
+    other.tell(c.TakeBack("disp_1", 40_000, "m1"), SETTLEMENT)
+    done = step(other.escrow, transfer(58_500, "m2", status="pending"))
+    assert done.command == c.CompleteSettlement("m1")
+
+
 def test_what_the_bank_took_is_taken_back_from_the_seller_and_not_refunded() -> None:
     story = story_in(Status.HELD).hold()
     story.tell(bank_dispute("lost"), RAZORPAY)
@@ -283,6 +298,49 @@ def test_a_partial_dispute_brings_the_held_transfer_down() -> None:
     assert told.command.amount_minor == 58_500
     story.tell(told.command, SETTLEMENT)
     assert step(story.escrow, transfer(reversed_minor=NET - 58_500), back) is None
+
+
+@pytest.mark.parametrize(
+    ("lost", "release", "taken", "beside_refund"),
+    [
+        (100, 50_000, 100, False),
+        (100, 50_000, 0, True),
+        (200, 50_000, 200, True),
+        (50_000, 50_000, 50_000, True),
+        # The buyer's share is taken; what lies below the smallest reversal is not.
+        (20_050, 30_000, 20_000, True),
+        # A rest of the refund that is too small to be made would go to the seller.
+        (19_950, 30_000, 19_900, True),
+        (20_200, 30_000, 20_200, True),
+    ],
+)
+def test_of_a_lost_dispute_the_platform_bears_what_razorpay_cannot_move(
+    lost: int, release: int, taken: int, beside_refund: bool
+) -> None:
+    story = Story(milestones(50_000, 50_000)).pay().hold("m2")
+    story.tell(c.RefundEscrow(part_id="m1"), SELLER)
+    if release < 50_000:
+        story.tell(c.RaiseDispute("It is blue", "m2"), BUYER)
+        story.tell(c.ResolveDispute(release, 50_000 - release, "Both heard", "m2"), ADMIN)
+    story.settle("m1")
+    refunds = [refund(50_000, part="m1")] if beside_refund else []
+    seller_gets = transfer(48_750 if release == 50_000 else 29_250, "m2")
+    story.tell(bank_dispute("lost", amount=lost), RAZORPAY)
+    if taken:
+        told = step(story.escrow, seller_gets, *refunds)
+        assert told.command == c.TakeBack("disp_1", taken, "m2")
+        story.tell(told.command, SETTLEMENT)
+    if taken < lost:
+        assert step(story.escrow, seller_gets, *refunds).command == c.WriteOff("disp_1")
+
+
+def test_a_part_without_its_transfer_gives_to_the_bank_beside_a_refund() -> None:
+    story = Story(milestones(50_000, 50_000)).pay()
+    story.tell(c.RefundEscrow(part_id="m1"), SELLER)
+    story.settle("m1")
+    story.tell(bank_dispute("lost", amount=100), RAZORPAY)
+    told = step(story.escrow, refund(50_000, part="m1"), account=None)
+    assert told.command == c.TakeBack("disp_1", 100, "m2")
 
 
 def test_a_dispute_of_a_surplus_payment_holds_its_refund_until_it_is_over() -> None:

@@ -13,6 +13,7 @@ from core.law.command import Caller
 from core.law.status import Status
 from core.storage.database import Database, in_thread, on_wire
 from core.storage.link import Link
+from core.storage.listing import Filter
 from core.storage.plan import Compiled
 from core.storage.position import Which
 from core.storage.store import Store
@@ -35,6 +36,7 @@ BIG = (
     "inbox",
     "payee_changes",
     "payees",
+    "profiles",
     "orders",
 )
 
@@ -42,11 +44,16 @@ _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE
 # The newest are of others; `many` is in each role, mostly at the end, and disputes are rare.
 _ESCROWS = """
     INSERT INTO escrows (escrow_id, version, status, buyer_id, seller_id, arbiter_id,
-        create_time_us, update_time_us, deadline_us, last_hash, body, created_by)
+        create_time_us, update_time_us, deadline_us, last_hash, body, created_by, needs_buyer,
+        needs_seller, needs_arbiter, attention_code, external_id, held_minor)
     SELECT '{who}-' || CAST(1000000 + n.i AS TEXT), 1,
         CASE WHEN n.i % 3000 = 0 THEN 'DISPUTED' WHEN n.i % 7 = 0 THEN 'HELD' ELSE 'RELEASED' END,
         {buyer}, {seller}, {arbiter}, e.create_time_us + {age} + n.i, e.create_time_us + n.i,
-        e.create_time_us + n.i, e.last_hash, e.body, {buyer}
+        e.create_time_us + n.i, e.last_hash, e.body, {buyer},
+        CASE WHEN n.i % 3 = 0 THEN 1 ELSE 0 END,
+        CASE WHEN n.i % 50 = 0 THEN 1 ELSE 0 END, CASE WHEN n.i % 50 = 0 THEN 1 ELSE 0 END,
+        CASE WHEN n.i % 500 = 0 THEN 'PAYEE_MISSING' ELSE '' END,
+        '{who}-' || CAST(n.i AS TEXT), 100
     FROM n, escrows e WHERE e.escrow_id = :template
 """
 _FILLED = [
@@ -117,6 +124,11 @@ _FILLED = [
         f" v.fingerprint, {START_US} FROM n, events v"
         " WHERE v.escrow_id = :template AND v.version = 1",
     ),
+    (
+        OTHERS,
+        "INSERT INTO profiles (user_id, display_name, update_time_us)"
+        f" SELECT 'buyer-' || CAST(n.i AS TEXT), 'Asha', {START_US} FROM n WHERE :template > ''",
+    ),
 ]
 
 
@@ -131,10 +143,14 @@ Case = Callable[[Store], Awaitable[Any]]
 
 
 def _page(status: Status | None = None, before: bool = False, parties: str = "") -> Case:
+    which = Filter(tuple(sorted(parties.split())), (status,) if status else ())
+    return _listed(which, before)
+
+
+def _listed(which: Filter, before: bool = False, *, is_oldest: bool = False) -> Case:
     # Between the newest and the oldest of everybody.
     key = (START_US + MANY // 6, "n") if before else None
-    names = sorted(parties.split())
-    return lambda store: store.escrows(parties=names, status=status, before=key, limit=PAGE)
+    return lambda store: store.listed(which, after=key, limit=PAGE, is_oldest=is_oldest)
 
 
 def _lists() -> dict[str, Case]:
@@ -147,6 +163,37 @@ def _lists() -> dict[str, Case]:
         # PostgreSQL finds and sorts it.
         if status is not Status.HELD or " " not in user
         for before in (False, True)
+    }
+
+
+def _asked() -> dict[str, Case]:
+    """Lists by what only an index can answer for users who have very much."""
+    users = ("many", "few")
+    roles = ("", "buyer", "seller", "arbiter")
+    later_us = START_US + MANY // 6
+    return {
+        f"{which}, {before}, {is_oldest}": _listed(which, before, is_oldest=is_oldest)
+        for before in (False, True)
+        for is_oldest in (False, True)
+        for which in (
+            Filter(),
+            *(Filter((user,), role=role) for user in users for role in roles),
+            *(Filter((user,), needs=True) for user in users),
+            # Of what is more, one slice is so much here that PostgreSQL reads and sorts all of it.
+            *(
+                Filter((user,), (Status.DISPUTED,), needs=needs)
+                for user in users
+                for needs in (True, False)
+            ),
+            *(Filter((user,), needs=True, role=role) for user in users for role in roles),
+            Filter(is_worrying=True),
+            Filter(create_from_us=later_us),
+            Filter(create_to_us=later_us),
+            *(Filter((user,), create_from_us=later_us) for user in users),
+            *(Filter((user,), create_to_us=later_us, role="buyer") for user in users),
+            Filter(escrow_ids=("other-1000077", "nobody")),
+            Filter(("buyer-77",), escrow_ids=("other-1000077",)),
+        )
     }
 
 
@@ -163,9 +210,16 @@ async def _lease(store: Store) -> None:
 
 
 _SOON_US = START_US + 30
+_PEOPLE = [*(f"buyer-{at}" for at in range(1, 98)), "many", "few"]
 _TYPES = frozenset({"ESCROW_CREATED", "PAYMENT_CAPTURED"})
 CASES: dict[str, Case] = {
     **_lists(),
+    **_asked(),
+    # Those of many are limited in number (query.MAX_COUNTED), and not to what is on a page.
+    "totals of few": lambda s: s.totals("few"),
+    "by an order's id": lambda s: s.found_by_id("order_77"),
+    "by a payment's id": lambda s: s.found_by_id("pay_77"),
+    "by the caller's own id": lambda s: s.found_by_id("mine-77"),
     "open of many": lambda s: s.open_of("many", PAGE),
     "open of few": lambda s: s.open_of("few", PAGE),
     "unpaid": lambda s: s.unpaid_of("few", limit=PAGE),
@@ -176,6 +230,9 @@ CASES: dict[str, Case] = {
     "payees due": lambda s: s.due_payees(_SOON_US, PAGE),
     "payee": lambda s: s.payee("seller-77"),
     "payee's events": lambda s: s.payee_events("seller-77", 0, PAGE),
+    "names for many": lambda s: s.names(_PEOPLE, "many"),
+    "names for few": lambda s: s.names(_PEOPLE, "few"),
+    "names for everybody": lambda s: s.names(_PEOPLE, None),
     "order": lambda s: s.owner_of_order("order_77"),
     "escrow of an order": lambda s: s.escrow_of_order("order_77"),
     "escrow": lambda s: s.escrow("other-1000077"),
@@ -325,10 +382,12 @@ async def test_a_list_has_what_is_shared_newest_first_and_nothing_twice(room: Ro
         wanted = [one for one, who in newest if set(parties) <= who]
         found: list[str] = []
         before = None
-        while page := await room.store.escrows(
-            parties=parties, status=Status.INITIATED, before=before, limit=2
-        ):
-            found += [escrow.escrow_id for escrow in page]
-            before = (page[-1].create_time_us, page[-1].escrow_id)
+        which = Filter(tuple(parties), (Status.INITIATED,))
+        while True:
+            page = await room.store.listed(which, after=before, limit=2)
+            found += [escrow.escrow_id for escrow in page.escrows]
+            before = page.place
+            if before is None:
+                break
         assert found == wanted
     assert await room.store.open_of("ann", 3) == [one for one, who in newest if "ann" in who][:3]

@@ -75,9 +75,12 @@ async def test_replicas_that_start_at_once_migrate_once(empty_database_url: Empt
         await engine.dispose()
 
 
+_ID = "0a1b2c3d-0000-4000-8000-00000000000"
+
+
 def _old_escrow(number: int, payment_id: str) -> dict[str, Any]:
     return {
-        "escrow_id": f"0a1b2c3d-0000-4000-8000-00000000000{number}",
+        "escrow_id": f"{_ID}{number}",
         "version": 4,
         "status": "HELD",
         "buyer_id": "buyer-1",
@@ -178,5 +181,10 @@ async def test_balances_and_names_of_an_older_ledger_are_worked_out(
         *(f"balances: the postings of {n} escrows are summed" for n in (1, 2)),
         *(f"lists: {n} of 10 indexes of the escrows are made" for n in range(1, 11)),
         "positions: the events are put in order",
+        *(
+            f"lists: the row of escrow {_old_escrow(n, '')['escrow_id']} cannot be read"
+            for n in OLD
+        ),
+        "lists: 2 escrows are read",
     ]
     await engine.dispose()

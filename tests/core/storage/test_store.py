@@ -6,6 +6,7 @@ import uuid
 from core.law import command as c
 from core.law.status import Status
 from core.storage.batch import NOTIFY_LIMIT, payloads
+from core.storage.listing import Filter
 from core.storage.row import Owed
 from core.storage.trip import inbox, owed
 from tests.core.law.story import ADMIN, BUYER, SELLER
@@ -134,10 +135,13 @@ async def test_nothing_is_owed_for_what_rests(room: Room) -> None:
 async def test_lists_come_newest_first_in_pages_without_gaps(room: Room) -> None:
     created = [await room.create() for _ in range(7)]
     found: list[str] = []
-    before = None
-    while page := await room.store.escrows(parties=[], status=None, before=before, limit=3):
-        found += [escrow.escrow_id for escrow in page]
-        before = (page[-1].create_time_us, page[-1].escrow_id)
+    place = None
+    while True:
+        page = await room.store.listed(Filter(), after=place, limit=3)
+        found += [escrow.escrow_id for escrow in page.escrows]
+        place = page.place
+        if place is None:
+            break
     assert found == created[::-1]
 
 
@@ -148,8 +152,9 @@ async def test_lists_know_parties_and_status(room: Room) -> None:
     await room.tell(both, c.CancelEscrow(), ADMIN)
 
     async def listed(parties: list[str], status: Status | None = None) -> list[str]:
-        found = await room.store.escrows(parties=parties, status=status, before=None, limit=9)
-        return [escrow.escrow_id for escrow in found]
+        which = Filter(tuple(parties), (status,) if status else ())
+        found = await room.store.listed(which, after=None, limit=9)
+        return [escrow.escrow_id for escrow in found.escrows]
 
     assert await listed(["alice"]) == [both, mine]
     assert await listed(["alice", "carol"]) == [both]

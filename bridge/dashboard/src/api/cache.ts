@@ -3,21 +3,27 @@
  * the newer version always wins.
  */
 import type { InfiniteData, QueryClient } from '@tanstack/react-query';
+import { mayMove, type Filter } from './filter';
 import type { Escrow } from './wire';
 
 export interface EscrowPage {
   escrows: Escrow[];
   next: string;
+  /** Where it goes on: when the last escrow was made that was looked at; empty if that is not known. */
+  reached: string;
 }
 
 type Pages = InfiniteData<EscrowPage, string>;
 
 export const keys = {
   lists: ['escrows'] as const,
-  list: (status: string) => ['escrows', status] as const,
+  list: (filter: Filter) => ['escrows', filter] as const,
+  totals: ['totals'] as const,
   escrow: (id: string) => ['escrow', id] as const,
   events: (id: string) => ['events', id] as const,
+  file: (escrowId: string, fileId: string) => ['file', escrowId, fileId] as const,
   payee: (userId: string) => ['payee', userId] as const,
+  name: (userId: string) => ['name', userId] as const,
   config: ['config'] as const,
   defaults: ['defaults'] as const,
 };
@@ -27,26 +33,65 @@ export function newer(known: Escrow | undefined, incoming: Escrow): Escrow {
   return known && known.version > incoming.version ? known : incoming;
 }
 
-/** Updates an escrow in every list and page. Answers whether a list on screen lacks it. */
-export function applyEscrow(client: QueryClient, incoming: Escrow): boolean {
+/** What an event means for what is on screen. */
+export interface Effect {
+  /** The server has to say again what a list shows. */
+  movesLists: boolean;
+  /** The server has to add up again. */
+  movesTotals: boolean;
+}
+
+/** Updates an escrow in every list and page, as it stands in them. `waits` is whether one waits for the user. */
+export function applyEscrow(
+  client: QueryClient,
+  incoming: Escrow,
+  waits: (escrow: Escrow) => boolean,
+): Effect {
+  const before = known(client, incoming.escrow_id);
+  const isNews = !before || before.version < incoming.version;
   const page = keys.escrow(incoming.escrow_id);
   // A page that is still being fetched takes it too: the answer may be older than the event.
   if (client.getQueryState(page)) {
-    client.setQueryData<Escrow>(page, (known) => newer(known, incoming));
+    client.setQueryData<Escrow>(page, (one) => newer(one, incoming));
   }
-  let isMissing = false;
+  let movesLists = false;
   for (const list of client.getQueryCache().findAll({ queryKey: keys.lists })) {
     const pages = list.state.data as Pages | undefined;
-    const status = list.queryKey[1] as string;
-    if (!pages) continue;
-    if (isListed(pages, incoming.escrow_id)) client.setQueryData(list.queryKey, update(pages, incoming));
-    else if (list.isActive() && (!status || status === incoming.status)) isMissing = true;
+    if (!pages) {
+      // The answer that is on its way may be older than the event.
+      movesLists ||= list.isActive();
+      continue;
+    }
+    const listed = listedIn(pages, incoming.escrow_id);
+    if (listed && listed.version >= incoming.version) continue;
+    if (listed) client.setQueryData(list.queryKey, update(pages, incoming));
+    const filter = list.queryKey[1] as Filter;
+    if (!list.isActive()) continue;
+    if (listed ? mayMove(filter, listed, incoming, waits) : isNews) movesLists = true;
   }
-  return isMissing;
+  // What was fetched ahead of its event may be newer than the totals.
+  const movesTotals =
+    !before ||
+    before.version === incoming.version || before.held_minor !== incoming.held_minor || waits(before) !== waits(incoming);
+  return { movesLists, movesTotals };
 }
 
-function isListed(pages: Pages, escrowId: string): boolean {
-  return pages.pages.some((page) => page.escrows.some((one) => one.escrow_id === escrowId));
+/** The newest that is known of an escrow. */
+export function known(client: QueryClient, escrowId: string): Escrow | undefined {
+  let newest = client.getQueryData<Escrow>(keys.escrow(escrowId));
+  for (const [, pages] of client.getQueriesData<Pages>({ queryKey: keys.lists })) {
+    const listed = pages && listedIn(pages, escrowId);
+    if (listed) newest = newer(newest, listed);
+  }
+  return newest;
+}
+
+function listedIn({ pages }: Pages, escrowId: string): Escrow | undefined {
+  for (const { escrows } of pages) {
+    const listed = escrows.find((one) => one.escrow_id === escrowId);
+    if (listed) return listed;
+  }
+  return undefined;
 }
 
 function update(pages: Pages, incoming: Escrow): Pages {

@@ -2,6 +2,8 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { useAuth } from '../contexts/AuthContext';
+import { deedWords } from '../feedback/deed';
+import { toast } from '../feedback/toast';
 import { useWebSocket } from '../hooks/useWebSocket';
 import { keys } from './cache';
 import { request, type Call } from './http';
@@ -36,10 +38,12 @@ export function useCommand<T = unknown>() {
         idempotencyKey: key ?? attempt.current.key,
       });
     },
-    onSuccess: () => {
+    onSuccess: (answer, command) => {
+      const words = deedWords(command, answer);
+      if (words) toast(words);
       attempt.current = { command: '', key: '' };
       if (status === 'connected') return;
-      for (const queryKey of [keys.lists, ['escrow'], ['events']]) {
+      for (const queryKey of [keys.lists, keys.totals, ['escrow'], ['events']]) {
         void client.invalidateQueries({ queryKey });
       }
     },
@@ -52,7 +56,7 @@ export function commandPath(escrowId: string, verb: string): string {
 }
 
 /** Unlike `crypto.randomUUID`, this also works on a page without HTTPS. */
-function randomKey(): string {
+export function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -1,5 +1,6 @@
 /** Calls to the JSON API. Every failure becomes a Fault with a sentence for people. */
 import { apiBase } from '../services/address';
+import { answerOf, takeAhead, type Answer } from './ahead';
 
 const CALL_LIMIT_MS = 20_000;
 
@@ -25,12 +26,12 @@ export class Fault extends Error {
   }
 }
 
-interface ErrorBody {
+export interface ErrorBody {
   error?: { message?: string; reason?: string; code?: string; fields?: FieldFault[] };
 }
 
 export interface Call {
-  method?: 'GET' | 'POST' | 'PUT';
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   token?: string | null;
   body?: unknown;
   /** Makes it safe to repeat a call that changes something. */
@@ -40,6 +41,14 @@ export interface Call {
 
 /** Throws Fault. */
 export async function request<T>(path: string, call: Call = {}): Promise<T> {
+  const isRead = (call.method ?? 'GET') === 'GET';
+  const ahead = isRead ? await takeAhead(path, call.token ?? null) : null;
+  const { isOk, status, body } = ahead ?? (await send(path, call));
+  if (isOk) return body as T;
+  throw asFault(status, body as ErrorBody | null);
+}
+
+async function send(path: string, call: Call): Promise<Answer> {
   const headers: Record<string, string> = {};
   if (call.token) headers.authorization = `Bearer ${call.token}`;
   if (call.body !== undefined) headers['content-type'] = 'application/json';
@@ -55,14 +64,17 @@ export async function request<T>(path: string, call: Call = {}): Promise<T> {
     });
   } catch (error) {
     if (call.signal?.aborted) throw error;
-    throw new Fault('The server cannot be reached. Try again in a moment.', 'UNREACHABLE', 0);
+    throw unreachable();
   }
-  const body: unknown = await response.json().catch(() => null);
-  if (response.ok) return body as T;
-  throw asFault(response.status, body as ErrorBody | null);
+  return answerOf(response);
 }
 
-function asFault(status: number, body: ErrorBody | null): Fault {
+/** No answer came. */
+export function unreachable(): Fault {
+  return new Fault('The server cannot be reached. Try again in a moment.', 'UNREACHABLE', 0);
+}
+
+export function asFault(status: number, body: ErrorBody | null): Fault {
   const error = body?.error;
   const message =
     error?.message ?? `The server answered with status ${status} and no message. Try again in a moment.`;

@@ -3,7 +3,9 @@ import { useCallback, useEffect, useRef } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import { commandPath, useCommand } from './command';
 import { useConfig } from './query';
+import { Fault } from './http';
 import type { Escrow } from './wire';
+import { language } from '../words';
 
 const SANDBOX_KEY = 'rzp_test_sandbox';
 const CHECKOUT_SCRIPT = 'https://checkout.razorpay.com/v1/checkout.js';
@@ -50,7 +52,7 @@ export function usePay(escrow: Escrow) {
     });
     const sandbox = config.data?.sandbox_url;
     if (started.key_id.startsWith(SANDBOX_KEY) && sandbox) {
-      return location.assign(sandboxAddress(sandbox, started.order_id));
+      return location.assign(sandboxAddress(sandbox, started.order_id, escrow));
     }
     await openCheckout(started, escrow.title, confirm.send);
   };
@@ -96,20 +98,23 @@ function useConfirmPayment(escrowId: string) {
   return { send, error, isPending };
 }
 
-function sandboxAddress(base: string, orderId: string): string {
+function sandboxAddress(base: string, orderId: string, { title, seller_id }: Escrow): string {
   const url = new URL(`/sandbox/checkout/${encodeURIComponent(orderId)}`, base);
   url.searchParams.set('return_url', location.origin + location.pathname);
+  url.searchParams.set('title', title);
+  url.searchParams.set('payee', seller_id);
+  url.searchParams.set('language', language());
   return url.href;
 }
 
-/** Throws Error when Razorpay's script cannot be loaded. */
+/** Throws Fault when Razorpay's script cannot be loaded. */
 async function openCheckout(
   started: StartedPayment,
   title: string,
   handler: (proof: Proof) => void,
 ): Promise<void> {
   if (!window.Razorpay) await loadScript(CHECKOUT_SCRIPT);
-  if (!window.Razorpay) throw new Error('Razorpay’s payment page did not load. Try again.');
+  if (!window.Razorpay) throw unreachable();
   new window.Razorpay({
     key: started.key_id,
     order_id: started.order_id,
@@ -128,8 +133,12 @@ function loadScript(address: string): Promise<void> {
     script.onload = () => resolve();
     script.onerror = () => {
       script.remove();
-      reject(new Error('Razorpay cannot be reached. Try again in a moment.'));
+      reject(unreachable());
     };
     document.head.append(script);
   });
+}
+
+function unreachable(): Fault {
+  return new Fault('Razorpay’s payment page did not load.', 'CHECKOUT_UNREACHABLE', 0);
 }

@@ -1,14 +1,12 @@
 /** Queries: what the pages read from the JSON API. */
-import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useAuth } from '../contexts/AuthContext';
-import type { EventData } from '../services/websocket';
-import { keys, newer, type EscrowPage } from './cache';
-import { comparedSoon } from './compared';
+import { shownAhead } from './ahead';
+import { keys, newer } from './cache';
 import { Fault, request } from './http';
-import { readEscrow, readEvent, type Escrow, type WireEscrow, type WireEvent } from './wire';
+import { escrowPath, eventsPath } from './path';
+import { readEscrow, readEvent, type Escrow, type WireEscrow, type RecordedEvent, type WireEvent } from './wire';
 
-const PAGE_SIZE = 50;
-const EVENTS_PAGE_SIZE = 500;
 /** The timeline shows at most this many pages of events. */
 const EVENTS_PAGES_MAX = 20;
 const PAYEE_REFETCH_MS = 60_000;
@@ -16,6 +14,11 @@ const PAYEE_REFETCH_MS = 60_000;
 export interface Config {
   demo_login: boolean;
   sandbox_url: string | null;
+}
+
+interface WireEvents {
+  events?: WireEvent[];
+  has_more?: boolean;
 }
 
 /** Where a seller is paid. */
@@ -45,40 +48,18 @@ export function useDefaults() {
   });
 }
 
-/** The user's escrows, newest first, a page at a time; `status` is empty for all. */
-export function useEscrows(status: string) {
-  const { token } = useAuth();
-  return useInfiniteQuery({
-    queryKey: keys.list(status),
-    initialPageParam: '',
-    // Which escrows belong to a list that is not on screen is not followed.
-    refetchOnMount: 'always',
-    queryFn: async ({ pageParam, signal }): Promise<EscrowPage> => {
-      const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
-      if (status) query.set('status', `ESCROW_STATUS_${status}`);
-      if (pageParam) query.set('page_token', pageParam);
-      else await comparedSoon();
-      const answer = await request<{ escrows?: WireEscrow[]; next_page_token?: string }>(
-        `/api/v1/escrows?${query}`,
-        { token, signal },
-      );
-      return {
-        escrows: (answer.escrows ?? []).map(readEscrow),
-        next: answer.next_page_token ?? '',
-      };
-    },
-    getNextPageParam: (page) => page.next || undefined,
-  });
-}
-
 export function useEscrow(id: string) {
   const { token } = useAuth();
   const client = useQueryClient();
   return useQuery({
     queryKey: keys.escrow(id),
+    initialData: () => {
+      const answer = shownAhead(escrowPath(id), token) as { escrow: WireEscrow } | undefined;
+      return answer && readEscrow(answer.escrow);
+    },
+    initialDataUpdatedAt: 0,
     queryFn: async ({ signal }) => {
-      const path = `/api/v1/escrows/${encodeURIComponent(id)}`;
-      const { escrow } = await request<{ escrow: WireEscrow }>(path, { token, signal });
+      const { escrow } = await request<{ escrow: WireEscrow }>(escrowPath(id), { token, signal });
       return newer(client.getQueryData<Escrow>(keys.escrow(id)), readEscrow(escrow));
     },
   });
@@ -89,15 +70,16 @@ export function useEvents(id: string) {
   const { token } = useAuth();
   return useQuery({
     queryKey: keys.events(id),
+    initialData: () => {
+      const answer = shownAhead(eventsPath(id), token) as WireEvents | undefined;
+      return answer?.has_more ? undefined : answer?.events?.map(readEvent);
+    },
+    initialDataUpdatedAt: 0,
     queryFn: async ({ signal }) => {
-      const events: EventData[] = [];
+      const events: RecordedEvent[] = [];
       for (let page = 0; page < EVENTS_PAGES_MAX; page += 1) {
-        const query = new URLSearchParams({
-          after_version: String(events.at(-1)?.version ?? 0),
-          page_size: String(EVENTS_PAGE_SIZE),
-        });
-        const answer = await request<{ events?: WireEvent[]; has_more?: boolean }>(
-          `/api/v1/escrows/${encodeURIComponent(id)}/events?${query}`,
+        const answer = await request<WireEvents>(
+          eventsPath(id, events.at(-1)?.version ?? 0),
           { token, signal },
         );
         events.push(...(answer.events ?? []).map(readEvent));

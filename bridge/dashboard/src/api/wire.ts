@@ -137,6 +137,7 @@ export interface WireEvent {
   escrow?: WireEscrow;
   milestone_id?: string;
   update_type?: string;
+  hash?: string;
 }
 
 /** An escrow as the pages use it. */
@@ -177,8 +178,11 @@ export function readEscrow(wire: WireEscrow): Escrow {
   };
 }
 
+/** An event with its hash, which the socket leaves out. */
+export type RecordedEvent = EventData & { hash?: string };
+
 /** Converts an event to the form of the `data` of `escrow_update`. */
-export function readEvent(wire: WireEvent): EventData {
+export function readEvent(wire: WireEvent): RecordedEvent {
   const escrow = readEscrow(wire.escrow ?? { escrow_id: wire.escrow_id });
   return {
     ...escrow,
@@ -188,6 +192,7 @@ export function readEvent(wire: WireEvent): EventData {
     time: wire.create_time ?? '',
     event_data: wire.data ?? {},
     milestone_id: wire.milestone_id ?? '',
+    hash: wire.hash,
   };
 }
 
@@ -285,7 +290,7 @@ function currency(money: WireMoney | undefined): string {
 }
 
 /** The name without its enum's prefix; empty for UNSPECIFIED. */
-function bareName(name: string | undefined, prefix: string): string {
+export function bareName(name: string | undefined, prefix: string): string {
   const bare = (name ?? '').replace(prefix, '');
   return bare === 'UNSPECIFIED' ? '' : bare;
 }

@@ -1,19 +1,15 @@
 import { Button, Text } from '@mantine/core';
 import { useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
 import { useWebSocket } from '../hooks/useWebSocket';
-import type { ConnectionStatus, ReconnectingMessage } from '../services/websocket';
+import type { ReconnectingMessage } from '../services/websocket';
+import { t as say } from '../words';
 import classes from './ConnectionState.module.css';
 import { CATCHING_UP_MS, useLasting } from './useStale';
 
-const WORDS: Record<ConnectionStatus, string> = {
-  connected: 'Live',
-  connecting: 'Connecting',
-  reconnecting: 'Reconnecting',
-  disconnected: 'Offline',
-};
-
 /** The state of the connection in one word, in the head of every page. */
 export function ConnectionState() {
+  const { t } = useTranslation();
   const { status, isLive } = useWebSocket();
   const isWaiting = status === 'connected' && !isLive;
   return (
@@ -21,27 +17,27 @@ export function ConnectionState() {
       className={classes.state}
       data-status={isWaiting ? 'waiting' : status}
       role="status"
-      aria-label="Connection"
+      aria-label={t('frame.connection.name')}
     >
       <span className={classes.dot} aria-hidden />
-      {isWaiting ? 'Catching up' : WORDS[status]}
+      {t(`frame.connection.${isWaiting ? 'waiting' : status}`)}
     </span>
   );
 }
 
 /** Says that the page may be out of date, and what is done about it. Absent while events arrive. */
 export function ConnectionBanner() {
+  const { t } = useTranslation();
   const { status, isLive, reconnect, on } = useWebSocket();
-  const [plan, setPlan] = useState('Reconnecting…');
-  useEffect(() => on('reconnecting', (message) => setPlan(wordsOf(message))), [on]);
+  const [plan, setPlan] = useState<ReconnectingMessage | null>(null);
+  useEffect(() => on('reconnecting', setPlan), [on]);
   const isLate = useLasting(status === 'connected' && !isLive, CATCHING_UP_MS);
   if (isLive || status === 'connecting') return null;
   if (status === 'connected') {
     return !isLate ? null : (
       <div className={classes.banner}>
         <Text size="sm" role="status">
-          New changes do not arrive at the moment. What you see may be out of date. This page catches
-          up by itself.
+          {t('frame.connection.late')}
         </Text>
       </div>
     );
@@ -51,17 +47,18 @@ export function ConnectionBanner() {
     <div className={classes.banner} data-status={status}>
       <Text size="sm" role="status">
         {isTrying
-          ? `The connection is lost. What you see may be out of date. ${plan}`
-          : 'You are offline. What you see may be out of date.'}
+          ? `${t('frame.connection.lost')} ${planWords(plan)}`
+          : t('frame.connection.offline')}
       </Text>
       <Button size="compact-sm" variant="default" onClick={reconnect}>
-        Try now
+        {t('frame.connection.now')}
       </Button>
     </div>
   );
 }
 
-function wordsOf(plan: ReconnectingMessage): string {
-  if (plan.is_slow) return 'This page keeps trying, but less often.';
-  return `Reconnecting… Attempt ${plan.attempt} of ${plan.max_attempts}.`;
+function planWords(plan: ReconnectingMessage | null): string {
+  if (!plan) return say('frame.connection.trying');
+  if (plan.is_slow) return say('frame.connection.slow');
+  return say('frame.connection.attempt', { attempt: plan.attempt, max: plan.max_attempts });
 }

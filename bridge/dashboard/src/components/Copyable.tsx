@@ -1,13 +1,20 @@
 import { CopyButton, Tooltip, UnstyledButton } from '@mantine/core';
+import { useTranslation } from 'react-i18next';
 import classes from './Copyable.module.css';
 
 /** An id or a number that people pass on: a click copies it. */
 export function Copyable({ value }: { value: string }) {
+  const { t } = useTranslation();
   return (
     <CopyButton value={value}>
       {({ copied, copy }) => (
-        <Tooltip label={copied ? 'Copied' : 'Copy'}>
-          <UnstyledButton className={classes.id} onClick={copy} aria-label={`Copy ${value}`}>
+        <Tooltip label={t(copied ? 'escrow.page.copied' : 'escrow.page.copy')}>
+          <UnstyledButton
+            data-id
+            className={classes.id}
+            onClick={copy}
+            aria-label={t('escrow.page.copyValue', { value })}
+          >
             {value}
           </UnstyledButton>
         </Tooltip>

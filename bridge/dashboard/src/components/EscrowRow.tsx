@@ -1,11 +1,16 @@
 import { Text } from '@mantine/core';
-import { useState } from 'react';
+import { memo, useState } from 'react';
+import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
+import { usePeople } from '../api/name';
 import type { Escrow } from '../api/wire';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { partOf, turnOf } from '../escrow/action';
 import { deadlineHint } from '../escrow/deadline';
 import { formatMoney } from '../escrow/money';
+import { called } from '../escrow/person';
+import { dateOf } from '../escrow/time';
+import { t } from '../words';
 import { Ago } from './Ago';
 import classes from './EscrowRow.module.css';
 import { Bar } from './MoneyBar';
@@ -18,8 +23,10 @@ interface Props {
 }
 
 /** One escrow in a list, as of its version. The whole row is one link. */
-export function EscrowRow({ escrow, isStale }: Props) {
+export const EscrowRow = memo(function EscrowRow({ escrow, isStale }: Props) {
+  const { t } = useTranslation();
   const { user } = useAuth();
+  usePeople([escrow.buyer_id, escrow.seller_id]);
   const [first] = useState(escrow.status);
   if (!user) return null;
   const turn = turnOf(escrow, user);
@@ -27,7 +34,9 @@ export function EscrowRow({ escrow, isStale }: Props) {
   const hasMoved = escrow.status !== first;
   return (
     <li
-      className={`hf-card ${classes.row}`}
+      className={`hf-card ${classes.row} ${classes.columns}`}
+      // The link covers the row, and takes the title of what it stands in.
+      title={`${escrow.buyer_id} → ${escrow.seller_id}`}
       data-escrow={escrow.escrow_id}
       data-version={escrow.version}
       data-stale={isStale}
@@ -39,12 +48,13 @@ export function EscrowRow({ escrow, isStale }: Props) {
         <Text size="sm" c="dimmed" truncate>
           {withWhom(escrow, user)}
         </Text>
-        {deadline && (
-          <Text size="sm" className={classes.deadline} data-deadline>
-            {deadline}
-          </Text>
-        )}
       </div>
+      <Text size="sm" c="dimmed" className={classes.created} component="time" dateTime={escrow.created_at}>
+        {dateOf(escrow.created_at)}
+      </Text>
+      <Text size="sm" className={classes.due} data-deadline={deadline ? true : undefined}>
+        {deadline}
+      </Text>
       <div className={classes.money}>
         <span className={classes.amount}>{formatMoney(escrow.amount_minor, escrow.currency)}</span>
         <Bar money={escrow} amount_minor={escrow.amount_minor} currency={escrow.currency} isThin />
@@ -56,7 +66,7 @@ export function EscrowRow({ escrow, isStale }: Props) {
         </span>
         {isStale ? (
           <Text size="sm" c="dimmed" component="span">
-            May be out of date
+            {t('list.stale')}
           </Text>
         ) : turn ? (
           <span className={classes.turn}>{turn}</span>
@@ -68,15 +78,16 @@ export function EscrowRow({ escrow, isStale }: Props) {
       </div>
     </li>
   );
-}
+});
 
 function withWhom(escrow: Escrow, user: User): string {
+  const people = { buyer: called(escrow.buyer_id), seller: called(escrow.seller_id) };
   switch (partOf(escrow, user)) {
     case 'buyer':
-      return `You buy from ${escrow.seller_id}`;
+      return t('list.buying', people);
     case 'seller':
-      return `You sell to ${escrow.buyer_id}`;
+      return t('list.selling', people);
     default:
-      return `${escrow.buyer_id} buys from ${escrow.seller_id}`;
+      return t('list.between', people);
   }
 }

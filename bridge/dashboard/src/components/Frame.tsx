@@ -1,9 +1,11 @@
-import { ActionIcon, Button, Menu, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
-import { IconLogout, IconMoon, IconSettings, IconSun, IconUserCircle } from '@tabler/icons-react';
+import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import { IconMoon, IconSun } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
+import { useTranslation } from 'react-i18next';
 import { Link, NavLink, Outlet, useLocation } from 'react-router';
 import { useHealing, useLiveEscrows } from '../api/live';
 import { useAuth } from '../contexts/AuthContext';
+import { Account } from './Account';
 import { ConnectionBanner, ConnectionState } from './ConnectionState';
 import classes from './Frame.module.css';
 import { Mark } from './Mark';
@@ -11,13 +13,15 @@ import { PayeeChange } from './PayeeChange';
 
 /** The head that all pages have, with the page below it. */
 export function Frame() {
+  const { t } = useTranslation();
   useLiveEscrows();
   useHealing();
   const main = useFocusOnNewPage();
+  const isAdmin = useAuth().user?.roles.includes('admin');
   return (
     <>
       <a className="hf-skip" href="#main">
-        Skip to the content
+        {t('frame.skip')}
       </a>
       <header className={classes.header}>
         <div className={classes.bar}>
@@ -25,16 +29,17 @@ export function Frame() {
             <Mark />
             <span>Holdfast</span>
           </Link>
-          <nav aria-label="Main" className={classes.nav}>
+          <nav aria-label={t('frame.main')} className={classes.nav}>
             <NavLink to="/" end>
-              Escrows
+              {t('frame.escrows')}
             </NavLink>
-            <NavLink to="/settings">Settings</NavLink>
+            <NavLink to="/settings">{t('frame.settings')}</NavLink>
+            {isAdmin && <NavLink to="/operator">{t('operator.title')}</NavLink>}
           </nav>
           <div className={classes.side}>
             <ConnectionState />
             <SchemeToggle />
-            <UserMenu />
+            <Account />
           </div>
         </div>
         <ConnectionBanner />
@@ -62,6 +67,7 @@ function useFocusOnNewPage() {
 }
 
 function SchemeToggle() {
+  const { t } = useTranslation();
   const { setColorScheme } = useMantineColorScheme();
   const scheme = useComputedColorScheme('light');
   const next = scheme === 'dark' ? 'light' : 'dark';
@@ -71,41 +77,10 @@ function SchemeToggle() {
       variant="subtle"
       color="gray"
       size="lg"
-      aria-label={`Switch to ${next} colours`}
+      aria-label={t(next === 'dark' ? 'frame.toDark' : 'frame.toLight')}
       onClick={() => setColorScheme(next)}
     >
       <Icon size={18} aria-hidden />
     </ActionIcon>
-  );
-}
-
-function UserMenu() {
-  const { user, logout } = useAuth();
-  return (
-    <Menu position="bottom-end" width={220} withinPortal>
-      <Menu.Target>
-        <Button
-          variant="subtle"
-          color="gray"
-          px={8}
-          aria-label={`Account: ${user?.user_id}`}
-          leftSection={<IconUserCircle size={19} aria-hidden />}
-          classNames={{ root: classes.user, label: classes.userName }}
-        >
-          {user?.user_id}
-        </Button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>
-          {user?.user_id} · {user?.roles.join(', ')}
-        </Menu.Label>
-        <Menu.Item component={Link} to="/settings" leftSection={<IconSettings size={16} aria-hidden />}>
-          Settings
-        </Menu.Item>
-        <Menu.Item leftSection={<IconLogout size={16} aria-hidden />} onClick={logout}>
-          Log out
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
   );
 }

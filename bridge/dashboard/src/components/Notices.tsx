@@ -1,11 +1,13 @@
 import { Alert, Button, Code, Group, Text } from '@mantine/core';
 import { IconAlertTriangle, IconBuildingBank } from '@tabler/icons-react';
+import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import type { Notice } from '../escrow/attention';
 import classes from './Notices.module.css';
 
 /** What the reader is to know, or to do, before the money can move. */
 export function Notices({ notices }: { notices: Notice[] }) {
+  const { t } = useTranslation();
   return notices.map((notice) => {
     const Icon = notice.asksForAccount ? IconBuildingBank : IconAlertTriangle;
     return (
@@ -18,11 +20,11 @@ export function Notices({ notices }: { notices: Notice[] }) {
         data-notice={notice.code ?? ''}
       >
         <Group gap="sm">
-          {notice.code && <Code>{notice.code}</Code>}
+          {notice.code && <Code data-technical>{notice.code}</Code>}
           <Text size="sm">{notice.text}</Text>
           {notice.asksForAccount && (
             <Button component={Link} to="/settings" size="compact-sm">
-              Add your account
+              {t('notice.addAccount')}
             </Button>
           )}
         </Group>

@@ -1,6 +1,7 @@
 import { Alert, Button, Code, Group, Text } from '@mantine/core';
 import { IconBuildingBank } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
+import { Trans, useTranslation } from 'react-i18next';
 import { keys } from '../api/cache';
 import { useCommand } from '../api/command';
 import { payeePath, usePayee, type Payee } from '../api/query';
@@ -17,6 +18,7 @@ export function PayeeChange() {
 }
 
 function Change({ userId, payee }: { userId: string; payee: Payee }) {
+  const { t } = useTranslation();
   const client = useQueryClient();
   const callOff = useCommand<{ payee: Payee }>();
   const keep = () =>
@@ -33,17 +35,23 @@ function Change({ userId, payee }: { userId: string; payee: Payee }) {
       role="alert"
       color="yellow"
       icon={<IconBuildingBank aria-hidden />}
-      title="The account you are paid to is about to change"
+      title={t('notice.change.title')}
       mb="lg"
     >
       <Group gap="sm">
         <Text size="sm" className="hf-words">
-          From {payee.pending_time ? moment(payee.pending_time) : 'soon'} on you are paid to{' '}
-          <Code>{payee.pending_account_id}</Code> instead of <Code>{payee.account_id}</Code>. If this was
-          not you, keep the old account, and ask for help.
+          <Trans
+            t={t}
+            i18nKey={payee.pending_time ? 'notice.change.from' : 'notice.change.soon'}
+            values={{ at: payee.pending_time ? moment(payee.pending_time) : '' }}
+            components={{
+              new: <Code>{payee.pending_account_id}</Code>,
+              old: <Code>{payee.account_id}</Code>,
+            }}
+          />
         </Text>
         <Button size="compact-sm" loading={callOff.isPending} onClick={keep}>
-          Keep the old account
+          {t('notice.change.keep')}
         </Button>
       </Group>
       <FaultAlert error={callOff.error} />

@@ -1,15 +1,24 @@
 import { IconCheck } from '@tabler/icons-react';
-import { pathOf } from '../escrow/path';
+import { useTranslation } from 'react-i18next';
 import type { Escrow } from '../api/wire';
+import { courseOf, pathOf } from '../escrow/path';
+import { dayOf, moment } from '../escrow/time';
+import type { EventData } from '../services/websocket';
 import classes from './StatePath.module.css';
 
-const SAID = { done: 'done', current: 'now', ahead: 'to come' };
+interface Props {
+  escrow: Escrow;
+  /** The events so far, which have the times. */
+  events: EventData[];
+}
 
-/** The progress of the escrow from the agreement to its end, drawn as steps on a line. */
-export function StatePath({ escrow }: { escrow: Escrow }) {
+/** The five steps from the agreement to the end, drawn on a line, with what is now and what comes next. */
+export function StatePath({ escrow, events }: Props) {
+  const { t } = useTranslation();
   return (
-    <ol className={classes.path} aria-label="Progress">
-      {pathOf(escrow).map((step) => (
+    <div>
+    <ol className={classes.path} aria-label={t('escrow.path.name')}>
+      {pathOf(escrow, events).map((step) => (
         <li
           key={step.key}
           className={classes.step}
@@ -22,10 +31,19 @@ export function StatePath({ escrow }: { escrow: Escrow }) {
           </span>
           <span className={classes.label}>
             {step.label}
-            <span className={classes.said}>, {SAID[step.state]}</span>
+            <span className={classes.said}>, {t(`escrow.path.${step.state}`)}</span>
           </span>
+          {step.time && (
+            <time dateTime={step.time} title={moment(step.time)} className={classes.time}>
+              {dayOf(step.time)}
+            </time>
+          )}
         </li>
       ))}
     </ol>
+    {courseOf(escrow).map((words) => (
+      <p key={words} className={classes.course}>{words}</p>
+    ))}
+    </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { EscrowStatus } from '../services/websocket';
-import { STATUS_WORDS } from '../escrow/word';
+import { statusWords } from '../escrow/word';
 import classes from './StatusBadge.module.css';
 
 const TONES: Record<EscrowStatus, string> = {
@@ -23,7 +23,7 @@ export function StatusBadge({ status, size = 'sm' }: { status: EscrowStatus; siz
       data-status={status}
     >
       <span className={classes.dot} aria-hidden />
-      {STATUS_WORDS[status]}
+      {statusWords(status)}
     </span>
   );
 }

@@ -15,6 +15,7 @@ import {
 } from 'react';
 import { readClaims } from '../services/claims.js';
 import { serverClock } from '../services/clock.js';
+import { TOKEN_KEY } from '../services/kept.js';
 import { tokenOfOtherTabs } from '../services/tabs.js';
 import { wsService, type RefreshToken } from '../services/websocket.js';
 
@@ -23,6 +24,8 @@ export interface User {
   roles: string[];
   /** Seconds since the epoch. */
   expires_at: number;
+  /** As the token has it, for the user's own eyes. */
+  name?: string;
 }
 
 export interface Auth {
@@ -49,7 +52,6 @@ export interface AuthProviderProps {
   refreshToken?: RefreshToken;
 }
 
-const STORAGE_KEY = 'holdfast.token';
 /** Set when the session of this tab has ended: a reload must not bring the user back. */
 const LEFT_KEY = 'holdfast.left';
 const TOKEN_EXPIRED_CODE = 4401;
@@ -58,8 +60,8 @@ const AuthContext = createContext<Auth | null>(null);
 
 /** Reads the user from a token. Does not check the signature: the server does that. */
 export function readToken(token: string): User {
-  const { sub, roles, exp } = readClaims(token);
-  return { user_id: sub, roles, expires_at: exp };
+  const { sub, roles, exp, name } = readClaims(token);
+  return { user_id: sub, roles, expires_at: exp, ...(name && { name }) };
 }
 
 export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
@@ -69,10 +71,10 @@ export function AuthProvider({ children, refreshToken }: AuthProviderProps) {
 
   const keep = useCallback((next: string | null) => {
     if (next === null) {
-      sessionStorage.removeItem(STORAGE_KEY);
+      sessionStorage.removeItem(TOKEN_KEY);
       sessionStorage.setItem(LEFT_KEY, 'yes');
     } else {
-      sessionStorage.setItem(STORAGE_KEY, next);
+      sessionStorage.setItem(TOKEN_KEY, next);
       sessionStorage.removeItem(LEFT_KEY);
     }
     setIsArriving(false);
@@ -174,7 +176,7 @@ function mayAskTabs(): boolean {
 }
 
 function storedToken(): string | null {
-  const token = sessionStorage.getItem(STORAGE_KEY);
+  const token = sessionStorage.getItem(TOKEN_KEY);
   try {
     return token === null || isExpired(readToken(token)) ? null : token;
   } catch {

@@ -5,6 +5,7 @@
 import type { User } from '../contexts/AuthContext';
 import type { MilestoneData, PieceData } from '../services/websocket';
 import type { Escrow } from '../api/wire';
+import { t } from '../words';
 import { awaitedBy, isSellerAbsent, missingOf } from './acceptance';
 
 export type Verb =
@@ -52,11 +53,11 @@ export function turnOf(escrow: Escrow, user: User): string {
   const verbs = new Set(actionsOf(escrow, user).map((action) => action.verb));
   const part = partOf(escrow, user);
   const needsAccount = escrow.attentions.some((one) => one.code.startsWith('PAYEE_'));
-  if (verbs.has('pay')) return 'Your turn to pay';
-  if (verbs.has('resolve') && part === 'arbiter') return 'Your turn to decide';
-  if (verbs.has('accept')) return 'Your turn to accept';
-  if (part === 'seller' && needsAccount) return 'Add where you are paid';
-  if (verbs.has('confirm')) return 'Your turn to confirm';
+  if (verbs.has('pay')) return t('situation.turn.pay');
+  if (verbs.has('resolve') && part === 'arbiter') return t('situation.turn.decide');
+  if (verbs.has('accept')) return t('situation.turn.accept');
+  if (part === 'seller' && needsAccount) return t('situation.turn.account');
+  if (verbs.has('confirm')) return t('situation.turn.confirm');
   return '';
 }
 
@@ -71,7 +72,7 @@ function beforePayment(escrow: Escrow, user: User): Action[] {
 
 /** A paid escrow may still wait to be accepted. */
 function invitation(escrow: Escrow, user: User): Action[] {
-  const isInvited = hasHeld(escrow) && missingOf(escrow).includes(user.user_id);
+  const isInvited = escrow.status === 'HELD' && missingOf(escrow).includes(user.user_id);
   return isInvited ? [{ verb: 'accept' }] : [];
 }
 
@@ -106,11 +107,18 @@ function onPiece(escrow: Escrow, piece: PieceData, user: User): Verb[] {
   return piece.status === 'SETTLING' && isAdmin ? onSettling(escrow, piece) : [];
 }
 
-/** An admin may try again what is stuck, in the direction that was decided, and decide anew. */
-function onSettling(escrow: Escrow, { settlement }: PieceData): Verb[] {
+/** An admin may try again what is stuck, in the direction that was decided, or decide anew. */
+function onSettling(escrow: Escrow, piece: PieceData): Verb[] {
   const verbs: Verb[] = [];
-  if (escrow.attentions.length > 0 && settlement) {
-    verbs.push(settlement.release_minor > 0 ? 'release' : 'refund');
+  if (escrow.attentions.length > 0 && piece.settlement) {
+    verbs.push(piece.settlement.release_minor > 0 ? 'release' : 'refund');
   }
-  return [...verbs, 'override'];
+  return mayDivideAnew(escrow, piece) ? [...verbs, 'override'] : verbs;
+}
+
+/** Whether what is settling may be divided anew: until some of it has been refunded. */
+export function mayDivideAnew(escrow: Escrow, piece: PieceData): boolean {
+  if (piece.status !== 'SETTLING' || piece.settlement?.refunded_by) return false;
+  // What the bank took of it earlier is no refund of ours.
+  return piece.refunded_minor === 0 || escrow.payment.refunds.length === 0;
 }

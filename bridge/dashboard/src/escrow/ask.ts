@@ -2,11 +2,13 @@
 import type { Escrow } from '../api/wire';
 import type { Command } from '../api/command';
 import { commandPath } from '../api/command';
-import type { PieceData } from '../services/websocket';
+import type { MilestoneData, PieceData } from '../services/websocket';
+import { t } from '../words';
 import { isSellerAbsent, missingOf } from './acceptance';
 import type { Action, Verb } from './action';
 import { formatMoney } from './money';
-import { feeOn, gets, payoutWords } from './payout';
+import { feeOn, payoutWords } from './payout';
+import { called } from './person';
 import { span } from './time';
 
 export interface Ask {
@@ -24,8 +26,6 @@ export interface Ask {
 const NOTE_MAX = 1000;
 const REASON_MAX = 2000;
 
-const note = { field: 'note', label: 'Note (optional)', isRequired: false, max: NOTE_MAX } as const;
-
 /** `pay`, `resolve` and `override` have dialogs of their own. */
 export type AskedVerb = Exclude<Verb, 'pay' | 'resolve' | 'override'>;
 
@@ -36,137 +36,172 @@ export function askFor(
   { milestone }: Action,
   readerId: string,
 ): Ask {
-  const about: About = {
-    escrow,
-    piece: milestone ?? escrow,
-    what: milestone ? `“${milestone.title}”` : 'this escrow',
-    readerId,
-  };
-  return ASKS[verb](about);
+  return ASKS[verb]({ escrow, milestone, piece: milestone ?? escrow, readerId });
 }
 
 interface About {
   escrow: Escrow;
+  milestone?: MilestoneData;
   piece: PieceData;
-  what: string;
   readerId: string;
 }
 
 const ASKS: Record<AskedVerb, (about: About) => Ask> = {
   accept: ({ escrow, readerId }) => ({
-    label: 'Accept',
-    title: 'Accept what was agreed',
-    text: [`${dealWords(escrow, readerId)} ${termsWords(escrow)}`, escrow.description].filter(Boolean),
-    deed: 'Accept',
+    label: t('action.accept.label'),
+    title: t('action.accept.title'),
+    text: [termsWords(escrow, readerId), escrow.description].filter(Boolean),
+    deed: t('action.accept.label'),
   }),
-  confirm: (about) => ({
-    label: 'Confirm',
-    title: 'Confirm that all is done',
-    text: [
-      `You confirm that your side of ${about.what} is done.`,
-      `When both of you have confirmed, ${payoutOf(about)}.`,
-    ],
-    deed: 'Confirm',
-  }),
+  confirm: (about) =>
+    about.escrow.buyer_id === about.readerId ? received(about) : delivered(about),
   release: (about) => ({
-    label: 'Release',
-    title: `Release ${heldIn(about)}`,
-    text: [
-      `${payoutOf(about, 'You')}. It is paid for ${about.what} at once, without waiting for confirmations. This cannot be undone.`,
-    ],
-    deed: `Release ${heldIn(about)}`,
-    words: note,
+    label: t('action.release.label', { seller: called(about.escrow.seller_id) }),
+    title: t('action.release.title', { seller: called(about.escrow.seller_id) }),
+    text: [t('action.release.text', { payout: payoutOf(about), what: whatOf(about) })],
+    deed: t('action.release.deed', { held: heldIn(about) }),
+    words: note(),
   }),
   refund: (about) => (isOwnMoney(about) ? takeBack(about) : giveBack(about)),
-  dispute: ({ escrow }) => ({
-    label: 'Dispute',
-    title: 'Raise a dispute',
+  dispute: ({ escrow: { arbiter_id } }) => ({
+    label: t('action.dispute.label'),
+    title: t('action.dispute.title'),
     text: [
-      `The money stays where it is until ${escrow.arbiter_id || 'an administrator'} decides, or you withdraw.`,
+      arbiter_id ? t('action.dispute.text', { who: called(arbiter_id) }) : t('action.dispute.textAdmin'),
     ],
-    deed: 'Raise the dispute',
-    words: { field: 'reason', label: 'What is wrong?', isRequired: true, max: REASON_MAX },
+    deed: t('action.dispute.deed'),
+    words: { field: 'reason', label: t('action.dispute.reason'), isRequired: true, max: REASON_MAX },
   }),
   withdrawDispute: (about) => ({
-    label: 'Withdraw dispute',
-    title: 'Withdraw the dispute',
-    text: [`${heldIn(about)} stays held, and both of you can go on as before.`],
-    deed: 'Withdraw it',
+    label: t('action.withdraw.label'),
+    title: t('action.withdraw.title'),
+    text: [t('action.withdraw.text', { held: heldIn(about) })],
+    deed: t('action.withdraw.deed'),
   }),
   cancel: ({ escrow, readerId }) => {
-    const isInvited = missingOf(escrow).includes(readerId);
+    const how = missingOf(escrow).includes(readerId) ? 'decline' : 'cancel';
     return {
-      label: isInvited ? 'Decline' : 'Cancel',
-      title: isInvited ? 'Decline this escrow' : 'Cancel this escrow',
-      text: ['Nothing has been paid. A payment that still arrives is refunded in full.'],
-      deed: isInvited ? 'Decline the escrow' : 'Cancel the escrow',
-      words: note,
+      label: t(`action.${how}.label`),
+      title: t(`action.${how}.title`),
+      text: [t('action.cancel.text')],
+      deed: t(`action.${how}.deed`),
+      words: note(),
     };
   },
 };
 
-function takeBack(about: About): Ask {
+/** The buyer's confirmation: it pays the seller, or is the first half of doing so. */
+function received(about: About): Ask {
+  const { escrow, milestone, piece } = about;
+  const said = { seller: called(escrow.seller_id), payout: payoutOf(about) };
   return {
-    label: 'Take my money back',
-    title: `Take ${heldIn(about)} back`,
+    label: t('action.confirm.buyer.label'),
+    title: t('action.confirm.buyer.title', said),
     text: [
-      `${about.escrow.seller_id} has not accepted. You get back what is held, and this escrow ends.${keptOf(about)}`,
+      milestone
+        ? t('action.confirm.buyer.doneOf', { milestone: milestone.title })
+        : t('action.confirm.buyer.done'),
+      t(hasConfirmed(piece, 'seller') ? 'action.confirm.buyer.last' : 'action.confirm.buyer.first', said),
     ],
-    deed: `Take ${heldIn(about)} back`,
-    words: note,
+    deed: t('action.confirm.buyer.deed', said),
+  };
+}
+
+/** The seller's confirmation: from it on the buyer has the time to inspect. */
+function delivered(about: About): Ask {
+  const { escrow, milestone, piece } = about;
+  const said = {
+    buyer: called(escrow.buyer_id),
+    payout: payoutOf(about),
+    inspect: span(escrow.terms.inspection_period_s),
+  };
+  return {
+    label: t('action.confirm.seller.label'),
+    title: t('action.confirm.seller.title'),
+    text: [
+      milestone
+        ? t('action.confirm.seller.doneOf', { milestone: milestone.title })
+        : t('action.confirm.seller.done'),
+      t(hasConfirmed(piece, 'buyer') ? 'action.confirm.seller.last' : 'action.confirm.seller.first', said),
+    ],
+    deed: t('action.confirm.seller.deed'),
+  };
+}
+
+function takeBack(about: About): Ask {
+  const said = { seller: called(about.escrow.seller_id), held: heldIn(about) };
+  return {
+    label: t('action.takeBack.label'),
+    title: t('action.takeBack.title', said),
+    text: [t('action.takeBack.text', said), keptOf(about)].filter(Boolean),
+    deed: t('action.takeBack.deed', said),
+    words: note(),
   };
 }
 
 function giveBack(about: About): Ask {
-  const { escrow, what } = about;
+  const said = { buyer: called(about.escrow.buyer_id), held: heldIn(about), what: whatOf(about) };
   return {
-    label: 'Refund',
-    title: `Refund ${heldIn(about)}`,
-    text: [`${escrow.buyer_id} gets back what is held for ${what}. This cannot be undone.${keptOf(about)}`],
-    deed: `Refund ${heldIn(about)}`,
-    words: note,
+    label: t('action.giveBack.label'),
+    title: t('action.giveBack.title', said),
+    text: [t('action.giveBack.text', said), keptOf(about)].filter(Boolean),
+    deed: t('action.giveBack.deed', said),
+    words: note(),
   };
+}
+
+function note(): Ask['words'] {
+  return { field: 'note', label: t('action.note'), isRequired: false, max: NOTE_MAX };
+}
+
+function hasConfirmed(piece: PieceData, party: 'buyer' | 'seller'): boolean {
+  return piece.confirmations.some((one) => one.party === party);
 }
 
 function isOwnMoney({ escrow, readerId }: About): boolean {
   return escrow.buyer_id === readerId && isSellerAbsent(escrow);
 }
 
-/** What of the payment a refund does not bring back. */
+/** What of the payment a refund does not bring back; empty if it brings back all. */
 function keptOf({ escrow }: About): string {
   const { customer_fee_minor } = escrow.payment;
   if (customer_fee_minor === 0) return '';
-  return ` ${formatMoney(customer_fee_minor, escrow.currency)} that was paid on top is Razorpay’s fee, and is not given back.`;
+  return t('action.keptFee', { fee: formatMoney(customer_fee_minor, escrow.currency) });
+}
+
+function whatOf({ milestone }: About): string {
+  return milestone ? t('action.quoted', { title: milestone.title }) : t('action.thisEscrow');
 }
 
 function heldIn({ escrow, piece }: About): string {
   return formatMoney(piece.held_minor, escrow.currency);
 }
 
-function payoutOf({ escrow, piece, readerId }: About, you = 'you'): string {
+function payoutOf({ escrow, piece, readerId }: About): string {
   const fee_minor = feeOn(piece.held_minor, piece, escrow.fee_bps);
-  const whoGets = gets(escrow.seller_id, readerId, you);
-  return payoutWords(whoGets, piece.held_minor, fee_minor, escrow.currency);
+  return payoutWords(escrow.seller_id, readerId, piece.held_minor, fee_minor, escrow.currency);
+}
+
+function termsWords(escrow: Escrow, readerId: string): string {
+  const { terms } = escrow;
+  return t('action.accept.terms', {
+    deal: dealWords(escrow, readerId),
+    buyer: called(escrow.buyer_id),
+    pay: span(terms.payment_window_s),
+    inspect: span(terms.inspection_period_s),
+  });
 }
 
 function dealWords(escrow: Escrow, readerId: string): string {
-  const price = formatMoney(escrow.amount_minor, escrow.currency);
-  const fee_minor = escrow.amount_minor - escrow.payout_minor;
-  const payout = payoutWords(
-    gets(escrow.seller_id, readerId, 'You'),
-    escrow.amount_minor,
-    fee_minor,
-    escrow.currency,
-  );
-  const deal =
-    escrow.buyer_id === readerId
-      ? `You buy “${escrow.title}” from ${escrow.seller_id} for ${price}`
-      : `You sell “${escrow.title}” to ${escrow.buyer_id} for ${price}`;
-  return `${deal}. ${payout}.`;
-}
-
-function termsWords({ buyer_id, terms }: Escrow): string {
-  return `${buyer_id} has ${span(terms.payment_window_s)} to pay, and ${span(terms.inspection_period_s)} to inspect once the seller has confirmed.`;
+  const { amount_minor, payout_minor, seller_id, currency } = escrow;
+  const said = {
+    title: escrow.title,
+    buyer: called(escrow.buyer_id),
+    seller: called(seller_id),
+    price: formatMoney(amount_minor, currency),
+    payout: payoutWords(seller_id, readerId, amount_minor, amount_minor - payout_minor, currency),
+  };
+  return t(escrow.buyer_id === readerId ? 'action.accept.buyer' : 'action.accept.seller', said);
 }
 
 export function commandFor(

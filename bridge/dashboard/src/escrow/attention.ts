@@ -5,9 +5,12 @@
 import type { User } from '../contexts/AuthContext';
 import type { AttentionData } from '../services/websocket';
 import type { Escrow } from '../api/wire';
+import { t } from '../words';
 import { partOf, type Part } from './action';
 import { formatMoney } from './money';
 import { awaitedPayout, piecesOf } from './payout';
+import { called } from './person';
+import { sentenceWords } from './sentence';
 
 export interface Notice {
   text: string;
@@ -42,7 +45,8 @@ export function noticesFor(escrow: Escrow, user: User, hasAccount?: boolean): No
 function forOperator(escrow: Escrow): (item: AttentionData) => Notice {
   return ({ code, message, milestone_id }) => {
     const milestone = escrow.milestones.find((one) => one.milestone_id === milestone_id);
-    return { code, text: milestone ? `${milestone.title}: ${message}` : message };
+    const words = sentenceWords(message);
+    return { code, text: milestone ? t('notice.ofMilestone', { milestone: milestone.title, words }) : words };
   };
 }
 
@@ -55,12 +59,12 @@ function noticeOf(code: string, escrow: Escrow, part: Part): Notice | null {
     case 'BANK_DISPUTE':
       return { text: bankDisputeWords(escrow, part) };
     case 'GATEWAY_REFUSED':
-      return { text: 'Razorpay has not carried this out yet. We are looking into it; you need not do anything.' };
+      return { text: t('notice.gateway') };
     case 'SURPLUS_PAYMENT': // The page tells of returned payments one by one.
     case 'PLATFORM_LOSS': // It is between the platform and the bank.
       return null;
     default:
-      return { text: 'We are checking something with Razorpay before the money moves on. You need not do anything.' };
+      return { text: t('notice.checking') };
   }
 }
 
@@ -69,34 +73,30 @@ function askForAccount(escrow: Escrow): Notice | null {
   if (amount_minor === 0) return null;
   const amount = formatMoney(amount_minor, escrow.currency);
   const isUnpaid = escrow.status === 'INITIATED';
-  const text = `Add where you want to be paid: ${amount} ${isUnpaid ? 'will go there' : 'are waiting'}.`;
+  const text = t(isUnpaid ? 'notice.askUnpaid' : 'notice.askWaiting', { amount });
   return { text, asksForAccount: true };
 }
 
 function accountRefused(escrow: Escrow): Notice {
   const amount = formatMoney(awaitedPayout(escrow), escrow.currency);
-  return {
-    text: `Razorpay does not pay to your account at present: ${amount} are waiting. Ask Razorpay what is missing, or add another account.`,
-    asksForAccount: true,
-  };
+  return { text: t('notice.refused', { amount }), asksForAccount: true };
 }
 
 function sellerHasNoAccount(escrow: Escrow, part: Part): Notice {
-  return { text: `${doneWords(escrow, part)}${escrow.seller_id} still has to add an account to be paid to.` };
+  const key = isDone(escrow, part) ? 'notice.noAccountDone' : 'notice.noAccount';
+  return { text: t(key, { seller: called(escrow.seller_id) }) };
 }
 
 function sellerCannotBePaid(escrow: Escrow, part: Part): Notice {
-  return {
-    text: `${doneWords(escrow, part)}Razorpay does not pay to ${escrow.seller_id}’s account at present, and ${escrow.seller_id} has to see to it.`,
-  };
+  const key = isDone(escrow, part) ? 'notice.cannotBePaidDone' : 'notice.cannotBePaid';
+  return { text: t(key, { seller: called(escrow.seller_id) }) };
 }
 
-function doneWords(escrow: Escrow, part: Part): string {
-  const isDecided = piecesOf(escrow).every((piece) => piece.status !== 'HELD');
-  return part === 'buyer' && isDecided ? 'Your part is done; ' : '';
+/** Whether the reader is the buyer, who has nothing more to do. */
+function isDone(escrow: Escrow, part: Part): boolean {
+  return part === 'buyer' && piecesOf(escrow).every((piece) => piece.status !== 'HELD');
 }
 
 function bankDisputeWords(escrow: Escrow, part: Part): string {
-  const whose = part === 'buyer' ? 'Your' : `${escrow.buyer_id}’s`;
-  return `${whose} bank has taken this payment up again. Nothing is paid out until the bank has decided.`;
+  return part === 'buyer' ? t('notice.bankYours') : t('notice.bankOther', { buyer: called(escrow.buyer_id) });
 }

@@ -2,10 +2,12 @@
 import type { User } from '../contexts/AuthContext';
 import type { PieceData } from '../services/websocket';
 import type { Escrow } from '../api/wire';
+import { t } from '../words';
 import { partOf } from './action';
 import { awaitedBy } from './acceptance';
 import { formatMoney } from './money';
 import { payoutOfHeld } from './payout';
+import { called, listOf } from './person';
 import { moment } from './time';
 
 /** In full, for the page of the escrow; empty while no clock runs. */
@@ -22,29 +24,29 @@ export function deadlineHint(escrow: Escrow, user: User): string {
   if (!escrow.deadline) return '';
   const at = moment(escrow.deadline);
   const isBuyer = partOf(escrow, user) === 'buyer';
-  if (escrow.deadline_action === 'CANCEL') return isBuyer ? `Pay by ${at}` : `To be paid by ${at}`;
-  return isBuyer ? `Inspect until ${at}` : `Paid out on ${at}`;
+  if (escrow.deadline_action === 'CANCEL') {
+    return t(isBuyer ? 'deadline.hint.pay' : 'deadline.hint.payOther', { at });
+  }
+  return t(isBuyer ? 'deadline.hint.inspect' : 'deadline.hint.inspectOther', { at });
 }
 
 function payWords(escrow: Escrow, user: User, at: string): string {
-  if (partOf(escrow, user) !== 'buyer') {
-    return `${escrow.buyer_id} has until ${at} to pay. After that this escrow is cancelled.`;
-  }
+  if (partOf(escrow, user) !== 'buyer') return t('deadline.payOther', { buyer: called(escrow.buyer_id), at });
   const awaited = awaitedBy(escrow, user);
   return awaited.length > 0
-    ? `${awaited.join(' and ')} must accept, and you pay, by ${at}. After that this escrow is cancelled.`
-    : `Pay by ${at}. After that this escrow is cancelled.`;
+    ? t('deadline.acceptAndPay', { who: listOf(awaited), at })
+    : t('deadline.pay', { at });
 }
 
 function inspectWords(escrow: Escrow, piece: PieceData, user: User, at: string): string {
   const payout = formatMoney(payoutOfHeld(piece, escrow.fee_bps), escrow.currency);
-  const { buyer_id, seller_id } = escrow;
+  const said = { buyer: called(escrow.buyer_id), seller: called(escrow.seller_id), payout, at };
   switch (partOf(escrow, user)) {
     case 'buyer':
-      return `Inspect until ${at}. If you say nothing, ${payout} goes to ${seller_id}.`;
+      return t('deadline.inspect', said);
     case 'seller':
-      return `${buyer_id} may inspect until ${at}. If ${buyer_id} says nothing, ${payout} goes to you.`;
+      return t('deadline.inspectYours', said);
     default:
-      return `${buyer_id} may inspect until ${at}. If ${buyer_id} says nothing, ${payout} goes to ${seller_id}.`;
+      return t('deadline.inspectOther', said);
   }
 }

@@ -1,5 +1,7 @@
 /** The form of a new escrow: its values, what is wrong with them, and the request that it sends. */
+import { t } from '../words';
 import { AMOUNT_MIN_MINOR, parseMoney } from './money';
+import { lookAlike } from './person';
 
 export interface DraftPart {
   title: string;
@@ -60,7 +62,7 @@ export function totalOf(draft: Draft): number | null {
 /** What is wrong, by field; empty if nothing is. */
 export function problemsIn(draft: Draft, userId: string): Record<string, string> {
   const problems: Record<string, string> = {};
-  if (!draft.title.trim()) problems.title = 'Say what it is for.';
+  if (!draft.title.trim()) problems.title = t('create.problem.title');
   Object.assign(problems, peopleProblems(draft, userId));
   if (!draft.has_milestones) {
     const problem = amountProblem(draft.amount);
@@ -69,7 +71,7 @@ export function problemsIn(draft: Draft, userId: string): Record<string, string>
   }
   draft.milestones.forEach((part, index) => {
     const problem = amountProblem(part.amount);
-    if (!part.title.trim()) problems[`milestones.${index}.title`] = 'Give it a name.';
+    if (!part.title.trim()) problems[`milestones.${index}.title`] = t('create.problem.name');
     if (problem) problems[`milestones.${index}.amount`] = problem;
   });
   return problems;
@@ -112,23 +114,32 @@ export function fieldOf(field: string, draft: Draft): string {
   return field.startsWith('terms') ? 'inspection_days' : field;
 }
 
+/** What is said beside a field that the server has refused, in the reader's language. */
+export function refusedWords(field: string): string {
+  if (field === 'title' || field.endsWith('.title')) return t('create.refused.title');
+  if (field === 'description') return t('create.refused.description');
+  if (field.endsWith('_id') || field === 'part') return t('create.refused.person');
+  return field.endsWith('amount') ? t('create.refused.amount') : t('create.refused.other');
+}
+
 function peopleProblems(draft: Draft, userId: string): Record<string, string> {
   const problems: Record<string, string> = {};
   const [other, arbiter] = [draft.other_id.trim(), draft.arbiter_id.trim()];
-  if (!other) problems.other_id = 'Say who it is with.';
-  else if (/\s/.test(other)) problems.other_id = 'A user id cannot contain spaces.';
-  else if (other === userId) problems.other_id = 'That is you.';
-  if (/\s/.test(arbiter)) problems.arbiter_id = 'A user id cannot contain spaces.';
-  else if (arbiter && (arbiter === userId || arbiter === other)) {
-    problems.arbiter_id = 'The arbiter must be a third person.';
+  if (!other) problems.other_id = t('create.problem.other');
+  else if (/\s/.test(other)) problems.other_id = t('create.problem.spaces');
+  else if (other === userId) problems.other_id = t('create.problem.you');
+  else if (lookAlike(other, userId)) problems.other_id = t('create.problem.likeYou');
+  if (/\s/.test(arbiter)) problems.arbiter_id = t('create.problem.spaces');
+  else if (arbiter && (lookAlike(arbiter, userId) || lookAlike(arbiter, other))) {
+    problems.arbiter_id = t('create.problem.third');
   }
   return problems;
 }
 
 function amountProblem(text: string): string {
   const amount_minor = parseMoney(text);
-  if (amount_minor === null) return 'Write an amount in rupees, such as 10,000 or 99.50.';
-  return amount_minor < AMOUNT_MIN_MINOR ? 'The smallest amount is ₹1.' : '';
+  if (amount_minor === null) return t('create.problem.amount');
+  return amount_minor < AMOUNT_MIN_MINOR ? t('create.problem.small') : '';
 }
 
 function money(amount_minor: number | null): { amount_minor: string; currency: string } {

@@ -1,4 +1,5 @@
 /** Amounts on screen, in rupees. Everywhere else they are whole minor units (paise). */
+import { writeNumber } from '../words/format';
 
 const MINOR_PER_MAJOR = 100;
 /** The largest amount that the API takes. */
@@ -8,12 +9,12 @@ export const AMOUNT_MIN_MINOR = 100;
 /** Writes `₹1,00,000`, or `₹1,00,000.50` if there are paise. */
 export function formatMoney(amount_minor: number, currency = 'INR'): string {
   const digits = amount_minor % MINOR_PER_MAJOR === 0 ? 0 : 2;
-  return new Intl.NumberFormat('en-IN', {
+  return writeNumber(amount_minor / MINOR_PER_MAJOR, {
     style: 'currency',
     currency,
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
-  }).format(amount_minor / MINOR_PER_MAJOR);
+  });
 }
 
 /** Reads `1,234.5` as 123450 minor units; null if it is not an amount or is too large. */

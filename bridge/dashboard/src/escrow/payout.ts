@@ -1,7 +1,9 @@
 /** What the seller gets, and what the platform's fee is. Amounts in whole minor units. */
 import type { PieceData } from '../services/websocket';
 import type { Escrow } from '../api/wire';
+import { locale, t } from '../words';
 import { AMOUNT_MIN_MINOR, formatMoney } from './money';
+import { called } from './person';
 
 const BPS = 10_000;
 
@@ -53,24 +55,25 @@ function awaitedOf(piece: PieceData, fee_bps: number): number {
   }
 }
 
-/** `ravi gets ₹12,187.99; ₹312.51 is the platform’s fee`. `who` is a name with its verb. */
+/** `ravi gets ₹12,187.99; ₹312.51 is the platform’s fee`, without a full stop. */
 export function payoutWords(
-  whoGets: string,
+  sellerId: string,
+  readerId: string,
   release_minor: number,
   fee_minor: number,
   currency: string,
 ): string {
-  const payout = formatMoney(release_minor - fee_minor, currency);
-  if (fee_minor === 0) return `${whoGets} ${payout}`;
-  return `${whoGets} ${payout}; ${formatMoney(fee_minor, currency)} is the platform’s fee`;
+  const said = {
+    seller: called(sellerId),
+    amount: formatMoney(release_minor - fee_minor, currency),
+    fee: formatMoney(fee_minor, currency),
+  };
+  const isReader = sellerId === readerId;
+  if (fee_minor === 0) return isReader ? t('money.payout.you', said) : t('money.payout.other', said);
+  return isReader ? t('money.payout.youFee', said) : t('money.payout.otherFee', said);
 }
 
 /** `2.5 %` for 250 basis points. */
 export function percent(fee_bps: number): string {
-  return `${(fee_bps / 100).toLocaleString('en-IN', { maximumFractionDigits: 2 })} %`;
-}
-
-/** `ravi gets`, or `you get`. An id stays as it is written: `Ravi` would be somebody else. */
-export function gets(userId: string, readerId: string, you = 'you'): string {
-  return userId === readerId ? `${you} get` : `${userId} gets`;
+  return `${(fee_bps / 100).toLocaleString(locale(), { maximumFractionDigits: 2 })} %`;
 }

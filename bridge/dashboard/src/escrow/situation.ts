@@ -2,12 +2,13 @@
 import type { User } from '../contexts/AuthContext';
 import type { EventData } from '../services/websocket';
 import type { Escrow } from '../api/wire';
+import { t } from '../words';
 import { awaitedBy, isSellerAbsent, missingOf } from './acceptance';
 import { partOf, type Part } from './action';
 import { isHeldUp } from './attention';
 import { endingWords } from './ending';
 import { formatMoney } from './money';
-import { gets } from './payout';
+import { called, listOf } from './person';
 
 interface Reading {
   /** The events so far: who called an escrow off stands only there. */
@@ -24,9 +25,7 @@ export function situation(escrow: Escrow, user: User, { events, hasAccount }: Re
     case 'HELD':
       return held(escrow, user, part);
     case 'DISPUTED':
-      return part === 'arbiter'
-        ? 'Both sides wait for your decision.'
-        : `The money stays held until ${escrow.arbiter_id || 'an administrator'} decides.`;
+      return disputed(escrow, part);
     case 'SETTLING':
       return settling(escrow, user, part === 'seller' && hasAccount === false);
     default:
@@ -36,62 +35,68 @@ export function situation(escrow: Escrow, user: User, { events, hasAccount }: Re
 
 function unpaid(escrow: Escrow, user: User, part: Part): string {
   const awaited = awaitedBy(escrow, user);
-  if (missingOf(escrow).includes(user.user_id)) {
-    return part === 'buyer'
-      ? `${creator(escrow)} asks you to pay for this. The money is held until you both confirm.`
-      : `${creator(escrow)} has agreed this with you. Look at the terms, and accept.`;
-  }
-  if (awaited.length > 0) {
-    return `Waiting for ${awaited.join(' and ')} to accept.`;
-  }
-  return part === 'buyer'
-    ? 'Pay, and the money is held until you both confirm.'
-    : `Waiting for ${escrow.buyer_id} to pay.`;
+  if (missingOf(escrow).includes(user.user_id)) return asked(escrow, part);
+  if (awaited.length > 0) return t('situation.waitAccept', { who: listOf(awaited) });
+  return part === 'buyer' ? t('situation.pay') : t('situation.waitPay', { buyer: called(escrow.buyer_id) });
 }
 
+function asked(escrow: Escrow, part: Part): string {
+  const who = called(creator(escrow));
+  if (part === 'buyer') {
+    return who ? t('situation.askedToPay', { who }) : t('situation.askedToPayBySomebody');
+  }
+  return who ? t('situation.askedToAccept', { who }) : t('situation.askedToAcceptBySomebody');
+}
+
+/** The party that created it; empty if it was somebody else. */
 function creator(escrow: Escrow): string {
-  const isParty = [escrow.buyer_id, escrow.seller_id].includes(escrow.created_by ?? '');
-  return isParty && escrow.created_by ? escrow.created_by : 'Somebody';
+  const { created_by, buyer_id, seller_id } = escrow;
+  return created_by && [buyer_id, seller_id].includes(created_by) ? created_by : '';
 }
 
 function held(escrow: Escrow, user: User, part: Part): string {
-  if (part === 'buyer' && isSellerAbsent(escrow)) {
-    return `The money is held. ${escrow.seller_id} has not accepted yet; until then you can take it back.`;
-  }
+  const { buyer_id: buyer, seller_id: seller } = escrow;
+  if (part === 'buyer' && isSellerAbsent(escrow)) return t('situation.sellerAbsent', { seller: called(seller) });
   if (missingOf(escrow).includes(user.user_id) && escrow.confirmations.length === 0) {
-    return `${escrow.buyer_id} has paid, and the money is held. Accept, so that ${escrow.buyer_id} knows that you are there.`;
+    return t('situation.acceptPaid', { buyer: called(buyer) });
   }
-  if (escrow.milestones.length > 0) return 'The money is held. Each milestone is settled separately.';
-  const confirmed = escrow.confirmations.map((one) => one.party as string);
+  if (escrow.milestones.length > 0) return t('situation.milestones');
+  const confirmed = escrow.confirmations.map((one) => one.party);
   const missing = (['buyer', 'seller'] as const).filter((one) => !confirmed.includes(one));
-  if (missing.includes(part as 'buyer' | 'seller')) {
-    return confirmed.length > 0
-      ? 'The money is held. The other side has confirmed; now it is up to you.'
-      : 'The money is held. Confirm when your side is done.';
+  if ((part === 'buyer' || part === 'seller') && missing.includes(part)) {
+    return t(confirmed.length > 0 ? 'situation.otherConfirmed' : `situation.${part}`);
   }
-  const names = missing.map((one) => (one === 'buyer' ? escrow.buyer_id : escrow.seller_id));
-  return `The money is held. Waiting for ${names.join(' and ')} to confirm.`;
+  return t('situation.waitConfirm', {
+    who: listOf(missing.map((one) => (one === 'buyer' ? buyer : seller))),
+  });
+}
+
+function disputed(escrow: Escrow, part: Part): string {
+  if (part === 'arbiter') return t('situation.decide');
+  return escrow.arbiter_id
+    ? t('situation.disputed', { who: called(escrow.arbiter_id) })
+    : t('situation.disputedByAdmin');
 }
 
 function settling(escrow: Escrow, user: User, isWaitingForAccount: boolean): string {
   const decided = decision(escrow, user);
-  if (!isHeldUp(escrow) && !isWaitingForAccount) return `${decided} Razorpay is moving the money now.`;
-  return escrow.milestones.length > 0
-    ? `${decided} Not all of the money has moved yet.`
-    : `${decided} The money has not moved yet.`;
+  if (!isHeldUp(escrow) && !isWaitingForAccount) return t('situation.moving', { decided });
+  return t(escrow.milestones.length > 0 ? 'situation.notAllMoved' : 'situation.notMoved', { decided });
 }
 
 /** Who gets how much of what is settling. */
 function decision(escrow: Escrow, user: User): string {
-  if (escrow.milestones.length > 0 || !escrow.settlement) return 'Decided.';
+  if (escrow.milestones.length > 0 || !escrow.settlement) return t('situation.decided');
   const { release_minor, refund_minor, fee_minor } = escrow.settlement;
   const shares = [
     { who: escrow.seller_id, amount_minor: release_minor - fee_minor },
     { who: escrow.buyer_id, amount_minor: refund_minor },
   ].filter(({ amount_minor }) => amount_minor > 0);
-  const words = shares.map(
-    ({ who, amount_minor }) =>
-      `${gets(who, user.user_id)} ${formatMoney(amount_minor, escrow.currency)}`,
-  );
-  return `Decided: ${words.join(', ')}.`;
+  const words = shares.map(({ who, amount_minor }) => {
+    const amount = formatMoney(amount_minor, escrow.currency);
+    return who === user.user_id
+      ? t('situation.youGet', { amount })
+      : t('money.payout.other', { seller: called(who), amount });
+  });
+  return t('situation.decidedShares', { shares: words.join(', ') });
 }

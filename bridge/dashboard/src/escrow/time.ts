@@ -1,12 +1,13 @@
-/** Times on screen, in the reader's own time zone. What is now, the server says. */
+/** Times on screen, in the reader's own time zone and language. What is now, the server says. */
 import { now_ms as present_ms } from '../services/clock';
+import { t } from '../words';
+import { writeDate, writeDistance } from '../words/format';
 
-const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+const STEPS = [
   ['day', 86_400],
   ['hour', 3_600],
   ['minute', 60],
-];
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+] as const;
 
 /** `just now`, `5 minutes ago`, `yesterday`; the date if it is more than a week ago. */
 export function ago(time: string, now_ms: number = present_ms()): string {
@@ -15,32 +16,37 @@ export function ago(time: string, now_ms: number = present_ms()): string {
   if (Math.abs(elapsed_s) > 7 * 86_400) return dateOf(time);
   for (const [unit, length_s] of STEPS) {
     if (Math.abs(elapsed_s) >= length_s) {
-      return relative.format(Math.round(elapsed_s / length_s), unit);
+      return writeDistance(Math.round(elapsed_s / length_s), unit);
     }
   }
-  return 'just now';
+  return t('time.now');
 }
 
 export function dateOf(time: string): string {
-  return new Date(time).toLocaleDateString('en-IN', { dateStyle: 'medium' });
+  return writeDate(time, { dateStyle: 'medium' });
+}
+
+/** `3 Dec`: for a place where there is no room for more. */
+export function dayOf(time: string): string {
+  return writeDate(time, { day: 'numeric', month: 'short' });
 }
 
 /** To the second, with the zone. */
 export function clockTime(time: string): string {
-  return new Date(time).toLocaleString('en-IN', { dateStyle: 'medium', timeStyle: 'long' });
+  return writeDate(time, { dateStyle: 'medium', timeStyle: 'long' });
 }
 
 /** `Thu 3 Dec, 3:02 pm IST`; with the year if it is not the present one. */
 export function moment(time: string, now_ms: number = present_ms()): string {
   const date = new Date(time);
   const isThisYear = date.getFullYear() === new Date(now_ms).getFullYear();
-  const day = date.toLocaleDateString('en-IN', {
+  const day = writeDate(time, {
     weekday: 'short',
     day: 'numeric',
     month: 'short',
     year: isThisYear ? undefined : 'numeric',
   });
-  const clock = date.toLocaleTimeString('en-IN', {
+  const clock = writeDate(time, {
     hour: 'numeric',
     minute: '2-digit',
     timeZoneName: 'short',
@@ -52,9 +58,8 @@ export function moment(time: string, now_ms: number = present_ms()): string {
 export function span(seconds: number): string {
   for (const [unit, length_s] of STEPS) {
     if (seconds >= length_s && seconds % length_s === 0) {
-      const count = seconds / length_s;
-      return `${count} ${unit}${count === 1 ? '' : 's'}`;
+      return t(`time.span.${unit}`, { count: seconds / length_s });
     }
   }
-  return `${seconds} seconds`;
+  return t('time.span.second', { count: seconds });
 }

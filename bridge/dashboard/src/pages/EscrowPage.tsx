@@ -1,13 +1,17 @@
-import { Alert, Button, Group, Skeleton, Stack, Text, Title } from '@mantine/core';
+import { Alert, Button, Group, Stack, Text, Title } from '@mantine/core';
 import { IconArrowLeft, IconScale } from '@tabler/icons-react';
+import { useEffect } from 'react';
+import { useTranslation } from 'react-i18next';
 import { Link, useParams } from 'react-router';
 import { Fault } from '../api/http';
 import { useTimeline } from '../api/live';
+import { usePeople } from '../api/name';
 import { useReturnedPayment } from '../api/payment';
 import { useEscrow, usePayee } from '../api/query';
 import type { Escrow } from '../api/wire';
 import { Actions } from '../components/Actions';
 import { Deadline } from '../components/Deadline';
+import { DisputeRooms } from '../components/dispute/DisputeRoom';
 import { Facts } from '../components/Facts';
 import { FaultAlert } from '../components/FaultAlert';
 import { Invitation } from '../components/Invitation';
@@ -26,33 +30,40 @@ import { noticesFor } from '../escrow/attention';
 import { deadlineWords } from '../escrow/deadline';
 import { formatMoney } from '../escrow/money';
 import { isOver } from '../escrow/path';
+import { called } from '../escrow/person';
 import { situation } from '../escrow/situation';
 import type { EventData } from '../services/websocket';
+import { wordsFor } from '../words';
 import classes from './EscrowPage.module.css';
+import { EscrowSkeleton } from './EscrowSkeleton';
+import { fetchDialogs } from './pages';
 import { usePageTitle } from './title';
 
 export function EscrowPage() {
   const { id = '' } = useParams();
+  useEffect(fetchDialogs, []);
   // Each escrow is a new page, so that no state of the previous one stays.
   return <Content key={id} id={id} />;
 }
 
 function Content({ id }: { id: string }) {
+  const { t } = useTranslation();
   const { user } = useAuth();
   const escrow = useEscrow(id);
   const timeline = useTimeline(id);
   const payment = useReturnedPayment(id);
   const isStale = useStale(id);
-  usePageTitle(escrow.data?.title ?? 'Escrow');
+  usePageTitle(escrow.data?.title ?? t('escrow.page.title'));
+  usePeople(escrow.data ? peopleOf(escrow.data, timeline.events) : []);
   if (!user) return null;
-  if (escrow.isPending) return <Loading />;
+  if (escrow.isPending) return <EscrowSkeleton />;
   if (!escrow.data) return <Missing error={escrow.error} onRetry={() => void escrow.refetch()} />;
   return (
     <article className={classes.page} data-version={escrow.data.version} data-stale={isStale}>
       <Head escrow={escrow.data} isStale={isStale} />
       <div className={classes.main}>
-        <section className={`hf-card ${classes.panel}`} aria-label="Where it stands">
-          <StatePath escrow={escrow.data} />
+        <section className={`hf-card ${classes.panel}`} aria-label={t('escrow.page.stands')}>
+          <StatePath escrow={escrow.data} events={timeline.events} />
           <hr className={classes.rule} />
           <MoneyBar
             money={escrow.data}
@@ -61,15 +72,16 @@ function Content({ id }: { id: string }) {
           />
         </section>
         {escrow.data.milestones.length > 0 && <Milestones escrow={escrow.data} user={user} />}
+        <DisputeRooms escrow={escrow.data} user={user} events={timeline.events} />
         <section className={`hf-card ${classes.panel}`} aria-labelledby="timeline">
           <Title order={2} size="h3" id="timeline" mb="md">
-            Timeline
+            {t('escrow.page.timeline')}
           </Title>
           <FaultAlert error={timeline.error} onRetry={() => void timeline.refetch()} />
           <Timeline events={timeline.events} />
         </section>
       </div>
-      <aside className={classes.side} aria-label="What you can do, and what was agreed">
+      <aside className={classes.side} aria-label={t('escrow.page.side')}>
         <div className={classes.now}>
           <Todo escrow={escrow.data} user={user} events={timeline.events} payment={payment} />
           <Returns escrow={escrow.data} user={user} />
@@ -80,16 +92,24 @@ function Content({ id }: { id: string }) {
   );
 }
 
+/** Whoever is named on the page: the parties, and all who have done something. */
+function peopleOf(escrow: Escrow, events: EventData[]): string[] {
+  const { buyer_id, seller_id, arbiter_id, created_by } = escrow;
+  const actors = events.map((one) => one.actor_id ?? '').filter((one) => !wordsFor('event.actor', one));
+  return [buyer_id, seller_id, arbiter_id, created_by ?? '', ...actors];
+}
+
 function Head({ escrow, isStale }: { escrow: Escrow; isStale: boolean }) {
+  const { t } = useTranslation();
   return (
     <header className={classes.head}>
       <Link to="/" className={classes.back}>
-        <IconArrowLeft size={16} aria-hidden /> Escrows
+        <IconArrowLeft size={16} aria-hidden /> {t('escrow.page.back')}
       </Link>
       <div className={classes.titles}>
         <Title order={1}>{escrow.title}</Title>
         <StatusBadge status={escrow.status} size="lg" />
-        {isStale && <Text c="dimmed">May be out of date</Text>}
+        {isStale && <Text c="dimmed">{t('escrow.page.stale')}</Text>}
       </div>
       <Text className={classes.amount}>{formatMoney(escrow.amount_minor, escrow.currency)}</Text>
     </header>
@@ -104,6 +124,7 @@ interface TodoProps {
 }
 
 function Todo({ escrow, user, events, payment }: TodoProps) {
+  const { t } = useTranslation();
   const hasAccount = useHasAccount(escrow, user);
   const actions = actionsOf(escrow, user).filter((action) => !action.milestone);
   const isPaying = escrow.status === 'INITIATED';
@@ -114,7 +135,7 @@ function Todo({ escrow, user, events, payment }: TodoProps) {
     <section className={`hf-card ${classes.panel}`} aria-labelledby="todo">
       <Stack gap="md">
         <Title order={2} size="h3" id="todo">
-          {isOver(escrow.status) ? 'How it ended' : 'What now'}
+          {t(isOver(escrow.status) ? 'escrow.page.ended' : 'escrow.page.now')}
         </Title>
         <Text c="dimmed" aria-live="polite" className="hf-words">
           {situation(escrow, user, { events, hasAccount })}
@@ -122,8 +143,8 @@ function Todo({ escrow, user, events, payment }: TodoProps) {
         <Disputes escrow={escrow} />
         <Notices notices={noticesFor(escrow, user, hasAccount)} />
         {isPaying && payment.hasFailed && (
-          <Alert role="alert" color="red" title="The payment did not go through">
-            Nothing was taken. You can try again.
+          <Alert role="alert" color="red" title={t('escrow.page.failedTitle')}>
+            {t('escrow.page.failed')}
           </Alert>
         )}
         <FaultAlert error={payment.error} />
@@ -133,11 +154,11 @@ function Todo({ escrow, user, events, payment }: TodoProps) {
           </Deadline>
         ) : null}
         {payment.isPending && isPaying ? (
-          <Text role="status">Asking Razorpay about your payment…</Text>
+          <Text role="status">{t('escrow.page.asking')}</Text>
         ) : (
           others.length > 0 && <Actions escrow={escrow} actions={others} />
         )}
-        {invited.length > 0 && <Invitation names={invited} />}
+        {invited.length > 0 && <Invitation escrow={escrow} names={invited} />}
       </Stack>
     </section>
   );
@@ -163,6 +184,7 @@ function objectionOf(escrow: Escrow, user: User, actions: Action[]): Action | un
 }
 
 function Disputes({ escrow: { dispute, milestones, settlement } }: { escrow: Escrow }) {
+  const { t } = useTranslation();
   const notes = [dispute, ...milestones.map((one) => one.dispute)]
     .map((one) => one?.note)
     .filter((one) => one !== undefined && one !== '');
@@ -171,12 +193,12 @@ function Disputes({ escrow: { dispute, milestones, settlement } }: { escrow: Esc
   return (
     <>
       {dispute?.status === 'open' && (
-        <Alert color="red" icon={<IconScale aria-hidden />} title={`${dispute.raised_by} objects`}>
+        <Alert color="red" icon={<IconScale aria-hidden />} title={t('escrow.page.objects', { who: called(dispute.raised_by) })}>
           <span className="hf-words">{dispute.reason}</span>
         </Alert>
       )}
       {(isOverridden ? [settlement.note] : notes).map((note) => (
-        <Alert key={note} color="gray" icon={<IconScale aria-hidden />} title="How it was decided">
+        <Alert key={note} color="gray" icon={<IconScale aria-hidden />} title={t('escrow.page.decided')}>
           <span className="hf-words">{note}</span>
         </Alert>
       ))}
@@ -184,34 +206,22 @@ function Disputes({ escrow: { dispute, milestones, settlement } }: { escrow: Esc
   );
 }
 
-function Loading() {
-  return (
-    <Stack gap="lg" aria-busy aria-label="Loading the escrow">
-      <Skeleton height={44} width="60%" />
-      <Skeleton height={220} radius="lg" />
-      <Skeleton height={320} radius="lg" />
-    </Stack>
-  );
-}
-
 function Missing({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
+  const { t } = useTranslation();
   const { user, leave } = useAuth();
   return (
     <Stack maw={560} mx="auto" align="flex-start">
-      <Title order={1}>This escrow cannot be shown</Title>
+      <Title order={1}>{t('escrow.page.missing')}</Title>
       <FaultAlert error={error} onRetry={onRetry} />
       {error instanceof Fault && error.status === 404 && user && (
-        <Text>
-          You are logged in as {user.user_id}. If somebody sent you this link, log in as the person whom
-          they named.
-        </Text>
+        <Text>{t('escrow.page.otherPerson', { id: user.user_id })}</Text>
       )}
       <Group>
         <Button component={Link} to="/" variant="default">
-          To your escrows
+          {t('escrow.page.toEscrows')}
         </Button>
         <Button variant="default" onClick={leave}>
-          Log in as somebody else
+          {t('escrow.page.somebodyElse')}
         </Button>
       </Group>
     </Stack>

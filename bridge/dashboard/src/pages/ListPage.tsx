@@ -1,173 +1,145 @@
-import { Button, Group, Select, Skeleton, Stack, Text, TextInput, Title, VisuallyHidden } from '@mantine/core';
-import { IconPlus, IconSearch } from '@tabler/icons-react';
-import { useMemo } from 'react';
+import { Button, Group, Stack, Text, Title, VisuallyHidden } from '@mantine/core';
+import { IconPlus } from '@tabler/icons-react';
+import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'react-router';
-import type { EscrowPage } from '../api/cache';
-import { useEscrows } from '../api/query';
-import type { Escrow } from '../api/wire';
+import { isFiltered, ordersFor, readFilter } from '../api/filter';
+import { useEscrows, useTotals } from '../api/list';
 import { EscrowRow } from '../components/EscrowRow';
+import row from '../components/EscrowRow.module.css';
 import { FaultAlert } from '../components/FaultAlert';
+import { Columns } from '../components/list/Columns';
+import { ExportButton } from '../components/list/ExportButton';
+import { Filters } from '../components/list/Filters';
+import { Guide } from '../components/list/Guide';
+import { Searching, useSearch } from '../components/list/Searching';
+import { Skeletons } from '../components/list/Skeletons';
 import { useStale } from '../components/useStale';
 import { useAuth, type User } from '../contexts/AuthContext';
-import { partOf, turnOf } from '../escrow/action';
 import { formatMoney } from '../escrow/money';
-import { STATUS_WORDS, STATUSES } from '../escrow/word';
+import { NoticeButton } from '../feedback/NoticeButton';
 import { EVERYTHING } from '../services/websocket';
 import classes from './ListPage.module.css';
 import { usePageTitle } from './title';
 
-const PARTS = [
-  { value: 'buyer', label: 'I buy' },
-  { value: 'seller', label: 'I sell' },
-  { value: 'arbiter', label: 'I arbitrate' },
-  { value: 'turn', label: 'Waiting for me' },
-];
-
-interface Filter {
-  text: string;
-  part: string;
-}
+const FILTERS = ['q', 'status', 'part', 'attention', 'dates', 'from', 'until'];
 
 export function ListPage() {
-  usePageTitle('Escrows');
-  const [params, setParams] = useSearchParams();
-  const status = params.get('status') ?? '';
-  const filter = { text: params.get('q') ?? '', part: params.get('part') ?? '' };
-  const list = useEscrows(status);
-  const isStale = useStale(EVERYTHING);
+  const { t } = useTranslation();
   const { user } = useAuth();
-  const shown = useMemo(() => {
-    const all = list.data?.pages.flatMap((page) => page.escrows) ?? [];
-    const wanted = { text: params.get('q') ?? '', part: params.get('part') ?? '' };
-    return user ? all.filter((one) => passes(one, status, wanted, user)) : [];
-  }, [list.data, params, status, user]);
+  usePageTitle(t('list.title'));
+  return user && <Content user={user} />;
+}
 
-  const set = (name: string, value: string | null) =>
+function Content({ user }: { user: User }) {
+  const { t } = useTranslation();
+  const [params, setParams] = useSearchParams();
+  const filter = readFilter(params, user);
+  const orders = ordersFor(user);
+  const list = useEscrows(filter);
+  const search = useSearch(filter, list);
+  const isStale = useStale(EVERYTHING);
+  const set = (names: string[], value: string | null) =>
     setParams(
       (before) => {
         const next = new URLSearchParams(before);
-        if (value) next.set(name, value);
-        else next.delete(name);
+        for (const name of names) next.delete(name);
+        if (value) for (const name of names) next.set(name, value);
         return next;
       },
       { replace: true },
     );
-  const isFiltered = status !== '' || filter.text !== '' || filter.part !== '';
+  const shown = list.data?.pages.flatMap((page) => page.escrows) ?? [];
+  const isNew = list.isSuccess && shown.length === 0 && !list.hasNextPage && !isFiltered(filter);
 
   return (
     <Stack gap="lg">
       <Group justify="space-between" align="center">
         <div>
-          <Title order={1}>Escrows</Title>
-          {user && list.data && !list.hasNextPage && (
-            <Summary pages={list.data.pages} user={user} isStale={isStale} />
-          )}
+          <Title order={1}>{t('list.title')}</Title>
+          <Summary isStale={isStale} />
         </div>
-        <Button component={Link} to="/new" leftSection={<IconPlus size={17} aria-hidden />}>
-          New escrow
-        </Button>
+        <Group gap="xs">
+          <NoticeButton />
+          {!isNew && <ExportButton filter={filter} />}
+          <Button component={Link} to="/new" leftSection={<IconPlus size={17} aria-hidden />}>
+            {t('list.new')}
+          </Button>
+        </Group>
       </Group>
-      <search className={classes.filters}>
-        <TextInput
-          aria-label="Search by title, person or id"
-          placeholder="Search by title, person or id"
-          leftSection={<IconSearch size={17} aria-hidden />}
-          value={filter.text}
-          onChange={(event) => set('q', event.currentTarget.value)}
+      {!isNew && (
+        <Filters
+          filter={filter}
+          user={user}
+          onChange={(name, value) => set([name], name === 'order' && value === orders[0] ? null : value)}
         />
-        <Select
-          aria-label="Status"
-          placeholder="Any status"
-          clearable
-          data={STATUSES.map((value) => ({ value, label: STATUS_WORDS[value] }))}
-          value={status || null}
-          onChange={(value) => set('status', value)}
-        />
-        <Select
-          aria-label="My part"
-          placeholder="Any part"
-          clearable
-          data={PARTS}
-          value={filter.part || null}
-          onChange={(value) => set('part', value)}
-        />
-      </search>
+      )}
       <FaultAlert error={list.error} onRetry={() => void list.refetch()} />
       <VisuallyHidden role="status">
-        {list.isSuccess ? `${shown.length} escrows shown` : ''}
+        {list.isSuccess ? t('list.shown', { count: shown.length }) : ''}
       </VisuallyHidden>
-      {list.isPending ? (
-        <Rows />
-      ) : shown.length > 0 ? (
-        <ul className={classes.list}>
-          {shown.map((escrow) => (
-            <EscrowRow key={escrow.escrow_id} escrow={escrow} isStale={isStale} />
-          ))}
-        </ul>
-      ) : (
-        list.isSuccess && <Empty isFiltered={isFiltered} />
+      {list.isPending && <Skeletons />}
+      {isNew && <Guide />}
+      {shown.length > 0 && (
+        <div data-busy={list.isPlaceholderData || undefined} className={classes.table}>
+          <Columns
+            order={filter.order}
+            orders={orders}
+            onOrder={(order) => set(['order'], order === orders[0] ? null : order)}
+          />
+          <ul className={row.list}>
+            {shown.map((escrow) => (
+              <EscrowRow key={escrow.escrow_id} escrow={escrow} isStale={isStale} />
+            ))}
+          </ul>
+        </div>
       )}
-      {list.hasNextPage && (
+      {search.isOn && <Searching reached={search.reached} onStop={search.stop} />}
+      {list.isSuccess && shown.length === 0 && !isNew && !search.isOn && (
+        <Nothing mayBeMore={list.hasNextPage} onClear={() => set(FILTERS, null)} />
+      )}
+      {list.hasNextPage && !search.isOn && (
         <Button
           variant="default"
           mx="auto"
           loading={list.isFetchingNextPage}
-          onClick={() => void list.fetchNextPage()}
+          onClick={shown.length > 0 ? () => void list.fetchNextPage() : search.goOn}
         >
-          Show older escrows
+          {t(shown.length > 0 ? 'list.more' : 'list.further')}
         </Button>
       )}
     </Stack>
   );
 }
 
-/** How much is held, and how many escrows wait for the user. Shown only if all are loaded. */
-function Summary({ pages, user, isStale }: { pages: EscrowPage[]; user: User; isStale: boolean }) {
-  const all = pages.flatMap((page) => page.escrows);
-  const held_minor = all.reduce((sum, one) => sum + one.held_minor, 0);
-  const waiting = all.filter((one) => turnOf(one, user)).length;
-  const parts = [
-    held_minor > 0 && `${formatMoney(held_minor)} held`,
-    // Nobody is called upon by what may be over.
-    waiting > 0 && !isStale && `${waiting} ${waiting === 1 ? 'waits' : 'wait'} for you`,
-  ];
+/** How much is held, and how many escrows wait for the user, over all pages and without the filter. */
+function Summary({ isStale }: { isStale: boolean }) {
+  const { t } = useTranslation();
+  const { data } = useTotals();
+  const held = (data?.held ?? []).filter((one) => one.amount_minor > 0);
+  const parts = held.map((one) => t('list.held', { amount: formatMoney(one.amount_minor, one.currency) }));
+  // Nobody is called upon by what may be over.
+  if (data && data.waiting > 0 && !isStale) parts.push(t('list.waiting', { count: data.waiting }));
+  if (data?.isPartial) parts.push(t('list.partial'));
   return (
     <Text c="dimmed" className={classes.summary}>
-      {parts.filter(Boolean).join(' · ')}
+      {parts.join(' · ')}
     </Text>
   );
 }
 
-function passes(escrow: Escrow, status: string, { text, part }: Filter, user: User): boolean {
-  // The server filters too, but an event may have changed the status since.
-  if (status && escrow.status !== status) return false;
-  if (part === 'turn' && !turnOf(escrow, user)) return false;
-  if (part && part !== 'turn' && partOf(escrow, user) !== part) return false;
-  const searched = [escrow.title, escrow.escrow_id, escrow.buyer_id, escrow.seller_id];
-  return searched.some((one) => one.toLowerCase().includes(text.trim().toLowerCase()));
-}
-
-function Rows() {
-  return (
-    <Stack gap="sm" aria-busy aria-label="Loading">
-      {[0, 1, 2].map((row) => (
-        <Skeleton key={row} height={84} radius="lg" />
-      ))}
-    </Stack>
-  );
-}
-
-function Empty({ isFiltered }: { isFiltered: boolean }) {
+function Nothing({ mayBeMore, onClear }: { mayBeMore: boolean; onClear: () => void }) {
+  const { t } = useTranslation();
   return (
     <div className={classes.empty}>
       <Title order={2} size="h3">
-        {isFiltered ? 'Nothing matches' : 'No escrows yet'}
+        {t(mayBeMore ? 'list.nothingYet' : 'list.nothing')}
       </Title>
-      <Text c="dimmed">
-        {isFiltered
-          ? 'Try other words, or clear the filters.'
-          : 'When you agree on one, or somebody agrees on one with you, it appears here by itself.'}
+      <Text c="dimmed" mb="md">
+        {t(mayBeMore ? 'list.nothingYetWhy' : 'list.nothingWhy')}
       </Text>
+      <Button variant="default" onClick={onClear}>
+        {t('list.clear')}
+      </Button>
     </div>
   );
 }

@@ -1,38 +1,60 @@
 import { Button, Code, Group, Skeleton, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useQueryClient } from '@tanstack/react-query';
+import { Trans, useTranslation } from 'react-i18next';
 import { keys } from '../api/cache';
 import { useCommand } from '../api/command';
 import { payeePath, usePayee, type Payee } from '../api/query';
 import { FaultAlert } from '../components/FaultAlert';
+import { LanguageChoice } from '../components/LanguageChoice';
 import { useAuth, type User } from '../contexts/AuthContext';
 import { usePageTitle } from './title';
 
 const ACCOUNT = /^acc_[A-Za-z0-9]{14}$/;
 
 export function SettingsPage() {
-  usePageTitle('Settings');
+  const { t } = useTranslation();
+  usePageTitle(t('settings.title'));
   const { user } = useAuth();
   return (
     <Stack maw={620} gap="lg">
-      <Title order={1}>Settings</Title>
+      <Title order={1}>{t('settings.title')}</Title>
       {user && <PayeeCard user={user} />}
+      <LanguageCard />
+    </Stack>
+  );
+}
+
+function LanguageCard() {
+  const { t } = useTranslation();
+  return (
+    <Stack className="hf-card" p="xl" gap="md" component="section" aria-labelledby="language">
+      <div>
+        <Title order={2} size="h3" id="language">
+          {t('settings.language')}
+        </Title>
+        <Text c="dimmed" size="sm" mt={4}>
+          {t('settings.languageAbout')}
+        </Text>
+      </div>
+      <Group>
+        <LanguageChoice />
+      </Group>
     </Stack>
   );
 }
 
 function PayeeCard({ user }: { user: User }) {
+  const { t } = useTranslation();
   const payee = usePayee(user.user_id);
   return (
     <Stack className="hf-card" p="xl" gap="md" component="section" aria-labelledby="payee">
       <div>
         <Title order={2} size="h3" id="payee">
-          Where you are paid
+          {t('settings.paid')}
         </Title>
         <Text c="dimmed" size="sm" mt={4}>
-          Money for what you sell is paid to your Razorpay linked account. Your first account counts at
-          once, and a payout that waits for it goes on. A change counts after a wait, in which you can
-          call it off.
+          {t('settings.about')}
         </Text>
       </div>
       <FaultAlert error={payee.error} onRetry={() => void payee.refetch()} />
@@ -41,11 +63,13 @@ function PayeeCard({ user }: { user: User }) {
         <>
           <Text role="status">
             {payee.data ? (
-              <>
-                You are paid to <Code>{payee.data.account_id}</Code>.
-              </>
+              <Trans
+                t={t}
+                i18nKey="settings.paidTo"
+                components={{ account: <Code>{payee.data.account_id}</Code> }}
+              />
             ) : (
-              'No account yet.'
+              t('settings.none')
             )}
           </Text>
           <PayeeForm user={user} />
@@ -56,15 +80,14 @@ function PayeeCard({ user }: { user: User }) {
 }
 
 function PayeeForm({ user }: { user: User }) {
+  const { t } = useTranslation();
   const client = useQueryClient();
   const save = useCommand<{ payee: Payee }>();
   const form = useForm({
     initialValues: { account_id: '' },
     validate: {
       account_id: (value) =>
-        ACCOUNT.test(value.trim())
-          ? null
-          : 'A linked account is acc_ followed by 14 letters or digits.',
+        ACCOUNT.test(value.trim()) ? null : t('settings.malformed'),
     },
   });
   const submit = form.onSubmit(({ account_id }) =>
@@ -86,7 +109,7 @@ function PayeeForm({ user }: { user: User }) {
     <form onSubmit={submit} noValidate>
       <Stack gap="md">
         <TextInput
-          label="Linked account"
+          label={t('settings.account')}
           placeholder="acc_ABCDEFGHIJ1234"
           autoComplete="off"
           spellCheck={false}
@@ -95,7 +118,7 @@ function PayeeForm({ user }: { user: User }) {
         <FaultAlert error={save.error} />
         <Group>
           <Button type="submit" loading={save.isPending}>
-            Save account
+            {t('settings.save')}
           </Button>
         </Group>
       </Stack>

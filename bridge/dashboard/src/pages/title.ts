@@ -1,8 +1,9 @@
 import { useEffect } from 'react';
+import { setTitle } from '../feedback/waiting';
 
 /** Sets the title of the browser's tab. */
 export function usePageTitle(title: string): void {
   useEffect(() => {
-    document.title = `${title} · Holdfast`;
+    setTitle(`${title} · Holdfast`);
   }, [title]);
 }

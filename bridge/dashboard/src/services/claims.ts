@@ -4,12 +4,14 @@ export interface Claims {
   /** Seconds since the epoch. */
   exp: number;
   roles: string[];
+  /** What the login server calls the user; for the user's own eyes. */
+  name?: string;
 }
 
 /** Reads a token. Throws TypeError if it is none, or names no user or no expiry time. */
 export function readClaims(token: string): Claims {
   const [, payload = ''] = token.split('.');
-  let claims: { sub?: unknown; exp?: unknown; roles?: unknown } | null;
+  let claims: { sub?: unknown; exp?: unknown; roles?: unknown; name?: unknown } | null;
   try {
     const text = atob(payload.replace(/-/g, '+').replace(/_/g, '/'));
     const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -21,7 +23,8 @@ export function readClaims(token: string): Claims {
     throw new TypeError('This token does not name a user and an expiry time.');
   }
   const roles = Array.isArray(claims.roles) ? claims.roles.map(String) : ['user'];
-  return { sub: claims.sub, exp: claims.exp, roles };
+  const name = typeof claims.name === 'string' ? claims.name.trim() : '';
+  return { sub: claims.sub, exp: claims.exp, roles, ...(name && { name }) };
 }
 
 /** Reads a token; null if that is not possible. */

@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import Reason, Refusal
 from core.storage import audit
+from core.storage.lane import MAX_TOGETHER
 from core.storage.row import FindingRow
 from core.storage.trip import inbox
 from core.storage.trip.step import Steps
-from core.storage.trip.together import MAX_TOGETHER
 from tests.core.room import Room, open_room
 
 US = 1_000_000

@@ -1,0 +1,1 @@
+"""Lighthouse, against the running stack or one of its own: `make lighthouse`."""
