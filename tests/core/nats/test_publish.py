@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from escrow.v1 import escrow_pb2 as pb
 from core.nats import bell, publish, stream
 from core.nats.publish import Publisher
 from core.nats.stream import Stream
+from core.storage.position import Placed
 from tests.core.nats.core import STREAM, Core, open_core
 from tests.core.nats.record import ESCROWS, LIMIT_S, begin, check, published
 from tests.fakes.nats import Nats
 from tests.fakes.process import ROOT
 from tests.fakes.wait import until
+
+APPEND = Stream.append
 
 pytestmark = [pytest.mark.nats, pytest.mark.usefixtures("impatient")]
 
@@ -82,8 +86,27 @@ async def test_two_publishers_that_both_believe_to_have_the_lease_never_disturb_
         for _ in range(10):
             await asyncio.gather(one.updates(ESCROWS, 10), other.updates(ESCROWS, 10))
         await check(one, nats_server)
-        outcomes = [core.nats.publisher.outcomes for core in (one, other)]
-        assert all(found["overtaken"] for found in outcomes), "they never met"
+        for late in (one, other):
+            await _overtake(late, one, monkeypatch)
+            await check(one, nats_server)
+
+
+async def _overtake(late: Core, one: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a core append only what another one has appended already, until it has noticed."""
+    client, end = await late.nats.line.client(), 0
+    outcomes = late.nats.publisher.outcomes
+    before = outcomes["overtaken"]
+
+    async def append(self: Stream, events: Sequence[Placed]) -> None:
+        nonlocal end
+        if self._client is client:
+            await until(lambda: end >= events[0].position)
+        await APPEND(self, events)
+        end = max(end, events[-1].position)
+
+    monkeypatch.setattr(Stream, "append", append)
+    await one.updates(ESCROWS, 1)
+    await until(lambda: outcomes["overtaken"] > before)
 
 
 @pytest.mark.postgres
