@@ -134,24 +134,26 @@ class _Batch:
         message = event_message(event, loaded.last_hash if loaded else b"")
         body = message.SerializeToString(deterministic=True)
         escrow = event.escrow
-        key = {"escrow_id": escrow.escrow_id, "version": escrow.version}
-        at = {"create_time_us": escrow.update_time_us}
+        escrow_id, version = escrow.escrow_id, escrow.version
+        key = {
+            "escrow_id": escrow_id,
+            "version": version,
+            "create_time_us": escrow.update_time_us,
+        }
         self.events.append(
-            key
-            | at
-            | {
+            {
+                **key,
                 "cause": asked.cause,
                 "fingerprint": asked.fingerprint,
                 "type": event.type.value,
                 "body": body,
             }
         )
-        self.places.append(key | at | place_row(event))
+        self.places.append({**key, **place_row(event)})
         for position, posting in enumerate(postings(before, event)):
             self.postings.append(
-                key
-                | at
-                | {
+                {
+                    **key,
                     "position": position,
                     "account": posting.account,
                     "amount_minor": posting.amount_minor,
@@ -162,19 +164,19 @@ class _Batch:
         if isinstance(asked.command, c.AddDisputeMessage):
             self._send(asked.command)
         if isinstance(asked.command, c.RecordOrder):
-            order = {"order_id": asked.command.order_id, "escrow_id": escrow.escrow_id}
+            order = {"order_id": asked.command.order_id, "escrow_id": escrow_id}
             self.orders.append(order)
-            self.asked_about.add(escrow.escrow_id)
+            self.asked_about.add(escrow_id)
         elif event.old_status != event.new_status and escrow.has_order:
-            self.asked_about.add(escrow.escrow_id)
-        self.loaded[escrow.escrow_id] = Loaded(escrow, message.hash)
-        self.known[asked.cause] = Known(escrow.escrow_id, escrow.version, asked.fingerprint)
-        self.changed.add(escrow.escrow_id)
+            self.asked_about.add(escrow_id)
+        self.loaded[escrow_id] = Loaded(escrow, message.hash)
+        self.known[asked.cause] = Known(escrow_id, version, asked.fingerprint)
+        self.changed.add(escrow_id)
         if before is None or moves_money(before, event):
-            self.to_settle.add(escrow.escrow_id)
+            self.to_settle.add(escrow_id)
         if escrow.attentions and (before is None or before.attentions != escrow.attentions):
             self.worrying.append(escrow)
-        self.committed.append(Committed(escrow.escrow_id, escrow.version, body, escrow.party_ids))
+        self.committed.append(Committed(escrow_id, version, body, escrow.party_ids))
         self.answers.append(Answer(message.escrow, message))
 
     def _with_files(self, command: Command) -> Command:

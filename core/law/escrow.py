@@ -8,7 +8,7 @@ with the empty id that is the whole of it, so that one law serves both.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -97,19 +97,19 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def held_minor(self) -> int:
-        return sum(p.held_minor for p in self.parts)
+        return sum([p.held_minor for p in self.parts])
 
     @property
     def released_minor(self) -> int:
-        return sum(p.released_minor for p in self.parts)
+        return sum([p.released_minor for p in self.parts])
 
     @property
     def refunded_minor(self) -> int:
-        return sum(p.refunded_minor for p in self.parts)
+        return sum([p.refunded_minor for p in self.parts])
 
     @property
     def fee_minor(self) -> int:
-        return sum(p.fee_minor for p in self.parts)
+        return sum([p.fee_minor for p in self.parts])
 
     @property
     def has_milestones(self) -> bool:
@@ -141,7 +141,7 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def payout_minor(self) -> int:
         """What the seller gets if all is released."""
-        return sum(p.payout_minor for p in self.parts)
+        return sum([p.payout_minor for p in self.parts])
 
     @property
     def refunded_by(self) -> str:
@@ -154,22 +154,19 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
         """The next moment at which a deadline passes, or None."""
         if self.status is Status.INITIATED:
             return self.create_time_us + self.payment_window_us
-        ends = [part.deadline_us for part in self.parts]
-        return min((end for end in ends if end is not None), default=None)
+        return _first([part.deadline_us for part in self.parts])
 
     @property
     def deadline_action(self) -> DeadlineAction | None:
         """What happens then."""
-        if self.deadline_us is None:
-            return None
-        is_unpaid = self.status is Status.INITIATED
-        return DeadlineAction.CANCEL if is_unpaid else DeadlineAction.RELEASE
+        if self.status is Status.INITIATED:
+            return DeadlineAction.CANCEL
+        return DeadlineAction.RELEASE if self.deadline_us is not None else None
 
     @property
     def look_us(self) -> int | None:
         """The next moment at which the clock has something to do: a deadline, or a reminder."""
-        moments = (self.deadline_us, self.reminder_us, *map(self.reminder_of, self.parts))
-        return min((one for one in moments if one is not None), default=None)
+        return _first([self.deadline_us, self.reminder_us, *map(self.reminder_of, self.parts)])
 
     @property
     def reminder_us(self) -> int | None:
@@ -199,6 +196,10 @@ class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, parts=parts)
 
 
+def _first(moments: Iterable[int | None]) -> int | None:
+    return min([one for one in moments if one is not None], default=None)
+
+
 # The status of one part that decides the status of the whole, most pressing first. When all
 # parts are final, they are judged together.
 _PRESSING = (Status.DISPUTED, Status.SETTLING, Status.HELD, Status.INITIATED)
@@ -206,6 +207,8 @@ _PRESSING = (Status.DISPUTED, Status.SETTLING, Status.HELD, Status.INITIATED)
 
 def fold(parts: Sequence[Part]) -> Status:
     """Answer the status of the whole: the most pressing of its parts, or how they all ended."""
+    if len(parts) == 1:
+        return parts[0].status
     statuses = {p.status for p in parts}
     for status in _PRESSING:
         if status in statuses:

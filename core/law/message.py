@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from core.law.escrow import Escrow
 from core.law.part import BANK, Dispute, Part, Settlement
 from core.law.payment import RefundMade, Surplus
+from core.law.status import Status
 
 US_PER_S = 1_000_000
 
@@ -21,50 +22,58 @@ def duration(span_us: int) -> Duration:
     return Duration(seconds=span_us // US_PER_S, nanos=span_us % US_PER_S * 1000)
 
 
+def write_time(message: Timestamp | Duration, time_us: int) -> None:
+    """Write a moment or a span in place, for to set a message as a field of another copies it."""
+    message.seconds, rest_us = divmod(time_us, US_PER_S)
+    message.nanos = rest_us * 1000
+
+
 def span_us(message: Duration) -> int:
     """Read a protobuf duration as whole microseconds, rounded towards zero."""
     return message.seconds * US_PER_S + int(message.nanos / 1000)
 
 
+# The numbers of the public enums, by the words of the law.
+STATUSES = {one: pb.EscrowStatus.Value(f"ESCROW_STATUS_{one}") for one in Status}
+
+
 def escrow_message(escrow: Escrow) -> pb.Escrow:
     """Write an escrow as its public message."""
+    message = pb.Escrow()
+    write_escrow(escrow, message)
+    return message
 
-    def money(amount_minor: int) -> pb.Money:
-        return pb.Money(amount_minor=amount_minor, currency=escrow.currency)
 
-    whole = escrow.parts[0] if not escrow.has_milestones else None
-    message = pb.Escrow(
-        escrow_id=escrow.escrow_id,
-        buyer_id=escrow.buyer_id,
-        seller_id=escrow.seller_id,
-        arbiter_id=escrow.arbiter_id,
-        title=escrow.title,
-        description=escrow.description,
-        amount=money(escrow.amount_minor),
-        status=pb.EscrowStatus.Value(f"ESCROW_STATUS_{escrow.status}"),
-        version=escrow.version,
-        held=money(escrow.held_minor),
-        released=money(escrow.released_minor),
-        refunded=money(escrow.refunded_minor),
-        fee=money(escrow.fee_minor),
-        payment=_payment_message(escrow),
-        terms=pb.Terms(
-            payment_window=duration(escrow.payment_window_us),
-            inspection_period=duration(escrow.inspection_period_us),
-            acceptance_required=escrow.acceptance_required,
-        ),
-        create_time=timestamp(escrow.create_time_us),
-        update_time=timestamp(escrow.update_time_us),
-        attention=escrow.attention,
-        fee_bps=escrow.fee_bps,
-        payout=money(escrow.payout_minor),
-        refunded_by=escrow.refunded_by,
-        external_id=escrow.external_id,
-        metadata=dict(escrow.metadata),
-        created_by=escrow.created_by,
-    )
-    if escrow.deadline_us is not None:
-        message.deadline.CopyFrom(timestamp(escrow.deadline_us))
+def write_escrow(escrow: Escrow, message: pb.Escrow) -> None:
+    """Write an escrow into a public message that has nothing yet; each command does it."""
+    currency = escrow.currency
+    message.escrow_id = escrow.escrow_id
+    message.buyer_id = escrow.buyer_id
+    message.seller_id = escrow.seller_id
+    message.arbiter_id = escrow.arbiter_id
+    message.title = escrow.title
+    message.description = escrow.description
+    message.version = escrow.version
+    _write_standing(message, escrow, currency)
+    terms = message.terms
+    write_time(terms.payment_window, escrow.payment_window_us)
+    write_time(terms.inspection_period, escrow.inspection_period_us)
+    terms.acceptance_required = escrow.acceptance_required
+    write_time(message.create_time, escrow.create_time_us)
+    write_time(message.update_time, escrow.update_time_us)
+    message.attention = escrow.attention
+    message.fee_bps = escrow.fee_bps
+    message.refunded_by = escrow.refunded_by
+    message.external_id = escrow.external_id
+    message.created_by = escrow.created_by
+    if escrow.metadata:
+        message.metadata.update(escrow.metadata)
+    payment = _payment_message(escrow)
+    if payment is not None:
+        message.payment.CopyFrom(payment)
+    deadline_us = escrow.deadline_us
+    if deadline_us is not None:
+        write_time(message.deadline, deadline_us)
         action = pb.DeadlineAction.Value(f"DEADLINE_ACTION_{escrow.deadline_action}")
         message.deadline_action = action
     for item in escrow.attentions:
@@ -80,26 +89,34 @@ def escrow_message(escrow: Escrow) -> pb.Escrow:
         )
     for surplus in escrow.surplus:
         message.returned_payments.append(_returned_message(surplus))
-    if whole is not None:
-        _write_decisions(message, whole, escrow.currency)
-        return message
+    if not escrow.has_milestones:
+        _write_decisions(message, escrow.parts[0], currency)
+        return
     for part in escrow.parts:
-        milestone = message.milestones.add(
-            milestone_id=part.part_id,
-            title=part.title,
-            amount=money(part.amount_minor),
-            status=pb.EscrowStatus.Value(f"ESCROW_STATUS_{part.status}"),
-            held=money(part.held_minor),
-            released=money(part.released_minor),
-            refunded=money(part.refunded_minor),
-            fee=money(part.fee_minor),
-            payout=money(part.payout_minor),
-        )
+        milestone = message.milestones.add(milestone_id=part.part_id, title=part.title)
+        _write_standing(milestone, part, currency)
         if part.deadline_us is not None:
-            milestone.deadline.CopyFrom(timestamp(part.deadline_us))
+            write_time(milestone.deadline, part.deadline_us)
             milestone.deadline_action = pb.DEADLINE_ACTION_RELEASE
-        _write_decisions(milestone, part, escrow.currency)
-    return message
+        _write_decisions(milestone, part, currency)
+
+
+def _write_standing(
+    message: pb.Escrow | pb.Milestone, standing: Escrow | Part, currency: str
+) -> None:
+    """Write the status and the amounts that the whole and its parts have alike."""
+    message.status = STATUSES[standing.status]
+    _write_money(message.amount, standing.amount_minor, currency)
+    _write_money(message.held, standing.held_minor, currency)
+    _write_money(message.released, standing.released_minor, currency)
+    _write_money(message.refunded, standing.refunded_minor, currency)
+    _write_money(message.fee, standing.fee_minor, currency)
+    _write_money(message.payout, standing.payout_minor, currency)
+
+
+def _write_money(message: pb.Money, amount_minor: int, currency: str) -> None:
+    message.amount_minor = amount_minor
+    message.currency = currency
 
 
 def _returned_message(surplus: Surplus) -> pb.ReturnedPayment:

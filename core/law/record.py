@@ -17,8 +17,8 @@ from escrow.v1 import escrow_pb2 as pb
 from google.protobuf.message import Message
 
 from core.law.escrow import Attention, Escrow, Event
-from core.law.message import escrow_message, timestamp
-from core.law.status import AttentionCode
+from core.law.message import STATUSES, write_escrow, write_time
+from core.law.status import AttentionCode, EventType
 
 # The fields of the messages Escrow, Milestone, Payment, Settlement and Terms that form 0 lacks.
 SINCE_FORM_1 = frozenset(
@@ -49,6 +49,8 @@ class _Before(msgspec.Struct):
     attention: str = ""
     attention_code: str = ""
 
+
+_TYPES = {one: pb.EventType.Value(f"EVENT_TYPE_{one}") for one in EventType}
 
 _decoder = msgspec.json.Decoder(Escrow)
 _before = msgspec.json.Decoder(_Before)
@@ -101,25 +103,26 @@ def _strip(message: Message) -> None:
 
 def event_message(event: Event, previous_hash: bytes) -> pb.EscrowEvent:
     """Write an event as its public message, sealed: with its own hash and its predecessor's."""
+    escrow = event.escrow
     message = pb.EscrowEvent(
-        escrow_id=event.escrow.escrow_id,
-        version=event.version,
-        type=pb.EventType.Value(f"EVENT_TYPE_{event.type}"),
-        create_time=timestamp(event.escrow.update_time_us),
+        escrow_id=escrow.escrow_id,
+        version=escrow.version,
+        type=_TYPES[event.type],
         actor_id=event.actor_id,
-        new_status=pb.EscrowStatus.Value(f"ESCROW_STATUS_{event.new_status}"),
-        escrow=escrow_message(event.escrow),
+        new_status=STATUSES[escrow.status],
         previous_hash=previous_hash,
         milestone_id=event.part_id,
         update_type=event.update_type,
     )
+    write_time(message.create_time, escrow.update_time_us)
+    write_escrow(escrow, message.escrow)
     if event.old_status is not None:
-        message.old_status = pb.EscrowStatus.Value(f"ESCROW_STATUS_{event.old_status}")
+        message.old_status = STATUSES[event.old_status]
     if event.payment_status is not None:
         message.payment_status = pb.PaymentStatus.Value(f"PAYMENT_STATUS_{event.payment_status}")
     if event.data:
         message.data.update(event.data)
-    message.hash = event_hash(message)
+    message.hash = _digest(message)
     return message
 
 
@@ -128,4 +131,8 @@ def event_hash(message: pb.EscrowEvent) -> bytes:
     bare = pb.EscrowEvent()
     bare.CopyFrom(message)
     bare.ClearField("hash")
+    return _digest(bare)
+
+
+def _digest(bare: pb.EscrowEvent) -> bytes:
     return hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()

@@ -273,7 +273,7 @@ def _write(connection: sqlite3.Connection, writes: Writes) -> None:
     for name, rows in by_table(writes, False).items():
         if rows:
             insert = _lite_insert(name)
-            connection.executemany(insert.text, [insert.values(row) for row in rows])
+            connection.executemany(insert.text, insert.rows(rows))
     if writes.settled:
         connection.execute(SETTLED.lite.text, (listed(writes.settled, False),))
     if writes.sent:

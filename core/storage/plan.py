@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping
+import operator
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,6 +53,10 @@ class Compiled:
         return tuple(
             listed(one, self._is_postgres) if isinstance(one, frozenset) else one for one in values
         )
+
+    def rows(self, given: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Put the rows of an insert in the order of the text; each has all columns, two or more."""
+        return list(map(operator.itemgetter(*self._names), given))
 
 
 def one_of(column: sa.ColumnElement[Any], name: str, is_postgres: bool) -> sa.ColumnElement[bool]:
