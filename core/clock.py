@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from core.errors import Refusal
 from core.heartbeat import beat
+from core.pulse import until_pulse_s
 from core.storage.store import Store
 from core.storage.vital import Vitals
 
@@ -114,7 +115,7 @@ class Timekeeper:
         """Compare now and then, until cancelled."""
         while True:
             beat()
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(until_pulse_s(CHECK_EVERY_S))
             try:
                 await self.check()
             except Refusal:

@@ -11,6 +11,7 @@ import logging
 
 from core.errors import Refusal
 from core.heartbeat import beat
+from core.pulse import until_pulse_s
 from core.storage.row import Drift
 from core.storage.store import Store
 
@@ -34,7 +35,7 @@ class Folder:
         """Fold every `every_s` until cancelled."""
         while True:
             beat()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(until_pulse_s(every_s))
             try:
                 await self.fold()
             except Refusal as refusal:

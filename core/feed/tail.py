@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 from core.errors import Reason, Refusal
 from core.heartbeat import beat, rest
+from core.pulse import until_pulse_s
 from core.storage.position import ALL, Page, Place, Placed, Positions, Which
 
 log = logging.getLogger(__name__)
@@ -239,7 +240,7 @@ class Tail:
                 await asyncio.sleep(RETRY_S)
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(every_s):
+                async with asyncio.timeout(until_pulse_s(every_s)):
                     await self._rung.wait()
 
     async def _look(self) -> None:

@@ -22,6 +22,7 @@ from core.live.bundle import Bundle
 from core.live.fetch import Fetcher
 from core.live.need import Need
 from core.live.watched import Watched
+from core.pulse import until_pulse_s
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -233,7 +234,7 @@ class Feed:
     async def sweep(self, every_s: float = SWEEP_S) -> None:
         """Compare what is watched with the table, for ever: the safety net under every bell."""
         loop = asyncio.get_running_loop()
-        sweep_at_s = loop.time() + every_s
+        sweep_at_s = loop.time() + until_pulse_s(every_s)
         while True:
             beat()
             with contextlib.suppress(TimeoutError):
@@ -243,7 +244,7 @@ class Feed:
             unsure, self._unsure = self._unsure, set()
             if loop.time() >= sweep_at_s:
                 unsure = set(self._watched)
-                sweep_at_s = loop.time() + every_s
+                sweep_at_s = loop.time() + until_pulse_s(every_s)
             if unsure:
                 await self._compare(unsure)
 

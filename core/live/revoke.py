@@ -10,6 +10,7 @@ import logging
 
 from core.errors import Refusal
 from core.heartbeat import beat
+from core.pulse import until_pulse_s
 from core.storage.store import Store
 from holdfast.revocation import Revocations
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 US_PER_S = 1_000_000
 # How often the table is read. The promise is that every process refuses within a second.
 LOOK_EVERY_S = 0.4
+# The same on SQLite, where only this process writes them, and reads them at once.
+ALONE_EVERY_S = 1.0
 # How far replicas' clocks may differ without one of them missing what another has written.
 SKEW_S = 60.0
 
@@ -38,7 +41,9 @@ class Revoker:
         """Read what is new, until cancelled."""
         while True:
             beat()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(
+                LOOK_EVERY_S if self._store.is_postgres else until_pulse_s(ALONE_EVERY_S)
+            )
             try:
                 await self.look()
             except Refusal:

@@ -18,6 +18,7 @@ from core.execute import Executor
 from core.heartbeat import beat
 from core.law.command import CLOCK, PassDeadline
 from core.law.payee import pass_time
+from core.pulse import until_pulse_s
 from core.storage.row import PayeeRow
 from core.storage.store import Store
 from core.storage.trip import owed
@@ -55,9 +56,8 @@ class Clock:
         """Pass every deadline that is over, until cancelled."""
         while True:
             beat()
-            for look in (self.look, self.look_at_payees):
-                await self._all(look)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.gather(self._all(self.look), self._all(self.look_at_payees))
+            await asyncio.sleep(until_pulse_s(LOOK_EVERY_S))
 
     async def _all(self, look: Callable[[], Awaitable[int]]) -> None:
         try:

@@ -20,6 +20,7 @@ from core.law.command import RAZORPAY, SETTLEMENT, EndAttention, FailSettlement
 from core.law.escrow import Escrow
 from core.law.rules import outstanding
 from core.law.status import FINAL, AttentionCode, Status
+from core.pulse import until_pulse_s
 from core.razorpay import (
     Dispute,
     Gateway,
@@ -132,7 +133,7 @@ class Reconciler:
                 log.warning("what is to be asked could not be read: %s", refusal)
             except Exception:  # One bad escrow must not stop the loop.
                 log.exception("an escrow could not be asked about")
-            await asyncio.sleep(AWAY_S if self._is_away else LOOK_EVERY_S)
+            await asyncio.sleep(AWAY_S if self._is_away else until_pulse_s(LOOK_EVERY_S))
 
     async def look_due(self) -> int:
         """Ask about the escrows that are due, a page of them; answers how many there were.
@@ -140,6 +141,9 @@ class Reconciler:
         After a failure of Razorpay there may be very many: they must not keep commands waiting.
         """
         now_us = self._now_us()
+        # Asked first, for an idle core must not write.
+        if not await self._store.is_asked(now_us):
+            return 0
         claimed_us = now_us + round(CLAIM_S * US_PER_S)
         due = await self._store.transact(
             question.claim(now_us=now_us, until_us=claimed_us, limit=PAGE)

@@ -23,6 +23,7 @@ from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import Escrow
 from core.law.rules import outstanding
 from core.law.status import AttentionCode, Status
+from core.pulse import until_pulse_s
 from core.razorpay import (
     Gateway,
     GatewayError,
@@ -123,11 +124,12 @@ class Settler:
             await asyncio.gather(*self._working, return_exceptions=True)
 
     def _pause_s(self) -> float:
+        poll_s = until_pulse_s(POLL_S)
         if self._next_look_us is None:
-            return POLL_S
+            return poll_s
         wait_s = (self._next_look_us - self._now_us()) / US_PER_S
         self._next_look_us = None
-        return min(max(wait_s, 0.01), POLL_S)
+        return min(max(wait_s, 0.01), poll_s)
 
     async def look(self) -> int:
         """Work on what is due now as far as possible; answers how many escrows there were."""

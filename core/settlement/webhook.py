@@ -16,6 +16,7 @@ from core.execute import Executor
 from core.heartbeat import beat
 from core.law.command import RAZORPAY
 from core.law.escrow import ESCROW_ID, Escrow
+from core.pulse import until_pulse_s
 from core.razorpay import GatewayError, GatewayUnavailable, Order, Payment, verify_webhook
 from core.settlement.delivery import News, NotUnderstood, read
 from core.settlement.look import needs_order
@@ -120,7 +121,7 @@ class Inbox:
                 await self._catch_up()
             except Refusal as refusal:
                 log.warning("stored webhooks could not be worked off: %s", refusal)
-            await asyncio.sleep(CATCH_UP_EVERY_S)
+            await asyncio.sleep(until_pulse_s(CATCH_UP_EVERY_S))
 
     async def _catch_up(self) -> None:
         while waiting := await self._waiting(CATCH_UP_AGE_S):

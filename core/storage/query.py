@@ -11,7 +11,7 @@ from core.storage import tables as t
 from core.storage.plan import Plan, one_of
 from core.storage.trip.lease import NOW_US, is_free
 
-_E, _V, _O, _I = t.escrows.c, t.events.c, t.owed.c, t.inbox.c
+_E, _V, _O, _I, _K = t.escrows.c, t.events.c, t.owed.c, t.inbox.c, t.checks.c
 _MOST = sa.bindparam("most", type_=sa.Integer)
 
 ESCROW = Plan(lambda _: sa.select(_E.body).where(_E.escrow_id == sa.bindparam("escrow_id")))
@@ -48,6 +48,10 @@ def _revocations(_is_postgres: bool) -> sa.Select[Any]:
 
 def _is_owed(_is_postgres: bool) -> sa.Select[Any]:
     return sa.select(_O.escrow_id).where(_O.due_us <= NOW_US, is_free(t.owed)).limit(1)
+
+
+def _is_asked(_is_postgres: bool) -> sa.Select[Any]:
+    return sa.select(_K.escrow_id).where(_K.due_us <= NOW_US).limit(1)
 
 
 def _unpaid(*more: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -124,7 +128,7 @@ def _after_each(places: int) -> Plan:
 
 
 EVENT, EVENTS_AFTER, IS_OWED = Plan(_event), Plan(_events_after), Plan(_is_owed)
-REVOCATIONS = Plan(_revocations)
+REVOCATIONS, IS_ASKED = Plan(_revocations), Plan(_is_asked)
 UNPAID, UNPAID_TOWARDS = Plan(lambda _: _unpaid()), Plan(_unpaid_towards)
 OWNER_OF_ORDER, ORDERS_OF = Plan(_owner_of_order), Plan(_orders_of)
 ESCROW_OF_ORDER = Plan(_escrow_of_order)

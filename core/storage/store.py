@@ -364,6 +364,10 @@ class Store:
         """Whether anything is due that nobody works on."""
         return bool(await self._fetch(query.IS_OWED, now_us=now_us))
 
+    async def is_asked(self, now_us: int) -> bool:
+        """Whether Razorpay is to be asked about any escrow now."""
+        return bool(await self._fetch(query.IS_ASKED, now_us=now_us))
+
     async def overdue(self, now_us: int, limit: int) -> list[tuple[str, int]]:
         """List escrows whose deadline has passed, with their version, the oldest deadline first."""
         rows = await self._fetch(query.OVERDUE, now_us=now_us, most=limit)

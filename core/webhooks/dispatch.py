@@ -18,6 +18,7 @@ from typing import Any
 
 from core.errors import Refusal
 from core.heartbeat import beat
+from core.pulse import until_pulse_s
 from core.storage.outgoing import FAILED, PENDING, Delivery, Endpoint
 from core.storage.position import Place
 from core.storage.store import Store
@@ -118,7 +119,7 @@ class Dispatcher:
                     log.exception("webhooks wait")
                     await asyncio.sleep(POLL_S)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
+                    async with asyncio.timeout(until_pulse_s(POLL_S)):
                         await self._rung.wait()
                 if self._trying:
                     await asyncio.sleep(GATHER_S)
