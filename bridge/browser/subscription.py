@@ -66,6 +66,22 @@ class EscrowSubscription:
     An event that the socket's subscription to `*` has sent before it counts as sent.
     """
 
+    # A fan-out touches thousands of these.
+    __slots__ = (
+        "_after",
+        "_asked",
+        "_core",
+        "_known_version",
+        "_on_refused",
+        "_outbox",
+        "_owner",
+        "_watch",
+        "_watches",
+        "escrow_id",
+        "is_live",
+        "version",
+    )
+
     def __init__(
         self,
         owner: Owner,
@@ -143,6 +159,18 @@ class EscrowSubscription:
             self._pass_on(event)
             if self._asked:
                 self._answer()
+
+    def deliver_burst(self, burst: frames.Burst) -> None:
+        if not self.is_live or self._watch is None:
+            return
+        if self.version + 1 == burst.first:
+            self.version = burst.last
+            self._outbox.send(burst)
+        else:
+            for event in burst.events:
+                self._pass_on(event)
+        if self._asked:
+            self._answer()
 
     def refused(self, error: CoreError) -> None:
         self._on_refused(self, error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Any, TypeAlias
@@ -77,6 +78,27 @@ class EventFrames(msgspec.Struct, frozen=True, eq=False):
     count: int
     escrow: pb.Escrow
     position: int = 0
+
+
+class Burst(msgspec.Struct, frozen=True, eq=False):
+    """Events of one escrow that come right after one another: `wire` holds all their frames."""
+
+    events: Sequence[EventFrames]
+    wire: bytes
+    count: int
+    first: int
+    last: int
+
+
+def burst(events: Sequence[EventFrames]) -> Burst:
+    """Put one or more events together, which were encoded before."""
+    return Burst(
+        events,
+        events[0].wire if len(events) == 1 else b"".join([event.wire for event in events]),
+        sum([event.count for event in events]),
+        events[0].version,
+        events[-1].version,
+    )
 
 
 def parse(text: str) -> Command:

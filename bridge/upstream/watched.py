@@ -25,8 +25,17 @@ if TYPE_CHECKING:
     from bridge.upstream.line import Line
 
 
+# A burst counts as over when so many turns of the loop have brought no event.
+QUIET_TURNS = 2
+# The clock is looked at once for so many subscribers.
+AT_ONCE = 16
+
+
 class Viewer(Subscriber, Protocol):
     """A subscriber to one escrow, with the token with which it was let in, or a fresher one."""
+
+    def deliver_burst(self, burst: frames.Burst) -> None:
+        """Take the next events, of which it may have the first ones. It must not block."""
 
     @property
     def identity(self) -> Identity:
@@ -169,7 +178,10 @@ class Watched:
 
 
 class _Delivery:
-    """Hands events to very many subscribers in slices, while the line goes on with others."""
+    """Hands events to very many subscribers in slices, while the line goes on with others.
+
+    What comes within a few turns of the loop is one burst: each socket is then written once for it.
+    """
 
     def __init__(self, subscribers: set[Viewer], limits: Limits) -> None:
         self._subscribers = subscribers
@@ -194,14 +206,36 @@ class _Delivery:
         self._has_room.set()
 
     async def _run(self) -> None:
-        end = perf_counter() + self._limits.slice_s
+        await self._gather()
         while self._events:
-            event = self._events[0]
-            for subscriber in tuple(self._subscribers):
-                subscriber.deliver(event)
-                if perf_counter() > end:
-                    await asyncio.sleep(0)
-                    end = perf_counter() + self._limits.slice_s
-            if self._events:
+            events = self._next()
+            await self._deliver(frames.burst(events))
+            for _ in range(min(len(events), len(self._events))):
                 self._events.popleft()
             self._has_room.set()
+
+    async def _gather(self) -> None:
+        """Wait a few turns of the loop while they bring more of the burst."""
+        end = perf_counter() + self._limits.gather_s
+        quiet, known = 0, len(self._events)
+        while quiet < QUIET_TURNS and perf_counter() < end:
+            await asyncio.sleep(0)
+            quiet, known = quiet + 1 if len(self._events) == known else 0, len(self._events)
+
+    def _next(self) -> list[frames.EventFrames]:
+        """The events that wait, as many as may be passed to the kernel at once."""
+        size, taken = 0, list[frames.EventFrames]()
+        for event in self._events:
+            size += len(event.wire)
+            if taken and size > self._limits.write_bytes:
+                break
+            taken.append(event)
+        return taken
+
+    async def _deliver(self, burst: frames.Burst) -> None:
+        end = perf_counter() + self._limits.slice_s
+        for number, subscriber in enumerate(tuple(self._subscribers), start=1):
+            subscriber.deliver_burst(burst)
+            if not number % AT_ONCE and perf_counter() >= end:
+                await asyncio.sleep(0)
+                end = perf_counter() + self._limits.slice_s
