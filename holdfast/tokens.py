@@ -5,6 +5,7 @@ Must never log or raise a token.
 
 from __future__ import annotations
 
+import base64
 import math
 import time
 from collections.abc import Callable
@@ -66,7 +67,7 @@ class Verifier:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`now_s` is the wall clock and `clock_s` a monotonic one, both in seconds."""
-        self._secret = secret
+        self._key = _hmac_key(secret or "")
         self._issuer = issuer
         self._audience = audience
         self._now_s = now_s
@@ -110,7 +111,7 @@ class Verifier:
 
     async def _claims(self, token: str) -> dict[str, Any]:
         if self.keys is None:
-            return self._decode(token, self._secret or "", "HS256")
+            return self._decode(token, self._key, "HS256")
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in ALGORITHMS:
             raise TokenRefused(f"its algorithm is not one of {', '.join(ALGORITHMS)}")
@@ -142,6 +143,16 @@ class Verifier:
             },
         )
         return claims
+
+
+def _hmac_key(secret: str) -> str | jwt.PyJWK:
+    """Prepare the secret once. One that PyJWT refuses, it refuses again with each token."""
+    try:
+        jwt.get_algorithm_by_name("HS256").prepare_key(secret)
+    except jwt.InvalidKeyError:
+        return secret
+    k = base64.urlsafe_b64encode(secret.encode()).decode()
+    return jwt.PyJWK({"kty": "oct", "k": k}, algorithm="HS256")
 
 
 def _identity(claims: dict[str, Any], token: str) -> Identity:

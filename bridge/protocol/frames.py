@@ -123,7 +123,7 @@ def parse(text: str) -> Command:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        frame = json.loads(text, parse_constant=_refuse_constant)
+        frame = _read(text)
     except (ValueError, RecursionError):
         raise BadFrame("The frame is not JSON.") from None
     if not isinstance(frame, dict):
@@ -133,6 +133,10 @@ def _object(text: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+# Made once: json.loads makes one for each call that asks for more than the plain one.
+_read = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def _frame_id(frame: dict[str, Any]) -> FrameId:

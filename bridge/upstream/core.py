@@ -175,6 +175,16 @@ class Core(Upstream):
         outcome = payments.WebhookOutcome.Name(reply.outcome)
         return outcome.removeprefix("WEBHOOK_OUTCOME_").lower()
 
+    async def greet(self) -> None:
+        """Make a call with the bridge's own token that costs core nothing. Raises CoreError."""
+        await self.unary(
+            _ESCROWS + "GetDefaults",
+            service.GetDefaultsRequest(),
+            service.GetDefaultsResponse,
+            token=self._token,
+            timeout_s=self._limits.standing_s,
+        )
+
     async def last_check(self) -> ledger.GetLastCheckResponse:
         """Read the result of core's last check of the books. Raises CoreError."""
         return await self.unary(

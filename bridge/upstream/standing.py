@@ -96,7 +96,7 @@ class Standing:
             return AWAY
         self._probe.prefer(healths)
         try:
-            await self._probe.last_check()
+            await self._probe.greet()
         except CoreError as error:
             if error.code in _DENIED:
                 return REFUSED

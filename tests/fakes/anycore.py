@@ -31,7 +31,7 @@ class Call:
 
 
 # What the bridge asks by itself all the time.
-ITS_OWN = ("GetLastCheck", "WatchRevocations")
+ITS_OWN = ("GetDefaults", "GetLastCheck", "WatchRevocations")
 SERVES = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
 
 

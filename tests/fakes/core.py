@@ -267,6 +267,12 @@ class FakeCore(EscrowServiceServicer, PaymentServiceServicer, LedgerServiceServi
         self.webhooks.append(request)
         return payments.IngestWebhookResponse(outcome=self.outcome)
 
+    async def GetDefaults(self, request: service.GetDefaultsRequest, context: Any) -> Any:
+        await self.enter("GetDefaults", context)
+        await self.claims(context)
+        await self.answering.wait()
+        return service.GetDefaultsResponse()
+
     async def GetLastCheck(self, request: ledger.GetLastCheckRequest, context: Any) -> Any:
         await self.enter("GetLastCheck", context)
         if "service" not in (await self.claims(context))["roles"]:

@@ -80,7 +80,7 @@ async def test_a_core_that_refuses_the_bridge_fails_readyz_and_tells_sockets(
 ) -> None:
     bridge = await start_bridge(**SOON)
     async with bridge.browser() as browser:
-        core.refusals["GetLastCheck"] = (code, reason)
+        core.refusals["GetDefaults"] = (code, reason)
         assert "refuses BRIDGE_TOKEN" in (await browser.until("live"))["reason"]
         assert "refuses BRIDGE_TOKEN" in await until_ready(bridge, 503)
         await bridge.until_metric("holdfast_bridge_ready", 0)
