@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable
 
 from core.errors import Refusal
-from core.heartbeat import beat
-from core.pulse import until_pulse_s
+from core.heartbeat import beat, until_pulse_s
 from core.storage.store import Store
 from core.storage.vital import Vitals
 

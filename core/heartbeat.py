@@ -2,6 +2,9 @@
 
 A loop says `beat()` whenever it comes round, and `rest()` before it waits for work without a limit.
 Outside a loop that `keep` has started both mean nothing.
+
+Loops that look at the database now and then do it at the same moments (`until_pulse_s`). On SQLite
+the reads of one turn of the event loop are one trip to its thread (core.storage.lane).
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import Refusal
+
+# A pulse that is nearer than that has just been: timers may be a little early.
+JUST_S = 0.001
 
 
 @dataclass(slots=True)
@@ -54,6 +60,12 @@ def rest() -> None:
     heartbeat = _current.get()
     if heartbeat is not None:
         heartbeat.is_resting = True
+
+
+def until_pulse_s(every_s: float) -> float:
+    """Answer the seconds until the next multiple of `every_s` on the event loop's clock."""
+    wait_s = every_s - asyncio.get_running_loop().time() % every_s
+    return wait_s if wait_s > JUST_S else wait_s + every_s
 
 
 def keep(heartbeat: Heartbeat, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -10,8 +10,7 @@ import asyncio
 import logging
 
 from core.errors import Refusal
-from core.heartbeat import beat
-from core.pulse import until_pulse_s
+from core.heartbeat import beat, until_pulse_s
 from core.storage.row import Drift
 from core.storage.store import Store
 

@@ -16,8 +16,7 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Literal, Protocol
 
 from core.errors import Reason, Refusal
-from core.heartbeat import beat, rest
-from core.pulse import until_pulse_s
+from core.heartbeat import beat, rest, until_pulse_s
 from core.storage.position import ALL, Page, Place, Placed, Positions, Which
 
 log = logging.getLogger(__name__)

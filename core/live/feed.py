@@ -16,13 +16,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator,
 
 from core.errors import Reason, Refusal
 from core.execute import Committed
-from core.heartbeat import beat
+from core.heartbeat import beat, until_pulse_s
 from core.law.escrow import Escrow
 from core.live.bundle import Bundle
 from core.live.fetch import Fetcher
 from core.live.need import Need
 from core.live.watched import Watched
-from core.pulse import until_pulse_s
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)

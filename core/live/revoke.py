@@ -9,8 +9,7 @@ import asyncio
 import logging
 
 from core.errors import Refusal
-from core.heartbeat import beat
-from core.pulse import until_pulse_s
+from core.heartbeat import beat, until_pulse_s
 from core.storage.store import Store
 from holdfast.revocation import Revocations
 

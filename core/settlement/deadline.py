@@ -15,10 +15,9 @@ from collections.abc import Awaitable, Callable
 
 from core.errors import Refusal
 from core.execute import Executor
-from core.heartbeat import beat
+from core.heartbeat import beat, until_pulse_s
 from core.law.command import CLOCK, PassDeadline
 from core.law.payee import pass_time
-from core.pulse import until_pulse_s
 from core.storage.row import PayeeRow
 from core.storage.store import Store
 from core.storage.trip import owed

@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 
 from core.errors import Refusal
 from core.execute import Executor
-from core.heartbeat import beat
+from core.heartbeat import beat, until_pulse_s
 from core.law.command import RAZORPAY, SETTLEMENT, EndAttention, FailSettlement
 from core.law.escrow import Escrow
 from core.law.rules import outstanding
 from core.law.status import FINAL, AttentionCode, Status
-from core.pulse import until_pulse_s
 from core.razorpay import (
     Dispute,
     Gateway,

@@ -17,13 +17,12 @@ from dataclasses import replace
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
-from core.heartbeat import beat
+from core.heartbeat import beat, until_pulse_s
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import Escrow
 from core.law.rules import outstanding
 from core.law.status import AttentionCode, Status
-from core.pulse import until_pulse_s
 from core.razorpay import (
     Gateway,
     GatewayError,

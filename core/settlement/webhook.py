@@ -13,10 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
-from core.heartbeat import beat
+from core.heartbeat import beat, until_pulse_s
 from core.law.command import RAZORPAY
 from core.law.escrow import ESCROW_ID, Escrow
-from core.pulse import until_pulse_s
 from core.razorpay import GatewayError, GatewayUnavailable, Order, Payment, verify_webhook
 from core.settlement.delivery import News, NotUnderstood, read
 from core.settlement.look import needs_order

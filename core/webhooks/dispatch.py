@@ -17,8 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from core.errors import Refusal
-from core.heartbeat import beat
-from core.pulse import until_pulse_s
+from core.heartbeat import beat, until_pulse_s
 from core.storage.outgoing import FAILED, PENDING, Delivery, Endpoint
 from core.storage.position import Place
 from core.storage.store import Store

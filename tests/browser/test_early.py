@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from playwright.async_api import Request, Route, expect
+from playwright.async_api import Frame, Request, Route, expect
 
 from tests.browser.stack import Api
 from tests.browser.visitor import Visit, Visitor
@@ -16,15 +16,20 @@ WAIT_S = 20
 
 
 class Held:
-    """Holds the page's code back, and keeps the calls that are made meanwhile."""
+    """Holds the code of the next page back, and keeps the calls that it makes meanwhile."""
 
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
         self._go = asyncio.Event()
         self.calls: asyncio.Queue[str] = asyncio.Queue()
+        self._is_there = False
+        # The next page's own requests: the one before may still be asking.
+        self._made: set[Request] = set()
 
     async def start(self) -> None:
         await self._visitor.page.route(CODE, self._hold)
+        self._visitor.page.on("framenavigated", self._begin)
+        self._visitor.page.on("request", self._make)
         self._visitor.page.on("requestfinished", self._note)
 
     async def call(self, path: str) -> None:
@@ -40,8 +45,15 @@ class Held:
         await self._go.wait()
         await route.continue_()
 
+    def _begin(self, _: Frame) -> None:
+        self._is_there = True
+
+    def _make(self, request: Request) -> None:
+        if self._is_there:
+            self._made.add(request)
+
     def _note(self, request: Request) -> None:
-        if "/api/v1/" in request.url:
+        if request in self._made and "/api/v1/" in request.url:
             self.calls.put_nowait(request.url)
 
 

@@ -2,8 +2,7 @@ import asyncio
 
 import pytest
 
-from core import pulse
-from core.pulse import until_pulse_s
+from core.heartbeat import JUST_S, until_pulse_s
 from core.storage import database
 from tests.core.room import open_room
 
@@ -47,4 +46,4 @@ async def test_a_pulse_is_never_one_that_has_just_been(
     now_s: float, wait_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now_s)
-    assert until_pulse_s(1.0) == pytest.approx(wait_s, abs=pulse.JUST_S)
+    assert until_pulse_s(1.0) == pytest.approx(wait_s, abs=JUST_S)

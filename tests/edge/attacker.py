@@ -27,13 +27,13 @@ class Attack:
         self.port = port
         self.token = token
         self.count = count
-        self._seconds = seconds
+        self.seconds = seconds
         self.begin()
         self.seen: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Count the time from now on: what was prepared until now took none of it."""
-        self.ends_at = time.monotonic() + self._seconds
+        self.ends_at = time.monotonic() + self.seconds
 
     @property
     def is_on(self) -> bool:
@@ -125,10 +125,28 @@ async def withheld_webhooks(attack: Attack) -> None:
 
 
 async def withheld_calls(attack: Attack) -> None:
-    """Calls of one user whose bodies do not come."""
+    """Calls of one user whose bodies do not come. They end when there are no more answers."""
     head = "POST /api/v1/escrows HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
-    wire = f"{head}Authorization: Bearer {attack.token}\r\n\r\n{{"
-    await attack.many(lambda _: attack.hold(wire.encode()))
+    wire = f"{head}Authorization: Bearer {attack.token}\r\n\r\n{{".encode()
+    streams: list[Stream] = []
+
+    async def begin(_: int) -> None:
+        stream = await attack.open()
+        stream[1].write(wire)
+        streams.append(stream)
+
+    await attack.many(begin)
+    tasks = [asyncio.create_task(attack.answered(reader)) for reader, _ in streams]
+    answered = waiting = set(tasks)
+    while waiting and answered:
+        answered, waiting = await asyncio.wait(
+            waiting, timeout=attack.seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _, writer in streams:
+        writer.transport.abort()
 
 
 async def gzip_bombs(attack: Attack) -> None:
