@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 QUIET_TURNS = 2
 # The clock is looked at once for so many subscribers.
 AT_ONCE = 16
+# Events of one burst, at most: half of what may wait before the line does.
+BURST = 32
 
 
 class Viewer(Subscriber, Protocol):
@@ -227,7 +229,7 @@ class _Delivery:
         size, taken = 0, list[frames.EventFrames]()
         for event in self._events:
             size += len(event.wire)
-            if taken and size > self._limits.write_bytes:
+            if len(taken) == BURST or (taken and size > self._limits.write_bytes):
                 break
             taken.append(event)
         return taken

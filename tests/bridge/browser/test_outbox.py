@@ -221,6 +221,43 @@ async def test_whoever_waits_for_room_goes_on_when_half_is_free_or_the_outbox_cl
     await asyncio.wait_for(waiting, 5)
 
 
+async def test_what_is_sent_at_once_does_not_overtake_what_waits() -> None:
+    desk = Desk()
+    outbox, transport = desk.socket()
+    outbox.put(b"a")
+    outbox.send(Frames(b"b", 1))
+    assert transport.writes == []
+    await turns()
+    outbox.send(Frames(b"c", 2))
+    assert transport.writes == [b"ab", b"c"]
+    assert desk.flusher.frames_sent == 4
+
+
+async def test_what_is_sent_at_once_waits_for_a_socket_that_takes_nothing() -> None:
+    desk = Desk(outbox_frames=2)
+    outbox, transport = desk.socket()
+    transport.blocks_after = 1
+    for wire in (b"a", b"b", b"c"):
+        outbox.send(Frames(wire, 1))
+    await turns()
+    assert transport.writes == [b"a"]
+    assert desk.overflows == []
+    outbox.send(Frames(b"d", 1))
+    assert desk.overflows == [outbox]
+    outbox.unblock()
+    await turns()
+    assert b"".join(transport.writes) == b"abc"
+
+
+async def test_what_is_sent_at_once_to_a_transport_that_is_gone_is_dropped() -> None:
+    desk = Desk()
+    outbox, transport = desk.socket()
+    transport.is_gone = True
+    outbox.send(Frames(b"x", 1))
+    await turns()
+    assert transport.writes == []
+
+
 async def test_a_transport_that_is_gone_is_not_written_to() -> None:
     desk = Desk()
     outbox, transport = desk.socket()
