@@ -79,6 +79,10 @@ class Limits:
 
     # How long frames to many sockets may wait for more of the same burst, to leave in one write.
     gather_s: float = 0.002
+    # A burst counts as over when so many turns of the loop have brought nothing more of it.
+    quiet_turns: int = 2
+    # A fan-out or a flush looks at the clock once for so many sockets.
+    at_once: int = 16
 
     # The life of a connection.
 

@@ -16,12 +16,8 @@ from typing import Protocol
 
 from bridge.limits import Limits
 
-# The flusher looks at the clock once for so many outboxes.
-AT_ONCE = 16
 # Frames that go to more sockets than these may wait for others.
 FEW = 64
-# A burst counts as over when so many turns of the loop have brought no frames.
-QUIET_TURNS = 2
 
 
 class Parcel(Protocol):
@@ -223,6 +219,8 @@ class Flusher:
     def __init__(self, limits: Limits) -> None:
         self._slice_s = limits.slice_s
         self._gather_s = limits.gather_s
+        self._most_quiet_turns = limits.quiet_turns
+        self._at_once = limits.at_once
         self._loop = asyncio.get_running_loop()
         # What was added since the last turn: the outboxes that got the same frames stand together.
         self._added: list[list[Outbox]] = []
@@ -255,7 +253,7 @@ class Flusher:
         end = now + self._slice_s
         while any(waiting):
             for outboxes in waiting:
-                for _ in range(min(AT_ONCE, len(outboxes))):
+                for _ in range(min(self._at_once, len(outboxes))):
                     outboxes.popleft().flush()
             # Looked at last: however short a slice is, each turn gets on.
             if perf_counter() >= end:
@@ -276,7 +274,11 @@ class Flusher:
             if not self._gather_until:
                 self._gather_until = now + self._gather_s
             self.has_news, self._quiet_turns = False, 0
-        if self._gather_until and self._quiet_turns < QUIET_TURNS and now < self._gather_until:
+        if (
+            self._gather_until
+            and self._quiet_turns < self._most_quiet_turns
+            and now < self._gather_until
+        ):
             self._quiet_turns += 1
             return bool(self._many)
         self._gather_until = 0.0

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from bridge.upstream.line import Line
 
 
-# A burst counts as over when so many turns of the loop have brought no event.
-QUIET_TURNS = 2
-# The clock is looked at once for so many subscribers.
-AT_ONCE = 16
 # Events of one burst, at most: half of what may wait before the line does.
 BURST = 32
 
@@ -220,7 +216,7 @@ class _Delivery:
         """Wait a few turns of the loop while they bring more of the burst."""
         end = perf_counter() + self._limits.gather_s
         quiet, known = 0, len(self._events)
-        while quiet < QUIET_TURNS and perf_counter() < end:
+        while quiet < self._limits.quiet_turns and perf_counter() < end:
             await asyncio.sleep(0)
             quiet, known = quiet + 1 if len(self._events) == known else 0, len(self._events)
 
@@ -238,6 +234,6 @@ class _Delivery:
         end = perf_counter() + self._limits.slice_s
         for number, subscriber in enumerate(tuple(self._subscribers), start=1):
             subscriber.deliver_burst(burst)
-            if not number % AT_ONCE and perf_counter() >= end:
+            if not number % self._limits.at_once and perf_counter() >= end:
                 await asyncio.sleep(0)
                 end = perf_counter() + self._limits.slice_s
