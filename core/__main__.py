@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NoReturn
 
-from core import config, server
+from core import config, operator, server
 from core.attachments.choice import Unusable
 from core.books.recon import INDIA
 from core.errors import Reason, Refusal
@@ -57,7 +57,7 @@ async def _reconcile(settings: config.Settings, since: datetime) -> int:
 
     _cancel_on_sigterm()
     since_us = round(since.timestamp() * US_PER_S)
-    done = await server.reconcile(settings, since_us, progress)
+    done = await operator.reconcile(settings, since_us, progress)
     for name, why in done.failed.items():
         print(f"failed: {name}: {why}")  # noqa: T201
     rest = f", {len(done.failed)} failed" if done.failed else ""
@@ -70,7 +70,7 @@ async def _books(settings: config.Settings, days: Sequence[date]) -> int:
         print(sentence, file=sys.stderr, flush=True)  # noqa: T201
 
     _cancel_on_sigterm()
-    results = await server.books(settings, days, progress)
+    results = await operator.books(settings, days, progress)
     print(f"{'day':<12}{'lines':>8}{'matched':>9}{'posted':>8}{'waiting':>9}{'findings':>10}")  # noqa: T201
     for one in results:
         counts = [one.counts[name] for name in ("MATCHED", "POSTED", "WAITING")]
@@ -86,7 +86,7 @@ async def _books(settings: config.Settings, days: Sequence[date]) -> int:
 
 async def _recount(settings: config.Settings) -> int:
     _cancel_on_sigterm()
-    for drift in await server.recount(settings):
+    for drift in await operator.recount(settings):
         sides = f"was kept as {drift.kept_minor}, its postings come to {drift.posted_minor}"
         print(f"corrected: {drift.account}: {sides} {drift.currency}")  # noqa: T201
     print("done: every balance is the sum of its postings")  # noqa: T201
@@ -95,7 +95,7 @@ async def _recount(settings: config.Settings) -> int:
 
 async def _confirm_time(settings: config.Settings) -> int:
     _cancel_on_sigterm()
-    await server.confirm_time(settings)
+    await operator.confirm_time(settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     print(f"confirmed: it is {now}; cores whose clocks agree believe it within seconds")  # noqa: T201
     return 0

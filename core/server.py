@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import grpc
 from escrow.v1 import (
@@ -30,9 +29,6 @@ from escrow.v1 import (
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from core.books import fold
-from core.books.recon import DayResult
-from core.clock import wall_us
 from core.config import Settings
 from core.health import Health
 from core.heartbeat import Heartbeat, keep
@@ -56,9 +52,7 @@ from core.service.webhook import WebhookService
 from core.settlement.checkout import Checkout
 from core.settlement.inspect import Inspector
 from core.settlement.patience import Patience
-from core.settlement.reconcile import Reconciled
 from core.settlement.retry import Retrier
-from core.storage.row import Drift
 from core.strain import Strain
 from core.webhooks.pace import Pace as WebhookPace
 from holdfast import descriptors
@@ -310,46 +304,6 @@ def _shares(settings: Settings) -> Shares:
         unpaid=settings.limit_user_unpaid,
         unpaid_towards=settings.limit_user_unpaid_towards,
     )
-
-
-async def reconcile(
-    settings: Settings, since_us: int, progress: Callable[[int, int], None]
-) -> Reconciled:
-    """Ask Razorpay about all that changed since a time.
-
-    May run beside a serving core. Calls `progress` with how many were asked about, and how many
-    changed, as it goes on.
-    """
-    async with opened(settings) as rooms:
-        running = asyncio.create_task(rooms.executor.run())
-        try:
-            return await rooms.reconciler.since(since_us, progress)
-        finally:
-            await rooms.executor.close()
-            await _stop([running])
-
-
-async def books(
-    settings: Settings, days: Sequence[date], progress: Callable[[str], None]
-) -> list[DayResult]:
-    """Hold Razorpay's settlement reports of some days against the books, as core does by itself.
-
-    May run beside a serving core. Raises Refusal, with the days before done.
-    """
-    async with opened(settings) as rooms:
-        return [await rooms.recon.look(day, progress) for day in days]
-
-
-async def recount(settings: Settings) -> list[Drift]:
-    """Correct kept balances from the postings; may run beside a serving core."""
-    async with opened(settings) as rooms:
-        return await fold.recount(rooms.store)
-
-
-async def confirm_time(settings: Settings) -> None:
-    """Write down that this machine's clock is right; every core whose clock agrees believes it."""
-    async with opened(settings) as rooms, rooms.store.write() as transaction:
-        await transaction.confirm_time(wall_us())
 
 
 def _kept(loop: Loop, broken: asyncio.Event) -> asyncio.Task[None]:
