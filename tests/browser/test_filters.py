@@ -65,12 +65,13 @@ async def test_a_search_that_has_far_to_go_says_how_far_it_is_and_can_be_stopped
     visitor = await visit("isha")
     await expect(rows(visitor)).to_have_count(MANY + 1)
     calls = 0
-    is_open = asyncio.Event()
+    is_under_way, is_open = asyncio.Event(), asyncio.Event()
 
     async def one_by_one(route: Route) -> None:
         nonlocal calls
         calls += 1
         if calls == 8:
+            is_under_way.set()
             await is_open.wait()
         url = route.request.url.replace("page_size=50", "page_size=1")
         url = url.replace("query=sarangi", "query=ravi")
@@ -83,6 +84,7 @@ async def test_a_search_that_has_far_to_go_says_how_far_it_is_and_can_be_stopped
     await search(visitor, "sarangi")
     said = visitor.page.get_by_text("Searching. Reached")
     await expect(said).to_contain_text(f"{datetime.datetime.now(datetime.UTC):%Y} so far.")
+    await is_under_way.wait()
     await visitor.press("Stop searching")
     await expect(visitor.page.get_by_text("Nothing found so far")).to_be_visible()
     is_open.set()

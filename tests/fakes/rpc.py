@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,7 +146,7 @@ class Caller:
 
     async def watch(
         self, escrow_id: str, after: int | None = None, limit_s: float = LIMIT_S
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any]:
         """Yield every message of WatchEscrow. Raises Refused."""
         fields: dict[str, Any] = {"escrow_id": escrow_id}
         if after is not None:
@@ -154,7 +154,9 @@ class Caller:
         async for message in self.stream("WatchEscrow", limit_s, **fields):
             yield message
 
-    async def stream(self, rpc: str, limit_s: float = LIMIT_S, **fields: Any) -> AsyncIterator[Any]:
+    async def stream(
+        self, rpc: str, limit_s: float = LIMIT_S, **fields: Any
+    ) -> AsyncGenerator[Any]:
         """Every message of a server stream. Raises Refused."""
         method: Any = self._channel.unary_stream(
             self.api.path(rpc),

@@ -149,7 +149,7 @@ class Reader:
     async def _follow(self, caller: Caller) -> None:
         stream = caller.stream("WatchEvents", after_position=self.position)
         self.visits += 1
-        async with aclosing(stream) as messages:  # type: ignore[type-var]
+        async with aclosing(stream) as messages:
             async for message in messages:
                 if message.WhichOneof("message") == "event":
                     assert message.position == self.position + 1

@@ -1,6 +1,7 @@
 """What all calls have in common: repeats, races, pages, events and their watchers."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -178,22 +179,18 @@ async def test_a_watch_begins_with_a_snapshot_or_after_the_version_that_it_names
     for _ in range(3):
         await deal.act(deal.service, "PublishUpdate", event_type="step")
 
-    async def take(count: int, after: int | None) -> list[Any]:
-        taken = []
-        async for message in deal.seller.watch(deal.escrow_id, after):
-            taken.append(message)
-            if len(taken) == count:
-                break
-        return taken
-
-    watching = asyncio.create_task(take(2, None))
-    resumed = asyncio.create_task(take(3, 2))
-    assert [m.event.version for m in await take(4, 0)] == [1, 2, 3, 4]
-    await deal.act(deal.service, "PublishUpdate", event_type="live")
-    snapshot, *live = await watching
-    assert snapshot.HasField("snapshot")
-    assert [m.event.version for m in live] == [snapshot.snapshot.version + 1]
-    assert [m.event.version for m in await resumed] == [3, 4, 5]
+    async with (
+        aclosing(deal.seller.watch(deal.escrow_id)) as watching,
+        aclosing(deal.seller.watch(deal.escrow_id, 0)) as anew,
+        aclosing(deal.seller.watch(deal.escrow_id, 2)) as resumed,
+    ):
+        first = await anext(watching)
+        assert first.HasField("snapshot")
+        assert first.snapshot.version == 4
+        assert [(await anext(anew)).event.version for _ in range(4)] == [1, 2, 3, 4]
+        assert [(await anext(resumed)).event.version for _ in range(2)] == [3, 4]
+        await deal.act(deal.service, "PublishUpdate", event_type="live")
+        assert [(await anext(one)).event.version for one in (watching, anew, resumed)] == [5, 5, 5]
 
 
 async def test_a_socket_that_names_a_version_gets_what_it_missed_before_subscribed(

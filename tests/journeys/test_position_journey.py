@@ -5,6 +5,7 @@ With real processes, on both databases.
 
 import asyncio
 import itertools
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -48,6 +49,15 @@ async def record(deals: list[Deal], after: dict[str, int]) -> set[Event]:
     }
 
 
+async def placed(client: Client, escrow_id: str) -> None:
+    """Wait until the creation of an escrow has its position, and so has all before it."""
+    crm = client.caller("crm", "service")
+    async with aclosing(crm.stream("WatchEvents", types=["EVENT_TYPE_ESCROW_CREATED"])) as feed:
+        async for message in feed:
+            if message.event.escrow_id == escrow_id:
+                return
+
+
 def deal_of(client: Client, seller: Caller) -> Deal:
     """One more deal of this seller."""
     deal = Deal(client)
@@ -86,6 +96,7 @@ async def test_what_was_missed_comes_and_nothing_else(client: Client, who: str) 
     await refunded.until_status("REFUNDED")
     others = Deal(client)
     await others.agree()
+    await placed(client, others.escrow_id)
 
     back = await client.viewer(caller)
     answer = await back.subscribe("*", after=after)

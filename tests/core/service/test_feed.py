@@ -64,7 +64,10 @@ def told(messages: list[Any]) -> list[tuple[int, str, int]]:
 
 async def placed(counter: Counter, position: int) -> None:
     """Wait until a position has been given."""
-    await take(counter, feed.WatchEventsRequest(), position)
+    async with aclosing(stream(counter, feed.WatchEventsRequest(), SERVICE)) as messages:
+        async for message in messages:
+            if message.position >= position:
+                return
 
 
 async def create(counter: Counter, buyer_id: str, seller_id: str) -> pb.Escrow:
