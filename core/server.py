@@ -181,7 +181,9 @@ async def serving(
             helpers=rooms.nats.problems if rooms.nats is not None else {},
         )
         watches = Watches(rooms.feed, verifier, pace)
-        _add_services(server, rooms, settings, healthy, revoker, verifier.revocations, watches)
+        admin = _admin_service(rooms, revoker, verifier.revocations)
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
+        _add_services(server, rooms, settings, healthy, verifier.revocations, watches)
         metrics = _metrics(rooms, healthy, running, verifier)
         await stack.enter_async_context(served(settings.metrics_listen, metrics.render))
         broken = asyncio.Event()
@@ -195,10 +197,30 @@ async def serving(
             yield Core(port, rooms, broken)
         finally:
             await healthy.enter_graceful_shutdown()
+            admin.close()
             await _within(FEED_STOP_S, asyncio.gather(rooms.tail.close(), rooms.feed.close()))
             await server.stop(DRAIN_S)
             closing = (rooms.settler.close(), rooms.executor.close(), rooms.dispatcher.close())
             await _within(STOP_S, asyncio.gather(*closing))
+
+
+def _admin_service(rooms: Rooms, revoker: Revoker, revocations: Revocations) -> AdminService:
+    retrier = Retrier(
+        rooms.store,
+        rooms.executor,
+        rooms.reconciler,
+        now_us=rooms.now_us,
+        ring_settlement=rooms.settler.ring,
+    )
+    return AdminService(
+        rooms.store,
+        revoker,
+        revocations,
+        rooms.executor,
+        Inspector(rooms.store, rooms.gateway),
+        retrier,
+        now_us=rooms.now_us,
+    )
 
 
 def _add_services(
@@ -206,7 +228,6 @@ def _add_services(
     rooms: Rooms,
     settings: Settings,
     healthy: Health,
-    revoker: Revoker,
     revocations: Revocations,
     watches: Watches,
 ) -> None:
@@ -241,24 +262,6 @@ def _add_services(
     escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(escrows, server)
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
-    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminService(
-            store,
-            revoker,
-            revocations,
-            executor,
-            Inspector(store, rooms.gateway),
-            Retrier(
-                store,
-                executor,
-                rooms.reconciler,
-                now_us=rooms.now_us,
-                ring_settlement=rooms.settler.ring,
-            ),
-            now_us=rooms.now_us,
-        ),
-        server,
-    )
     feed_service_pb2_grpc.add_FeedServiceServicer_to_server(
         FeedService(store.positions, rooms.tail, revocations), server
     )

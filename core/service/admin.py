@@ -57,8 +57,17 @@ class AdminService(service.AdminServiceServicer):
         self._inspector = inspector
         self._retrier = retrier
         self._now_us = now_us
+        self._is_closed = False
+        # Who hears of revocations.
+        self._watching: set[asyncio.Event] = set()
         # When the inspections of the last minute began, the oldest first.
         self._inspections: deque[int] = deque(maxlen=INSPECTIONS_A_MINUTE)
+
+    def close(self) -> None:
+        """End all who hear of revocations, so that they come back to another server."""
+        self._is_closed = True
+        for rung in self._watching:
+            rung.set()
 
     async def RevokeTokens(
         self, request: rpc.RevokeTokensRequest, context: Any
@@ -95,8 +104,9 @@ class AdminService(service.AdminServiceServicer):
 
         told: dict[str, float] = {}
         self._revocations.listeners.append(ring)
+        self._watching.add(rung)
         try:
-            while True:
+            while not self._is_closed:
                 rung.clear()
                 new = {u: s for u, s in self._revocations.before.items() if told.get(u) != s}
                 told |= new
@@ -110,7 +120,9 @@ class AdminService(service.AdminServiceServicer):
                     async with asyncio.timeout(HEARTBEAT_S):
                         await rung.wait()
         finally:
+            self._watching.discard(rung)
             self._revocations.listeners.remove(ring)
+        raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
 
     async def InspectEscrow(
         self, request: rpc.InspectEscrowRequest, context: Any

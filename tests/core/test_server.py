@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
+from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_service_pb2 as escrows
+from escrow.v1 import feed_service_pb2 as feed
 
 from core import server
-from tests.core.counter import Counter, open_counter, token
+from tests.core.counter import Counter, Failed, open_counter, token
 from tests.fakes.wait import until
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -53,3 +56,36 @@ async def test_an_idle_client_is_served_again_without_noticing(hasty: Counter) -
     await asyncio.sleep(2.5)  # Longer than an idle connection is kept.
     request = escrows.GetEscrowRequest(escrow_id=escrow.escrow_id)
     assert (await hasty.call(request)).escrow.escrow_id == escrow.escrow_id
+
+
+async def read_to_the_end(stream: Any) -> None:
+    while await stream.read() is not grpc.aio.EOF:
+        pass
+
+
+async def test_a_server_that_goes_ends_every_stream_itself_and_says_why(sqlite_url: str) -> None:
+    """Else the core would wait for it as long as for a call under way, and then cut it."""
+    bearer = [("authorization", f"Bearer {token('bridge', 'service')}")]
+    async with open_counter(sqlite_url) as counter:
+        escrow_id = (await counter.create()).escrow_id
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{counter.core.port}")
+        streams: list[Any] = [
+            channel.unary_stream(
+                f"/escrow.v1.{path}", request_serializer=type(request).SerializeToString
+            )(request, metadata=bearer)
+            for path, request in (
+                ("EscrowService/WatchEscrow", escrows.WatchEscrowRequest(escrow_id=escrow_id)),
+                ("EscrowService/WatchEscrow", escrows.WatchEscrowRequest(user_id="buyer-1")),
+                ("FeedService/WatchEvents", feed.WatchEventsRequest()),
+                ("AdminService/WatchRevocations", admin.WatchRevocationsRequest()),
+            )
+        ]
+        for stream in streams:
+            await stream.read()
+    reasons = []
+    for stream in streams:
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await read_to_the_end(stream)
+        reasons.append(Failed(ended.value).reason)
+    assert reasons == ["SHUTTING_DOWN"] * len(streams)
+    await channel.close()
