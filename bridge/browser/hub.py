@@ -131,16 +131,16 @@ class Hub:
             identity = await self._shared.verifier.verify(self._token(request))
         except TokenRefused as error:
             _log.info("token refused", why=str(error))
-            return await self._turn_away(request, CloseCode.BAD_TOKEN)
+            return self._turn_away(request, CloseCode.BAD_TOKEN)
         except KeysUnavailable:
-            return await self._turn_away(request, CloseCode.TRY_LATER)
+            return self._turn_away(request, CloseCode.TRY_LATER)
         user_id = identity.user_id
         if self._of_user[user_id] >= self._limits.sockets_per_user:
-            return await self._turn_away(request, CloseCode.TOO_MANY_CONNECTIONS)
+            return self._turn_away(request, CloseCode.TOO_MANY_CONNECTIONS)
         self._of_user[user_id] += 1
         try:
             await asyncio.sleep(self._shared.penalties.rest_s(user_id))
-            response, is_served = await self._serve(request, identity)
+            response, is_served = self._serve(request, identity)
         except BaseException:
             self._forget_one_of(user_id)
             raise
@@ -148,10 +148,8 @@ class Hub:
             self._forget_one_of(user_id)
         return response
 
-    async def _serve(
-        self, request: web.Request, identity: Identity
-    ) -> tuple[web.StreamResponse, bool]:
-        response, socket = await accept(request, self._limits)
+    def _serve(self, request: web.Request, identity: Identity) -> tuple[web.StreamResponse, bool]:
+        response, socket = accept(request, self._limits)
         if socket is None:
             return response, False
         session = Session(socket, identity, self._shared, self._forget)
@@ -173,9 +171,9 @@ class Hub:
         if not self._of_user[user_id]:
             del self._of_user[user_id]
 
-    async def _turn_away(self, request: web.Request, code: CloseCode) -> web.StreamResponse:
+    def _turn_away(self, request: web.Request, code: CloseCode) -> web.StreamResponse:
         self._shared.metrics.closes.labels(str(code.value)).inc()
-        response, socket = await accept(request, self._limits)
+        response, socket = accept(request, self._limits)
         if socket is not None:
             leaving = Leaving(socket, self._shared.wheel, self._limits, self._leaving.discard)
             # Peers that do not answer the close frame must not fill the bridge.

@@ -122,19 +122,18 @@ class Socket(asyncio.BufferedProtocol):
             self._listener.broken(violation.code)
 
 
-async def accept(request: web.Request, limits: Limits) -> tuple[web.StreamResponse, Socket | None]:
+def accept(request: web.Request, limits: Limits) -> tuple[web.StreamResponse, Socket | None]:
     """Answer the handshake with 101, and take the connection over.
 
-    The Socket is None if the peer is gone. Call its `listen` without an await in between.
+    The Socket is None if the peer is gone. Call its `listen` without an await in between. The
+    response is for the log: what aiohttp does to send one took a tenth of a whole sign-in.
     """
-    headers = handshake.answer(request.headers, SUBPROTOCOL)
-    response = web.StreamResponse(status=101, headers=headers)
-    response.force_close()
-    await response.prepare(request)
+    response = web.StreamResponse(status=101)
     connection, transport = request.protocol, request.transport
     if transport is None:
         return response, None
     assert isinstance(connection, Connection)
+    transport.write(handshake.answer(request.headers, SUBPROTOCOL))
     _tune(transport)
     socket = Socket(transport, limits)
     socket.take_over(connection)

@@ -10,6 +10,15 @@ from collections.abc import Mapping
 VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16
+_LINE = b"\r\n"
+_ACCEPTED = _LINE.join(
+    [
+        b"HTTP/1.1 101 Switching Protocols",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Accept: ",
+    ]
+)
 
 
 def asks(headers: Mapping[str, str]) -> bool:
@@ -32,15 +41,11 @@ def problem(headers: Mapping[str, str]) -> str:
     return ""
 
 
-def answer(headers: Mapping[str, str], protocol: str) -> dict[str, str]:
-    """Make the headers of the 101. Selects the subprotocol `protocol` if the browser offered it."""
+def answer(headers: Mapping[str, str], protocol: str) -> bytes:
+    """Write the 101. Selects the subprotocol `protocol` if the browser offered it."""
     key = headers["Sec-WebSocket-Key"].encode()
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-    told = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Accept": accept.decode(),
-    }
+    head = _ACCEPTED + accept + _LINE
     if protocol in (one.strip() for one in headers.get("Sec-WebSocket-Protocol", "").split(",")):
-        told["Sec-WebSocket-Protocol"] = protocol
-    return told
+        head += b"Sec-WebSocket-Protocol: " + protocol.encode() + _LINE
+    return head + _LINE
