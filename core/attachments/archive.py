@@ -11,10 +11,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 
 from core.attachments.kind import kind_of
-from core.attachments.place import PIECE_BYTES, InDatabase, Place, away
+from core.attachments.place import (
+    PIECE_BYTES,
+    InDatabase,
+    Place,
+    away,
+    dropped,
+    incomplete,
+)
 from core.errors import Reason, Refusal, request_id_reused
 from core.law.command import File
-from core.storage.attachment import READY, SENT, UPLOADING, Stored, Used
+from core.storage.attachment import DROPPED, READY, SENT, UPLOADING, Stored, Used
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -133,13 +140,26 @@ class Archive:
             async with self._store.write() as transaction:
                 is_ours = await transaction.attachments.complete(file)
         except BaseException:
-            with contextlib.suppress(Refusal, TimeoutError):
-                async with asyncio.timeout(DISCARD_S):
-                    await self._discard(stored)
+            await self._give_up(stored)
             raise
         if not is_ours:
-            raise _incomplete("The same file was sent again meanwhile")
+            await self._give_up(stored)
+            raise dropped()
         return file
+
+    async def _give_up(self, stored: Stored) -> None:
+        """Leave nothing of an upload that failed.
+
+        Another try may have dropped it, and erased it before its last bytes came: they are erased
+        again. A file that is complete stays: then the answer of its commit was lost.
+        """
+        with contextlib.suppress(Refusal, TimeoutError):
+            async with asyncio.timeout(DISCARD_S):
+                if await self._discard(stored):
+                    return
+                left = await self.file(stored.file.file_id)
+                if left is None or left.state == DROPPED:
+                    await self.erase(stored)
 
     async def _begin(self, upload: Upload) -> Stored:
         file = File(
@@ -156,15 +176,15 @@ class Archive:
             files = transaction.attachments
             _require_room(await files.used(upload.uploader_id, upload.escrow_id), upload.size_bytes)
             if not await files.add(file, place=place, cause=upload.cause, now_us=now_us):
-                raise _incomplete("The same file is being sent at this moment")
+                raise incomplete("The same file is being sent at this moment")
         return Stored(file, UPLOADING, place)
 
     async def _discard(self, stored: Stored, states: tuple[str, ...] = (UPLOADING,)) -> bool:
         async with self._store.write() as transaction:
-            dropped = await transaction.attachments.drop([stored.file.file_id], states)
-        if dropped:
+            ids = await transaction.attachments.drop([stored.file.file_id], states)
+        if ids:
             await self.erase(stored)
-        return bool(dropped)
+        return bool(ids)
 
     def _place_of(self, stored: Stored) -> Place:
         place = self._places.get(stored.place)
@@ -213,12 +233,12 @@ class _Incoming:
             buffer += chunk
             self.size_bytes += len(chunk)
             if self.size_bytes > self.upload.size_bytes:
-                raise _incomplete("More bytes came than size_bytes says")
+                raise incomplete("More bytes came than size_bytes says")
             while len(buffer) >= PIECE_BYTES:
                 yield self._seen(bytes(buffer[:PIECE_BYTES]))
                 del buffer[:PIECE_BYTES]
         if self.size_bytes < self.upload.size_bytes:
-            raise _incomplete("Fewer bytes came than size_bytes says")
+            raise incomplete("Fewer bytes came than size_bytes says")
         if buffer:
             yield self._seen(bytes(buffer))
 
@@ -238,7 +258,7 @@ class _Incoming:
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise _incomplete("The file did not come in time") from None
+                raise incomplete("The file did not come in time") from None
             yield chunk
 
 
@@ -287,7 +307,3 @@ def _require_room(used: Used, size_bytes: int) -> None:
         if wanted > most:
             sentence = f"You may have at most {text}, and this file would be too much."
             raise Refusal(Reason.TOO_MANY_ATTACHMENTS, sentence)
-
-
-def _incomplete(what: str) -> Refusal:
-    return Refusal(Reason.UPLOAD_INCOMPLETE, f"{what}; send the file again.")

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
-from core.attachments.place import PIECE_BYTES, away
+from core.attachments.place import PIECE_BYTES, away, dropped
 from core.errors import Refusal
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,10 @@ def _create(path: Path) -> IO[bytes]:
 def _finish(file: IO[bytes], path: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
-    path.with_suffix(".part").rename(path)
+    try:
+        path.with_suffix(".part").rename(path)
+    except FileNotFoundError:
+        raise dropped() from None
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # The name too.

@@ -17,13 +17,17 @@ class Place(Protocol):
     """Keeps bytes under the id of their file.
 
     All raise Refusal ATTACHMENTS_UNAVAILABLE, or STORAGE_UNAVAILABLE, where it is away.
+    Bytes may be deleted while they are written; what is written after that is kept.
     """
 
     # At most 16 characters: the row of each file has it.
     name: str
 
     async def write(self, file_id: str, pieces: AsyncIterator[bytes]) -> None:
-        """Keep the bytes of a new file; they are on disk when it answers."""
+        """Keep the bytes of a new file; they are on disk when it answers.
+
+        Raises Refusal UPLOAD_INCOMPLETE where it sees that they were deleted meanwhile.
+        """
 
     def read(self, file_id: str) -> AsyncGenerator[bytes]:
         """Give the bytes in pieces of at most PIECE_BYTES; none where they are not there."""
@@ -70,3 +74,13 @@ class InDatabase:
 def away(what: str) -> Refusal:
     """Make the refusal where a directory or a bucket does not do as it should."""
     return Refusal(Reason.ATTACHMENTS_UNAVAILABLE, f"{what}; try again later.")
+
+
+def incomplete(what: str) -> Refusal:
+    """Make the refusal of an upload that has to be made again."""
+    return Refusal(Reason.UPLOAD_INCOMPLETE, f"{what}; send the file again.")
+
+
+def dropped() -> Refusal:
+    """Make the refusal of an upload that another try of the same has dropped."""
+    return incomplete("The same file was sent again meanwhile")

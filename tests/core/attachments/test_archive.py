@@ -1,22 +1,26 @@
 """Files are kept as they came, in each place, under their limits, and given out only if whole."""
 
 import asyncio
+import contextlib
 import hashlib
 import sys
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from core.attachments import archive
 from core.attachments.choice import Unusable, opened
 from core.attachments.folder import InFolder
 from core.attachments.place import PIECE_BYTES
 from core.errors import Reason, Refusal
+from core.law.command import File
 from core.law.talk import MAX_MESSAGES
-from core.storage.attachment import SENT
+from core.storage.attachment import SENT, AttachmentWriter, chunks
+from core.storage.transaction import Transaction
 from tests.core.attachments.desk import Desk, chunked, found
-from tests.core.law.story import SELLER
+from tests.core.law.story import BUYER, SELLER
 from tests.core.room import Room
 from tests.fakes.picture import picture
 
@@ -30,6 +34,13 @@ async def reason(work: Awaitable[object]) -> Reason:
     with pytest.raises(Refusal) as refused:
         await work
     return refused.value.reason
+
+
+async def kept(desk: Desk, folder: Path) -> set[str]:
+    """The files of which there are any bytes, wherever they are kept."""
+    async with desk.room.store._engine.connect() as connection:
+        in_database = (await connection.execute(sa.select(chunks.c.file_id))).scalars().all()
+    return {*in_database, *(one.stem for one in found(folder / "files"))}
 
 
 @pytest.mark.parametrize("size", [12, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES + 7])
@@ -154,6 +165,58 @@ async def test_two_tries_of_one_upload_at_once_make_one_file(desk: Desk) -> None
     assert refused <= {Reason.UPLOAD_INCOMPLETE}
     again = await desk.take(escrow_id, cause="rpc:1:b:u-1")
     assert files <= {again.file_id}
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_an_upload_that_was_sent_again_meanwhile_leaves_nothing(
+    desk: Desk, tmp_path: Path, pieces: int
+) -> None:
+    """Its last bytes come when the other try has erased it and is there itself."""
+    body = picture(pieces * PIECE_BYTES)
+    has_begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield body[: len(body) // 2]
+        has_begun.set()
+        await go_on.wait()
+        yield body[len(body) // 2 :]
+
+    escrow_id = await desk.disputed()
+    said = (escrow_id, BUYER.user_id, "frame.png", "", len(body), "rpc:1:b:u-1")
+    first = asyncio.create_task(desk.archive.take(archive.Upload(*said), slow()))
+    await has_begun.wait()
+    second = await desk.take(escrow_id, body, cause="rpc:1:b:u-1")
+    go_on.set()
+    assert await reason(first) is Reason.UPLOAD_INCOMPLETE
+    assert await desk.read(second) == body
+    assert await kept(desk, tmp_path) == {second.file_id}
+
+
+async def test_a_file_whose_answer_from_the_database_was_lost_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    escrow_id = await desk.disputed()
+    complete = AttachmentWriter.complete
+
+    @contextlib.asynccontextmanager
+    async def losing() -> AsyncIterator[Transaction]:
+        async with write() as transaction:
+            yield transaction
+        if has_completed:
+            has_completed.clear()
+            raise Refusal(Reason.STORAGE_UNAVAILABLE, "The answer was lost.")
+
+    async def completing(self: AttachmentWriter, file: File) -> bool:
+        has_completed.append(file.file_id)
+        return await complete(self, file)
+
+    has_completed: list[str] = []
+    write = desk.room.store.write
+    monkeypatch.setattr(AttachmentWriter, "complete", completing)
+    monkeypatch.setattr(desk.room.store, "write", losing)
+    assert await reason(desk.take(escrow_id, cause="rpc:1:b:u-1")) is Reason.STORAGE_UNAVAILABLE
+    again = await desk.take(escrow_id, cause="rpc:1:b:u-1")
+    assert await desk.read(again) == picture()
 
 
 async def test_a_file_is_sent_in_the_same_commit_as_its_message(desk: Desk) -> None:
