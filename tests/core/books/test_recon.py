@@ -40,9 +40,7 @@ class Reports(SettlementReports):
 
     async def lines(self, day: date) -> list[ReconLine]:
         self.asked.append(day)
-        is_away = (
-            self.is_away
-        )  # Whoever sees that it was asked may bring it back before it answers.
+        is_away = self.is_away  # As of now: whoever sees that it was asked may bring it back.
         await asyncio.sleep(0)
         if is_away:
             raise Refusal(Reason.GATEWAY_UNAVAILABLE, "Razorpay is away.")
