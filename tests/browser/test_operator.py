@@ -42,6 +42,7 @@ async def test_what_stopped_is_in_the_queue_until_its_seller_has_an_account(
     await admin.reads("Nothing needs you.")
     await admin.open(escrow_id)
     await admin.sees_status("Released")
+    assert (await api.escrow(escrow_id, "asha"))["status"] == "ESCROW_STATUS_RELEASED"
 
 
 async def test_any_escrow_is_found_by_razorpays_id_and_agrees_line_by_line(

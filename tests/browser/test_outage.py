@@ -110,7 +110,7 @@ async def test_live_is_said_only_when_the_rows_have_been_compared(
     await expect(visitor.page.get_by_text("What you see may be out of date")).to_have_count(0)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(120)
 async def test_pages_that_were_opened_while_core_was_away_heal_by_themselves(
     visit: Visit, api: Api, stack: Stack
 ) -> None:
