@@ -139,12 +139,11 @@ class Archive:
             file = replace(stored.file, sha256=incoming.sha256, content_type=incoming.kind)
             async with self._store.write() as transaction:
                 is_ours = await transaction.attachments.complete(file)
+            if not is_ours:
+                raise dropped()
         except BaseException:
             await self._give_up(stored)
             raise
-        if not is_ours:
-            await self._give_up(stored)
-            raise dropped()
         return file
 
     async def _give_up(self, stored: Stored) -> None:
