@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health
 
 from core.errors import Refusal
-from core.heartbeat import Heartbeat, beat
+from core.heartbeat import Heartbeat, beat, stop
 from core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,7 @@ class Health(health.HealthServicer):  # type: ignore[misc]
                 await asyncio.sleep(CHECK_EVERY_S)
         finally:
             if self._probing is not None:
-                self._probing.cancel()
-                await asyncio.gather(self._probing, return_exceptions=True)
+                await stop([self._probing])
 
     async def look(self) -> None:
         """Find the problems of this moment, and tell who asks for them."""

@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,14 @@ def keep(heartbeat: Heartbeat, loop: Coroutine[Any, Any, None]) -> asyncio.Task[
     context = contextvars.copy_context()
     context.run(_current.set, heartbeat)
     return asyncio.create_task(loop, name=heartbeat.name, context=context)
+
+
+async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until all of them have ended, however they do."""
+    ending = tuple(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def in_rounds(

@@ -10,6 +10,7 @@ from core.books import fold
 from core.books.recon import DayResult
 from core.clock import wall_us
 from core.config import Settings
+from core.heartbeat import stop
 from core.rooms import opened
 from core.settlement.reconcile import Reconciled
 from core.storage.row import Drift
@@ -28,8 +29,7 @@ async def reconcile(
             return await rooms.reconciler.since(since_us, progress)
         finally:
             await rooms.executor.close()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await stop([running])
 
 
 async def books(

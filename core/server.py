@@ -31,7 +31,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from core.config import Settings
 from core.health import Health
-from core.heartbeat import Heartbeat, keep
+from core.heartbeat import Heartbeat, keep, stop
 from core.live.revoke import Revoker
 from core.metrics import Metrics, Sources
 from core.rooms import Loop, Rooms, loops, opened
@@ -182,14 +182,13 @@ async def serving(
         )
         watches = Watches(rooms.feed, verifier, pace)
         admin = _admin_service(rooms, revoker, verifier.revocations)
-        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
-        _add_services(server, rooms, settings, healthy, verifier.revocations, watches)
+        _add_services(server, rooms, settings, healthy, admin, verifier.revocations, watches)
         metrics = _metrics(rooms, healthy, running, verifier)
         await stack.enter_async_context(served(settings.metrics_listen, metrics.render))
         broken = asyncio.Event()
         running.append(Loop(Heartbeat("health", HEALTH_LIMIT_S), healthy.run()))
         tasks = [_kept(loop, broken) for loop in running]
-        stack.push_async_callback(_stop, tasks)
+        stack.push_async_callback(stop, tasks)
         await healthy.look()
         await server.start()
         log.info("core serves %s:%d", settings.core_listen.rsplit(":", 1)[0], port)
@@ -228,6 +227,7 @@ def _add_services(
     rooms: Rooms,
     settings: Settings,
     healthy: Health,
+    admin: AdminService,
     revocations: Revocations,
     watches: Watches,
 ) -> None:
@@ -262,6 +262,7 @@ def _add_services(
     escrow_service_pb2_grpc.add_EscrowServiceServicer_to_server(escrows, server)
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(payments, server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
+    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
     feed_service_pb2_grpc.add_FeedServiceServicer_to_server(
         FeedService(store.positions, rooms.tail, revocations), server
     )
@@ -330,12 +331,6 @@ async def _within(limit_s: float, closing: Awaitable[object]) -> None:
             await closing
     except TimeoutError:
         log.warning("core stops without waiting any longer; what was under way is taken up again")
-
-
-async def _stop(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:

@@ -97,6 +97,7 @@ WINGS = {
         "core.storage",
         "core.law",
         "core.strain",
+        "core.heartbeat",
         "core.errors",
         "holdfast",
     },
@@ -106,6 +107,7 @@ WINGS = {
         "core.settlement",
         "core.storage",
         "core.clock",
+        "core.heartbeat",
         "core.config",
     },
     "core.server": {

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from core.errors import Refusal
+from core.heartbeat import stop
 from core.live.watched import Cursor
 from core.storage.store import Store
 
@@ -39,8 +40,7 @@ class Fetcher:
 
     async def close(self) -> None:
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await stop([self._running])
 
     def want(self, cursor: Cursor) -> None:
         """Read what comes after a cursor, and hand it to the cursor's bundle."""

@@ -19,6 +19,7 @@ from escrow.v1 import escrow_service_pb2 as rpc
 from google.rpc import code_pb2
 
 from core.errors import Reason, Refusal
+from core.heartbeat import stop
 from core.law.escrow import Escrow
 from core.law.message import escrow_message
 from core.law.rules import may_see
@@ -84,9 +85,7 @@ class Watches:
                         yield message
             finally:
                 listeners.remove(stream.revoked)
-                for task in working:
-                    task.cancel()
-                await asyncio.gather(*working, return_exceptions=True)
+                await stop(working)
                 stream.drop_all()
 
 

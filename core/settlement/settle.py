@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from core.errors import Reason, Refusal
 from core.execute import Executor
-from core.heartbeat import beat, until_pulse_s
+from core.heartbeat import beat, stop, until_pulse_s
 from core.law import command as c
 from core.law.command import RAZORPAY, SETTLEMENT
 from core.law.escrow import Escrow
@@ -118,9 +118,7 @@ class Settler:
                     async with asyncio.timeout(self._pause_s()):
                         await self._rung.wait()
         finally:
-            for task in self._working:
-                task.cancel()
-            await asyncio.gather(*self._working, return_exceptions=True)
+            await stop(self._working)
 
     def _pause_s(self) -> float:
         poll_s = until_pulse_s(POLL_S)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from core.errors import Refusal
-from core.heartbeat import beat, until_pulse_s
+from core.heartbeat import beat, stop, until_pulse_s
 from core.storage.outgoing import FAILED, PENDING, Delivery, Endpoint
 from core.storage.position import Place
 from core.storage.store import Store
@@ -123,9 +123,7 @@ class Dispatcher:
                 if self._trying:
                     await asyncio.sleep(GATHER_S)
         finally:
-            for task in self._trying:
-                task.cancel()
-            await asyncio.gather(*self._trying, return_exceptions=True)
+            await stop(self._trying)
 
     async def look(self) -> None:
         """Write down what became of tries, and begin those that are due. Raises Refusal."""
