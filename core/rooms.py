@@ -6,7 +6,7 @@ import contextlib
 import functools
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.attachments import choice
@@ -89,6 +89,7 @@ async def opened(
     settings: Settings,
     *,
     patience: Patience | None = None,
+    schedule: Schedule | None = None,
     pace: Pace | None = None,
     gateway_timeout_s: float | None = None,
     strain: Strain | None = None,
@@ -198,7 +199,7 @@ async def opened(
                 executor,
                 gateway,
                 now_us=now_us,
-                schedule=Schedule(forget_s=settings.checks_keep_s),
+                schedule=replace(schedule or Schedule(), forget_s=settings.checks_keep_s),
                 turn=turn,
             ),
             auditor=Auditor(store, Comparer(gateway).differences, now_us=now_us),

@@ -52,6 +52,7 @@ from core.service.webhook import WebhookService
 from core.settlement.checkout import Checkout
 from core.settlement.inspect import Inspector
 from core.settlement.patience import Patience
+from core.settlement.reconcile import Schedule
 from core.settlement.retry import Retrier
 from core.strain import Strain
 from core.webhooks.pace import Pace as WebhookPace
@@ -139,6 +140,7 @@ async def serving(
     settings: Settings,
     *,
     patience: Patience | None = None,
+    schedule: Schedule | None = None,
     webhook_pace: WebhookPace | None = None,
     gateway_timeout_s: float | None = None,
 ) -> AsyncIterator[Core]:
@@ -163,6 +165,7 @@ async def serving(
             opened(
                 settings,
                 patience=patience,
+                schedule=schedule,
                 pace=webhook_pace,
                 gateway_timeout_s=gateway_timeout_s,
                 strain=strain,

@@ -42,8 +42,6 @@ US_PER_S = 1_000_000
 DAY_S = 86_400.0
 # How often the table is asked which escrows are due.
 LOOK_EVERY_S = 1.0
-# How long nobody is asked about after Razorpay has answered for none of a page.
-AWAY_S = 10.0
 # Escrows that one process asks about at once: each is one to six calls.
 MAX_AT_ONCE = 4
 # How long an escrow that is being asked about is left alone by others.
@@ -55,6 +53,8 @@ PAGE = 100
 FIRST_DISPUTES_S = 5.0
 # How often they are listed from then on.
 DISPUTES_EVERY_S = 600.0
+# How soon they are listed again after Razorpay has not answered.
+DISPUTES_AGAIN_S = 60.0
 # How old a dispute may be that no webhook has told of; one that is open is asked for by its id.
 DISPUTES_SPAN_S = 10 * DAY_S
 
@@ -63,9 +63,11 @@ DISPUTES_SPAN_S = 10 * DAY_S
 class Schedule:
     """How long after a look the next one is due, in seconds: doubled from the first to the last.
 
-    An awaited payment is asked for soon, an escrow at rest less often. An escrow that has ended is
-    not asked about after `forget_s`: Razorpay returns an authorization that nobody
-    captured after three to five days (RZP/payments/late-authorisation.md).
+    An awaited payment is asked for soon, an escrow at rest less often. Only a look that Razorpay
+    answered makes the next pause longer: after an outage, money that no webhook told of is found
+    as soon as before it. An escrow that has ended is not asked about after `forget_s`: Razorpay
+    returns an authorization that nobody captured after three to five days
+    (RZP/payments/late-authorisation.md).
     """
 
     # The first pause between two looks at an escrow that waits for its payment; it doubles.
@@ -78,9 +80,11 @@ class Schedule:
     resting_last_s: float = 6 * 3_600.0
     # How long an escrow that has ended is still looked after.
     forget_s: float = 10 * DAY_S
+    # How long nobody is asked about after Razorpay has answered for none of a page.
+    away_s: float = 10.0
 
     def next_s(self, escrow: Escrow, attempts: int, now_us: int) -> float | None:
-        """Answer when to look again; None for never."""
+        """Answer when to look again, after so many answered looks; None for never."""
         age_s = (now_us - escrow.update_time_us) / US_PER_S
         if escrow.status in FINAL and not outstanding(escrow) and age_s > self.forget_s:
             return None
@@ -132,7 +136,8 @@ class Reconciler:
                 log.warning("what is to be asked could not be read: %s", refusal)
             except Exception:  # One bad escrow must not stop the loop.
                 log.exception("an escrow could not be asked about")
-            await asyncio.sleep(AWAY_S if self._is_away else until_pulse_s(LOOK_EVERY_S))
+            away_s = self._schedule.away_s
+            await asyncio.sleep(away_s if self._is_away else until_pulse_s(LOOK_EVERY_S))
 
     async def look_due(self) -> int:
         """Ask about the escrows that are due, a page of them; answers how many there were.
@@ -152,7 +157,10 @@ class Reconciler:
         return len(due)
 
     async def _look_after(self, escrow_id: str, attempts: int) -> bool:
-        """Ask about one, and write down when to ask again; answers whether Razorpay answered."""
+        """Ask about one, and write down when to ask again; answers whether Razorpay answered.
+
+        `attempts` is how often it has answered before.
+        """
         has_answered = True
         async with self._slots:
             await self._turn()
@@ -169,24 +177,30 @@ class Reconciler:
             await self._store.transact(question.ask_no_more(escrow_id))
         else:
             due_us = now_us + round(wait_s * US_PER_S)
-            asking = question.ask_at(escrow_id, due_us=due_us, attempts=attempts + 1)
+            asking = question.ask_at(escrow_id, due_us=due_us, attempts=attempts + has_answered)
             await self._store.transact(asking)
         return has_answered
 
     async def run_disputes(
-        self, *, first_s: float = FIRST_DISPUTES_S, every_s: float = DISPUTES_EVERY_S
+        self,
+        *,
+        first_s: float = FIRST_DISPUTES_S,
+        every_s: float = DISPUTES_EVERY_S,
+        again_s: float = DISPUTES_AGAIN_S,
     ) -> None:
         """Ask about the bank's newer disputes, soon and then now and then, until cancelled."""
         await asyncio.sleep(first_s)
         while True:
             beat()
+            wait_s = every_s
             try:
                 await self.look_at_disputes(self._now_us() - round(DISPUTES_SPAN_S * US_PER_S))
             except (GatewayError, Refusal) as error:
                 log.warning("the bank's disputes could not be asked for: %s", error)
+                wait_s = again_s
             except Exception:  # One bad dispute must not stop the loop.
                 log.exception("the bank's disputes could not be told")
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(wait_s)
 
     async def since(self, since_us: int, progress: Callable[[int, int], None]) -> Reconciled:
         """Ask about every escrow with an order that changed since a time, and the bank's disputes.

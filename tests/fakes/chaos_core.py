@@ -9,6 +9,7 @@ import asyncio
 from core import config
 from core.server import serving
 from core.settlement.patience import Patience
+from core.settlement.reconcile import Schedule
 from core.webhooks.pace import Pace
 from holdfast.log import set_up
 
@@ -22,6 +23,8 @@ PATIENCE = Patience(
     error_first_s=0.05,
     error_last_s=0.5,
 )
+# A storm fails every second call, so that a lost webhook needs many looks.
+SCHEDULE = Schedule(awaited_first_s=0.5, awaited_last_s=4.0, away_s=1.0)
 # A try that is slower than its lease is made twice, and counts once.
 PACE = Pace(lease_s=2.0, first_s=0.1, outage_s=0.5)
 
@@ -33,6 +36,7 @@ async def live() -> None:
     async with serving(
         settings,
         patience=PATIENCE,
+        schedule=SCHEDULE,
         webhook_pace=PACE,
         gateway_timeout_s=GATEWAY_TIMEOUT_S,
     ) as core:

@@ -28,7 +28,7 @@ STORM = {
     "api": {"error": CHANCE, "timeout_after_success": CHANCE, "timeout_hold_s": 0},
 }
 AT_ONCE = 32
-# News that no webhook brought, asked for in vain at 5, 15 and 35 s, come at 75 s.
+# Many looks of reconciliation: each needs one or two calls, of which every second fails.
 NEWS_LIMIT_S = 90.0
 END_LIMIT_S = 90.0
 

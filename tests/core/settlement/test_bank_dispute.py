@@ -195,7 +195,7 @@ async def test_the_asking_for_disputes_outlives_a_razorpay_that_is_away(
     escrow, _ = await held(till)
     await bank(till, escrow, "created")
     await till.buyer.misbehave(api={"error": 1.0})
-    running = asyncio.create_task(reconciler(till).run_disputes(first_s=0.0, every_s=0.01))
+    running = asyncio.create_task(reconciler(till).run_disputes(first_s=0.0, again_s=0.01))
     await until(lambda: "could not be asked for" in caplog.text)
     assert {r.levelno for r in caplog.records if r.name == reconcile.__name__} == {logging.WARNING}
     await till.buyer.misbehave()

@@ -32,13 +32,14 @@ async def till(database_url: str, sandbox: Sandbox) -> AsyncIterator[Till]:
         yield opened
 
 
-def reconciler(till: Till, ahead_s: float = 0.0) -> Reconciler:
+def reconciler(till: Till, ahead_s: float = 0.0, schedule: Schedule = SCHEDULE) -> Reconciler:
     """Somebody who reconciles, and whose clock goes ahead of the till's."""
     return Reconciler(
         till.room.store,
         till.room.executor,
         till.gateway,
         now_us=lambda: till.room.time() + round(ahead_s * SECOND_US),
+        schedule=schedule,
     )
 
 
@@ -101,14 +102,16 @@ async def test_a_payment_whose_webhook_was_lost_is_found_when_it_is_due(till: Ti
     assert not late.has_changed
 
 
-async def test_an_escrow_that_could_not_be_asked_about_is_asked_about_again(till: Till) -> None:
+async def test_what_razorpay_did_not_answer_is_asked_again_as_soon_as_before(till: Till) -> None:
     escrow_id, order_id = await till.order()
     await till.buyer.pay(order_id)
     await till.buyer.misbehave(api={"error": 1.0})
-    assert await reconciler(till, ahead_s=6).look_due() == 1
+    first_s = SCHEDULE.awaited_first_s
+    for look in range(1, 7):
+        assert await reconciler(till, ahead_s=look * (first_s + 1)).look_due() == 1
     assert (await till.room.escrow(escrow_id)).status is Status.INITIATED
     await till.buyer.misbehave()
-    assert await reconciler(till, ahead_s=60).look_due() == 1
+    assert await reconciler(till, ahead_s=7 * (first_s + 1)).look_due() == 1
     assert (await till.room.escrow(escrow_id)).status is Status.HELD
 
 
@@ -122,17 +125,14 @@ async def test_a_page_of_which_razorpay_answers_nothing_is_the_last_for_a_while(
     monkeypatch.setattr(reconcile, "PAGE", 1)
     monkeypatch.setattr(reconcile, "LOOK_EVERY_S", 0.01)
     caplog.set_level("INFO", "core.settlement.reconcile")
-    asking = reconciler(till, ahead_s=60)
-    running = asyncio.create_task(asking.run())
+    running = asyncio.create_task(reconciler(till, ahead_s=60).run())
     await until(lambda: "asking about" in caplog.text)
     await asyncio.sleep(0.5)
     assert caplog.text.count("asking about") == 1
     await _stop(running)
-    await till.buyer.misbehave()
-    monkeypatch.setattr(reconcile, "AWAY_S", 0.01)
-    before = len(till.room.batches)
-    running = asyncio.create_task(asking.run())
-    await until(lambda: len(till.room.batches) >= before + 2)
+    hasty = reconciler(till, ahead_s=60, schedule=Schedule(away_s=0.01))
+    running = asyncio.create_task(hasty.run())
+    await until(lambda: caplog.text.count("asking about") == 3)
     await _stop(running)
 
 
