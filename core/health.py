@@ -15,7 +15,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health
 
-from core.errors import Refusal
+from core.errors import Reason, Refusal
 from core.heartbeat import Heartbeat, beat, stop
 from core.storage.store import Store
 
@@ -56,6 +56,9 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         self._probing: asyncio.Task[None] | None = None
         self._probed_s = 0.0
         self._told: dict[str, int] = {}
+        # Set when a status changes, and replaced by a new one.
+        self._news = asyncio.Event()
+        self._is_closed = False
         # Why this core cannot do its job, by the part that is at fault.
         self.problems: dict[str, str] = {}
         # What it does its job without, and why, by the helper's name.
@@ -69,6 +72,29 @@ class Health(health.HealthServicer):  # type: ignore[misc]
                 for name, status in self._server_status.items()
             }
         )
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
+        """Write a service's status now and at each change, until `close`.
+
+        The library's own would keep a core that stops waiting for it. Raises Refusal SHUTTING_DOWN.
+        """
+        told = None
+        while True:
+            news = self._news
+            status = self._server_status.get(request.service, _Status.SERVICE_UNKNOWN)
+            if status != told:
+                await context.write(_Status(status=status))
+                told = status
+                continue
+            if self._is_closed:
+                raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+            await news.wait()
+
+    async def close(self) -> None:
+        """Say NOT_SERVING of every service from now on, and end those who watch."""
+        await self.enter_graceful_shutdown()
+        self._is_closed = True
+        self._ring()
 
     async def run(self) -> None:
         """Look for problems until cancelled."""
@@ -115,6 +141,11 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         if self._told.get(service) != status:
             self._told[service] = status
             await self.set(service, status)
+            self._ring()
+
+    def _ring(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _storage_problem(self) -> str:
         condition = self._store.condition

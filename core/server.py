@@ -198,7 +198,7 @@ async def serving(
         try:
             yield Core(port, rooms, broken)
         finally:
-            await healthy.enter_graceful_shutdown()
+            await healthy.close()
             admin.close()
             await _within(FEED_STOP_S, asyncio.gather(rooms.tail.close(), rooms.feed.close()))
             await server.stop(DRAIN_S)

@@ -252,7 +252,10 @@ def _readable(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler
 
         async def watching(request: Any, context: Any) -> None:
             await _refuse_malformed(request, context)
-            await watch(request, context)  # grpc_health writes to the context itself.
+            try:
+                await watch(request, context)  # Health writes to the context itself.
+            except Refusal as refusal:
+                await _abort(context, refusal)
 
         return grpc.unary_stream_rpc_method_handler(watching, read, write)
 

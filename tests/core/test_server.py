@@ -9,11 +9,13 @@ import pytest
 from escrow.v1 import admin_service_pb2 as admin
 from escrow.v1 import escrow_service_pb2 as escrows
 from escrow.v1 import feed_service_pb2 as feed
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from core import server
 from tests.core.counter import Counter, Failed, open_counter, token
 from tests.fakes.wait import until
 
+WATCH_ESCROW = "escrow.v1.EscrowService/WatchEscrow"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 SHORT = {"grpc.server_handshake_timeout_ms": 700, "grpc.max_connection_idle_ms": 1_200}
@@ -70,14 +72,15 @@ async def test_a_server_that_goes_ends_every_stream_itself_and_says_why(sqlite_u
         escrow_id = (await counter.create()).escrow_id
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{counter.core.port}")
         streams: list[Any] = [
-            channel.unary_stream(
-                f"/escrow.v1.{path}", request_serializer=type(request).SerializeToString
-            )(request, metadata=bearer)
+            channel.unary_stream(f"/{path}", request_serializer=type(request).SerializeToString)(
+                request, metadata=bearer
+            )
             for path, request in (
-                ("EscrowService/WatchEscrow", escrows.WatchEscrowRequest(escrow_id=escrow_id)),
-                ("EscrowService/WatchEscrow", escrows.WatchEscrowRequest(user_id="buyer-1")),
-                ("FeedService/WatchEvents", feed.WatchEventsRequest()),
-                ("AdminService/WatchRevocations", admin.WatchRevocationsRequest()),
+                (WATCH_ESCROW, escrows.WatchEscrowRequest(escrow_id=escrow_id)),
+                (WATCH_ESCROW, escrows.WatchEscrowRequest(user_id="buyer-1")),
+                ("escrow.v1.FeedService/WatchEvents", feed.WatchEventsRequest()),
+                ("escrow.v1.AdminService/WatchRevocations", admin.WatchRevocationsRequest()),
+                ("grpc.health.v1.Health/Watch", health_pb2.HealthCheckRequest()),
             )
         ]
         for stream in streams:
@@ -88,4 +91,19 @@ async def test_a_server_that_goes_ends_every_stream_itself_and_says_why(sqlite_u
             await read_to_the_end(stream)
         reasons.append(Failed(ended.value).reason)
     assert reasons == ["SHUTTING_DOWN"] * len(streams)
+    await channel.close()
+
+
+async def test_who_watches_health_hears_of_the_end_before_it_comes(sqlite_url: str) -> None:
+    async with open_counter(sqlite_url) as counter:
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{counter.core.port}")
+        health = health_pb2_grpc.HealthStub(channel)
+        watches = [
+            health.Watch(health_pb2.HealthCheckRequest(service=name))
+            for name in ("", "escrow.v1.EscrowService", "no.such.Thing")
+        ]
+        firsts = [(await watch.read()).status for watch in watches]
+    status = health_pb2.HealthCheckResponse
+    assert firsts == [status.SERVING, status.SERVING, status.SERVICE_UNKNOWN]
+    assert [(await w.read()).status for w in watches[:2]] == [status.NOT_SERVING] * 2
     await channel.close()
