@@ -143,6 +143,7 @@ class Reconciler:
         """Ask about the escrows that are due, a page of them; answers how many there were.
 
         After a failure of Razorpay there may be very many: they must not keep commands waiting.
+        While it is away only as many are asked about as are at once.
         """
         now_us = self._now_us()
         # Asked first, for an idle core must not write.
@@ -150,7 +151,11 @@ class Reconciler:
             return 0
         claimed_us = now_us + round(CLAIM_S * US_PER_S)
         due = await self._store.transact(
-            question.claim(now_us=now_us, until_us=claimed_us, limit=PAGE)
+            question.claim(
+                now_us=now_us,
+                until_us=claimed_us,
+                limit=MAX_AT_ONCE if self._is_away else PAGE,
+            )
         )
         answered = await asyncio.gather(*(self._look_after(*one) for one in due))
         self._is_away = bool(due) and not any(answered)

@@ -13,7 +13,7 @@ from core.law.command import RAZORPAY
 from core.law.escrow import Escrow
 from core.law.status import FINAL, Status
 from core.settlement import reconcile
-from core.settlement.reconcile import DAY_S, Reconciler, Schedule
+from core.settlement.reconcile import DAY_S, MAX_AT_ONCE, Reconciler, Schedule
 from core.settlement.report import payment_report
 from scripts.sandbox import Sandbox
 from tests.core.law.story import BUYER, SECOND_US, payment, story_in
@@ -134,6 +134,18 @@ async def test_a_page_of_which_razorpay_answers_nothing_is_the_last_for_a_while(
     running = asyncio.create_task(hasty.run())
     await until(lambda: caplog.text.count("asking about") == 3)
     await _stop(running)
+
+
+async def test_only_a_few_are_asked_about_while_razorpay_is_away(till: Till) -> None:
+    for _ in range(MAX_AT_ONCE + 2):
+        _, order_id = await till.order()
+        await till.buyer.pay(order_id)
+    await till.buyer.misbehave(api={"error": 1.0})
+    asking = reconciler(till, ahead_s=6, schedule=Schedule(awaited_first_s=0.0))
+    looks = [await asking.look_due() for _ in range(3)]
+    assert looks == [MAX_AT_ONCE + 2, MAX_AT_ONCE, MAX_AT_ONCE]
+    await till.buyer.misbehave()
+    assert [await asking.look_due() for _ in range(3)] == [MAX_AT_ONCE, 2, 0]
 
 
 async def test_what_is_forgotten_is_not_asked_about_any_more(till: Till) -> None:
