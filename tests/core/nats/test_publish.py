@@ -111,8 +111,10 @@ async def _overtake(late: Core, one: Core, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.postgres
 async def test_a_second_core_takes_over_where_the_first_one_falls_silent(
-    postgres_url: str, nats_server: Nats
+    postgres_url: str, nats_server: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So long that a slow machine cannot lose it; the second core's clock goes ahead of it.
+    monkeypatch.setattr(publish, "LEASE_S", 60.0)
     async with open_core(postgres_url, nats_server.url, STREAM) as other:
         await until(lambda: other.nats.publisher.position is not None)
         async with open_core(postgres_url, nats_server.url, STREAM) as one:
@@ -120,15 +122,18 @@ async def test_a_second_core_takes_over_where_the_first_one_falls_silent(
             await one.updates(ESCROWS, 20)
             assert one.nats.publisher.position is None, "two have the lease"
             # It has the lease and does nothing with it.
-            held = asyncio.Event()
+            hangs, held = asyncio.Event(), asyncio.Event()
 
             async def hang(*_: Any) -> None:
+                hangs.set()
                 await held.wait()
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Stream, "append", hang)
                 await other.update("e-1")
-                await asyncio.sleep(0.2)
+                await until(hangs.is_set)
+            now_us = one.rooms.now_us
+            monkeypatch.setattr(one.nats.publisher, "_now_us", lambda: now_us() + 61_000_000)
             await until(lambda: one.nats.publisher.position is not None)
             await check(one, nats_server)
 
