@@ -77,12 +77,13 @@ class Database(AsyncEngine):
         return await ride(self, lambda connection: [_read(connection, *one) for one in asked])
 
     async def dispose(self, close: bool = True) -> None:
-        """Close all connections; those that do not answer are cut."""
+        """Close all connections; those that do not answer, or are still used, are cut."""
         for lane in self.lanes:
             await lane.arrive()
         closing = asyncio.ensure_future(super().dispose(close))
         await asyncio.wait({closing}, timeout=CLOSE_S)
-        if not closing.done() and self.links is not None:
+        if self.links is not None:
+            # One that is used would come back to a pool that nobody closes any more.
             self.links.cut_all()
         await closing
 
