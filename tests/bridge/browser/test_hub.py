@@ -165,7 +165,7 @@ async def test_a_wrong_handshake_is_refused(
 async def test_a_drain_fails_readyz_then_gives_each_its_slot_and_closes_1012(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(drain_notice_s=0.3)
+    bridge = await start_bridge(drain_notice_s=1.5)
     await core.create("e1")
     browsers = [await bridge.browser(f"user{n}").__aenter__() for n in range(10)]
     draining = asyncio.create_task(bridge.app[HUB].drain())

@@ -286,7 +286,7 @@ async def test_frames_of_every_kind_count(bridge: Bridge, head: bytes) -> None:
 async def test_a_user_who_was_closed_for_a_flood_waits_for_the_next_handshake(
     start_bridge: StartBridge,
 ) -> None:
-    bridge = await start_bridge(flood_wait_s=0.6)
+    bridge = await start_bridge(flood_wait_s=2)
     async with bridge.browser("flooder") as browser:
         for _ in range(60):
             await browser.socket.ping()
@@ -294,9 +294,9 @@ async def test_a_user_who_was_closed_for_a_flood_waits_for_the_next_handshake(
     began = time.monotonic()
     async with bridge.browser("other") as other:
         assert await other.ask("ping") == {"type": "pong"}
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.5
     async with bridge.browser("flooder") as browser:
-        assert time.monotonic() - began > 0.4
+        assert time.monotonic() - began > 1.5
         assert await browser.ask("ping") == {"type": "pong"}
 
 

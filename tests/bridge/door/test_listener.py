@@ -83,11 +83,11 @@ async def test_an_idle_connection_ends(start_bridge: StartBridge) -> None:
 async def test_a_websocket_outlives_every_limit_of_heads_and_idleness(
     start_bridge: StartBridge,
 ) -> None:
-    bridge = await start_bridge(head_s=0.1, idle_s=0.1, connections=2)
+    bridge = await start_bridge(head_s=0.4, idle_s=0.4, connections=2)
     async with bridge.browser() as browser:
         for _ in range(5):
             async with caller(bridge), caller(bridge):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
         assert await browser.ask("ping") == {"type": "pong"}
 
 

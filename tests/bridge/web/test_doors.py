@@ -30,7 +30,7 @@ async def status(bridge: Bridge, path: str) -> int:
 async def test_readyz_follows_core_and_healthz_does_not(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(health_s=0.3)
+    bridge = await start_bridge(health_s=1)
     assert await status(bridge, "/readyz") == 200
     await core.set_serving(False)
     assert await status(bridge, "/readyz") == 503
@@ -79,7 +79,7 @@ async def books(bridge: Bridge) -> dict[str, float]:
 async def test_metrics_show_the_result_of_cores_last_check_of_the_books(
     start_bridge: StartBridge, core: FakeCore
 ) -> None:
-    bridge = await start_bridge(books_s=0.3)
+    bridge = await start_bridge(books_s=1)
     await bridge.until_metric("holdfast_bridge_core_connected", 1)
     assert await books(bridge) == {}, "core has not checked yet"
     core.check.check_time.FromMilliseconds(1_700_000_000_500)

@@ -71,13 +71,13 @@ async def test_without_a_signature_it_is_400_and_core_is_not_asked(
 async def test_a_final_refusal_is_400_and_everything_else_503(
     start_bridge: StartBridge, core: FakeCore, code: grpc.StatusCode, reason: str, status: int
 ) -> None:
-    bridge = await start_bridge(webhook_s=0.2)
+    bridge = await start_bridge(webhook_s=1)
     core.refusals["IngestWebhook"] = (code, reason)
     assert (await deliver(bridge))[0] == status
 
 
 async def test_while_core_is_away_it_is_503(start_bridge: StartBridge, core: FakeCore) -> None:
-    bridge = await start_bridge(webhook_s=0.2)
+    bridge = await start_bridge(webhook_s=1)
     await core.stop()
     status, answer = await deliver(bridge)
     assert (status, answer["error"]["code"]) == (503, "UNAVAILABLE")
