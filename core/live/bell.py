@@ -31,6 +31,9 @@ ANSWER_S = 5.0
 # How long bells are still listened for after the last watcher, who may come back.
 LINGER_S = 30.0
 
+# What the driver raises for a connection that is lost, or is about to be.
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 # What is called with each notification of a channel.
 Channels = Mapping[str, Callable[..., None]]
 
@@ -58,7 +61,7 @@ async def listen(
         beat()
         try:
             connection = await dial(dsn, server_settings={"application_name": "holdfast bell"})
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _LOST as error:
             log.warning("the bell's connection failed: %s", error)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, RECONNECT_LAST_S)
@@ -66,7 +69,7 @@ async def listen(
         wait_s = RECONNECT_FIRST_S
         try:
             await _attend(connection, need, heard, reconnected)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _LOST as error:
             log.warning("the bell's connection is lost: %s", error)
         finally:
             # Not closed in peace: a peer that has gone silent would be waited for.

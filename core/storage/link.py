@@ -53,7 +53,8 @@ class Standby(OSError):
 async def dial(*arguments: Any, **options: Any) -> asyncpg.Connection:
     """Open a connection to a server that takes writes, within DIAL_S.
 
-    Takes what asyncpg.connect takes. Raises what it raises, Standby, and TimeoutError.
+    Takes what asyncpg.connect takes. Raises what it raises, Standby, ConnectionError and
+    TimeoutError.
     """
     async with asyncio.timeout(DIAL_S):
         try:
@@ -65,6 +66,10 @@ async def dial(*arguments: Any, **options: Any) -> asyncpg.Connection:
             raise Standby("no server takes writes") from None
         try:
             await connection.execute(_SESSION)
+        except asyncpg.InternalClientError as error:
+            # The server has just said that it goes, and the driver is still reading that.
+            connection.terminate()
+            raise ConnectionError("the connection was lost") from error
         except BaseException:
             connection.terminate()
             raise

@@ -89,6 +89,8 @@ def is_away(error: DBAPIError) -> bool:
     """Whether an error says that the database is away or busy, rather than that we are wrong."""
     if error.connection_invalidated or isinstance(error.orig, OSError):
         return True
+    if error.orig is not None and isinstance(error.orig.__cause__, asyncpg.InternalClientError):
+        return True  # The driver was still reading that the server goes.
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if state is not None:
         return str(state).startswith(_AWAY_STATES)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from core import execute
@@ -183,3 +184,18 @@ async def test_after_the_servers_restart_bells_commands_and_watchers_go_on(
     await here.tell(escrow_id, c.PublishUpdate("hello"), SERVICE)
     await until(lambda: (escrow_id, 3) in ear.heard)
     assert await watching == [1, 2, 3]
+
+
+async def test_a_driver_that_still_reads_that_the_server_goes_does_not_end_the_bell(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def busy(*_: object, **__: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 15")
+
+    monkeypatch.setattr(bell, "PROBE_EVERY_S", 0.05)
+    before = ear.connections
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "execute", busy)
+        await until(lambda: "the bell's connection is lost" in caplog.text)
+        await until(lambda: "the bell's connection failed" in caplog.text)
+    await until(lambda: ear.connections > before)
