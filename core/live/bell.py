@@ -15,7 +15,7 @@ import asyncpg
 from core.heartbeat import beat
 from core.live.need import Need
 from core.storage.batch import NOTIFY_CHANNEL
-from core.storage.link import dial
+from core.storage.link import dial, lost_on_goodbye
 from core.storage.position import FEED_CHANNEL
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,6 @@ PROBE_EVERY_S = 5.0
 ANSWER_S = 5.0
 # How long bells are still listened for after the last watcher, who may come back.
 LINGER_S = 30.0
-
-# What the driver raises for a connection that is lost, or is about to be.
-_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 # What is called with each notification of a channel.
 Channels = Mapping[str, Callable[..., None]]
@@ -61,15 +58,16 @@ async def listen(
         beat()
         try:
             connection = await dial(dsn, server_settings={"application_name": "holdfast bell"})
-        except _LOST as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection failed: %s", error)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, RECONNECT_LAST_S)
             continue
         wait_s = RECONNECT_FIRST_S
         try:
-            await _attend(connection, need, heard, reconnected)
-        except _LOST as error:
+            with lost_on_goodbye(connection):
+                await _attend(connection, need, heard, reconnected)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the bell's connection is lost: %s", error)
         finally:
             # Not closed in peace: a peer that has gone silent would be waited for.

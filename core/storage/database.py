@@ -18,7 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from core.storage.file import File
 from core.storage.lane import Job, Lane, Outcome, Travel
-from core.storage.link import DIAL_S, STATEMENT_S, Link, Links, dial
+from core.storage.link import DIAL_S, STATEMENT_S, Link, Links, dial, lost_on_goodbye
 from core.storage.plan import Plan
 
 # Connections of one process: one writer and readers beside it. PostgreSQL's own default allows 100
@@ -280,15 +280,12 @@ async def on_wire(
         driver: Any = pooled.driver_connection
         link.hold_driver(driver)
         try:
-            return await work(driver, link)
+            with lost_on_goodbye(driver):
+                return await work(driver, link)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise IntegrityError(None, None, error) from error
         except asyncpg.PostgresError as error:
             raise DBAPIError(None, None, error) from error
-        except asyncpg.InternalClientError as error:
-            # The server has just said that it goes, and the driver is still reading that.
-            driver.terminate()
-            raise ConnectionError("the connection was lost") from error
         finally:
             await greenlet_spawn(pooled.invalidate if driver.is_closed() else pooled.close)
 

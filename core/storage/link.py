@@ -65,16 +65,26 @@ async def dial(*arguments: Any, **options: Any) -> asyncpg.Connection:
         except asyncpg.TargetServerAttributeNotMatched:
             raise Standby("no server takes writes") from None
         try:
-            await connection.execute(_SESSION)
-        except asyncpg.InternalClientError as error:
-            # The server has just said that it goes, and the driver is still reading that.
-            connection.terminate()
-            raise ConnectionError("the connection was lost") from error
+            with lost_on_goodbye(connection):
+                await connection.execute(_SESSION)
         except BaseException:
             connection.terminate()
             raise
     _keep_alive(connection)
     return connection
+
+
+@contextlib.contextmanager
+def lost_on_goodbye(driver: asyncpg.Connection) -> Iterator[None]:
+    """Raise ConnectionError, and end the connection, where the server has just said that it goes.
+
+    While the driver is still reading that, it answers a call with an error of its own kind.
+    """
+    try:
+        yield
+    except asyncpg.InternalClientError as error:
+        driver.terminate()
+        raise ConnectionError("the connection was lost") from error
 
 
 def _keep_alive(connection: asyncpg.Connection) -> None:

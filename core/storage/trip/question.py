@@ -16,7 +16,7 @@ _NEXT_US = sa.bindparam("next_us", type_=sa.BigInteger)
 
 
 def claim(*, now_us: int, until_us: int, limit: int) -> Step[list[tuple[str, int]]]:
-    """Take escrows that are to be asked about: (escrow id, how often it was asked).
+    """Take escrows that are to be asked about: (escrow id, how often it was answered).
 
     Others leave them alone until `until_us`.
     """
