@@ -236,6 +236,11 @@ def request_id_reused() -> Refusal:
     return Refusal(Reason.REQUEST_ID_REUSED, text, {"request_id": problem})
 
 
+def shutting_down() -> Refusal:
+    """Make the refusal that ends a stream when its server stops."""
+    return Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+
+
 def field_invalid(field: str, problem: str, reason: Reason = Reason.FIELD_INVALID) -> Refusal:
     """Make the refusal of one field: a sentence that names it, and the same as a violation."""
     return Refusal(reason, f"{field}: {problem}", {field: problem})

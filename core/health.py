@@ -15,7 +15,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health
 
-from core.errors import Reason, Refusal
+from core.errors import Refusal, shutting_down
 from core.heartbeat import Heartbeat, beat, stop
 from core.storage.store import Store
 
@@ -87,7 +87,7 @@ class Health(health.HealthServicer):  # type: ignore[misc]
                 told = status
                 continue
             if self._is_closed:
-                raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+                raise shutting_down()
             await news.wait()
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator
 from typing import Literal, Protocol
 
-from core.errors import Reason, Refusal
+from core.errors import Reason, Refusal, shutting_down
 from core.heartbeat import beat, rest, until_pulse_s
 from core.storage.position import ALL, Page, Place, Placed, Positions, Which
 
@@ -144,7 +144,7 @@ class Tail:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(tell_at_s):
                         await woken.wait()
-        raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+        raise shutting_down()
 
     @contextlib.contextmanager
     def _attended(self, user_id: str) -> Iterator[asyncio.Event]:

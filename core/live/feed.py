@@ -14,7 +14,7 @@ import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 
-from core.errors import Reason, Refusal
+from core.errors import Refusal, shutting_down
 from core.execute import Committed
 from core.heartbeat import beat, until_pulse_s
 from core.law.escrow import Escrow
@@ -92,7 +92,7 @@ class Feed:
         try:
             while True:
                 if self._closed:
-                    raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+                    raise shutting_down()
                 rung = watched.rung
                 bodies = await self._read(escrow_id, after, watched)
                 for body in bodies:

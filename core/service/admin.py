@@ -11,7 +11,7 @@ from typing import Any
 from escrow.v1 import admin_service_pb2 as rpc
 from escrow.v1 import admin_service_pb2_grpc as service
 
-from core.errors import Reason, Refusal, request_id_reused
+from core.errors import Reason, Refusal, request_id_reused, shutting_down
 from core.execute import Executor
 from core.law import command as c
 from core.law.message import escrow_message, timestamp
@@ -122,7 +122,7 @@ class AdminService(service.AdminServiceServicer):
         finally:
             self._watching.discard(rung)
             self._revocations.listeners.remove(ring)
-        raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+        raise shutting_down()
 
     async def InspectEscrow(
         self, request: rpc.InspectEscrowRequest, context: Any

@@ -18,7 +18,7 @@ from typing import Any
 from escrow.v1 import escrow_service_pb2 as rpc
 from google.rpc import code_pb2
 
-from core.errors import Reason, Refusal
+from core.errors import Reason, Refusal, shutting_down
 from core.heartbeat import stop
 from core.law.escrow import Escrow
 from core.law.message import escrow_message
@@ -283,7 +283,7 @@ class _Stream:
             if self._failure is not None:
                 raise self._failure
             if self._bundle.closed:
-                raise Refusal(Reason.SHUTTING_DOWN, "This server is about to go; watch again.")
+                raise shutting_down()
             self._bundle.woken.clear()
             self._end_expired()
             message = self._compose()
